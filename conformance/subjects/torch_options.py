@@ -203,31 +203,42 @@ class CachedProduct(Adapter):
     ) -> tuple[Tensor, Any]:
         query, *new = model(x)
         keys, values = (torch.cat(pair, 2) for pair in zip(state, new, strict=True))
-        y = self.attend(query, keys, values, starts)
-        return y.transpose(1, 2).flatten(2), (keys, values)
-
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, starts: Tensor | None) -> Tensor:
         future = causal_lower_right(query.shape[2], keys.shape[2])
-        return functional.scaled_dot_product_attention(query, keys, values, attn_mask=future)
+        y = functional.scaled_dot_product_attention(query, keys, values, attn_mask=future)
+        return y.transpose(1, 2).flatten(2), (keys, values)
 
     def select(self, model: Any, state: Any, rows: Tensor) -> Any:
         return tuple(part[rows] for part in state)
 
 
 class Flex(CachedProduct):
-    """`flex_attention`, not compiled, with a `score_mod` that hides later positions and other documents."""
+    """`flex_attention`, not compiled, with a `score_mod` that hides later positions and other documents.
+
+    Its state has the number of each position's document, which `score_mod` reads.
+    """
 
     name = "flex_attention"
     offers: ClassVar[Offers] = Offers(size=SIZE, documents=True)
 
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, starts: Tensor | None) -> Tensor:
-        before = keys.shape[2] - query.shape[2]
-        number = torch.zeros(len(query), keys.shape[2]) if starts is None else starts.cumsum(1)
+    def initial_state(self, model: Any, batch: int) -> Any:
+        return (*super().initial_state(model, batch), torch.zeros(batch, 0, dtype=torch.long))
+
+    def forward(
+        self, model: Any, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        query, *new = model(x)
+        before = state[2]
+        last = before[:, -1:] if before.shape[1] else torch.zeros(len(x), 1, dtype=torch.long)
+        number = last + (torch.zeros(x.shape[:2], dtype=torch.long) if starts is None else starts.cumsum(1))
+        keys, values = (torch.cat(pair, 2) for pair in zip(state[:2], new, strict=True))
+        numbers = torch.cat([before, number], 1)
+        earlier = before.shape[1]
 
         def visible(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-            return torch.where((k <= q + before) & (number[b, k] == number[b, q + before]), score, -float("inf"))
+            return torch.where((k <= q + earlier) & (numbers[b, k] == numbers[b, q + earlier]), score, -float("inf"))
 
-        return flex_attention(query, keys, values, score_mod=visible)
+        y = flex_attention(query, keys, values, score_mod=visible)
+        return y.transpose(1, 2).flatten(2), (keys, values, numbers)
 
 
 SUBJECTS = (

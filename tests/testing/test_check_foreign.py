@@ -259,6 +259,81 @@ def test_what_is_not_offered_is_said_by_the_adapter() -> None:
     assert check_foreign(Refuses(), ["selected rows"]).cell("selected rows").detail == "a way to reorder its sums"
 
 
+class Pushes(Sums):
+    """Padding on the right moves what is remembered on."""
+
+    def forward(self, model: Any, x: Tensor, state: Any = None, **how: Any) -> tuple[Tensor, Any]:
+        y, after = super().forward(model, x, state, **how)
+        mask = how.get("mask")
+        return y, after if mask is None else after * mask[:, -1:]
+
+
+class Continues(Sums):
+    """A document that a later call begins goes on from the one before."""
+
+    def forward(self, model: Any, x: Tensor, state: Any = None, **how: Any) -> tuple[Tensor, Any]:
+        y, after = super().forward(model, x, state, **how)
+        starts = how.get("starts")
+        return (y, after) if starts is None else (y + state.unsqueeze(1), after)
+
+
+@pytest.mark.parametrize(
+    ("kind", "law"), [(Pushes, "padded prompt, then steps"), (Continues, "documents")], ids=["right", "later call"]
+)
+def test_padding_on_each_side_and_documents_of_later_calls_are_judged(kind: type[Adapter], law: str) -> None:
+    assert [cell.law for cell in check_foreign(kind()).violated] == [law]
+
+
+class Unseeded(Sums):
+    def build(self, seed: int) -> Any:
+        torch.seed()
+        return nn.Embedding(11, 4).double()
+
+
+class OneResult(Sums):
+    def forward(self, model: Any, x: Tensor, state: Any = None, **how: Any) -> Any:
+        return super().forward(model, x, state, **how)[0]
+
+
+class Fails(Sums):
+    def forward(self, model: Any, x: Tensor, state: Any = None, **how: Any) -> Any:
+        return nn.Linear(3, 3)(super().forward(model, x, state, **how)[0]), state
+
+
+def test_a_control_that_does_not_hold_says_why_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    with torch.random.fork_rng():
+        report = check_foreign(Unseeded())
+    assert report.cell("control").detail == "two modules of one seed differ: their weights must follow from the seed"
+    assert str(report).splitlines()[-1] == "  the control does not hold: no other cell means anything"
+    refused = check_foreign(Fails())
+    assert not refused.violated
+    assert [cell.law for cell in refused.failures] == ["control"]
+    assert main(["certify", "--adapter", f"{__file__}:Fails", "--law", "control"]) == 5
+    assert "0 holds, 0 violated, 1 refused, 0 not offered" in capsys.readouterr().out
+
+
+def test_what_an_adapter_says_wrongly_is_named() -> None:
+    with pytest.raises(InputError, match=r"running sums: expected \(outputs, state\) from forward, found Tensor"):
+        check_foreign(OneResult())
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"inputs": "vector"}, "inputs: unknown value 'vector', did you mean 'vectors'"),
+        ({"state": "inplace"}, "state: unknown value 'inplace', did you mean 'in place'"),
+        ({"mask": ("middle",)}, "mask: unknown value 'middle'"),
+        ({"mask": "left"}, r"mask: expected a tuple of sides, as in \('left',\), found 'left'"),
+    ]
+    for keys, message in wrong:
+        offers = object.__new__(Offers)  # tests enforce annotations, which would refuse the words before Offers does
+        vars(offers).update(vars(Offers()) | keys)
+        with pytest.raises(InputError, match=message):
+            offers.__post_init__()
+    with pytest.raises(InputError, match="Nameless has no name"):
+        check_foreign(type("Nameless", (Sums,), {"name": None})())
+    with pytest.raises(InputError, match=r"NoOffers: offers must be an Offers\(…\), found NoneType"):
+        check_foreign(type("NoOffers", (Sums,), {"offers": None})())
+    with pytest.raises(InputError, match="unknown law 'step', did you mean 'steps'"):
+        check_foreign(Sums(), ["steps"]).cell("step")
+
+
 def test_the_page_has_every_law_with_its_meaning() -> None:
     page = (Path(__file__).parents[2] / "docs" / "foreign.md").read_text(encoding="utf-8")
     rows = [f"| {name} | {law.meaning} |" for name, law in FOREIGN_LAWS.items()]

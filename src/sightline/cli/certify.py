@@ -99,15 +99,15 @@ def _certify_foreign(adapters: tuple[str, ...], laws: tuple[str, ...], *, json: 
     from sightline.testing.foreign.find import find_adapter
 
     reports = [check_foreign(one, laws or None) for one in [find_adapter(named) for named in adapters]]
-    violated = [f"{report.subject}: {cell}" for report in reports for cell in report.violated]
+    failures = [f"{report.subject}: {cell}" for report in reports for cell in report.failures]
     if json:
         rows = [report.to_dict() for report in reports]
-        print(to_json({"schema_version": 1, "command": "certify", "passed": not violated, "subjects": rows}))
+        print(to_json({"schema_version": 1, "command": "certify", "passed": not failures, "subjects": rows}))
     else:
         print("\n\n".join(map(str, reports)))
-    if violated:
-        more = f", and {len(violated) - 1} more" if len(violated) > 1 else ""
-        raise CheckFailed(f"{violated[0]}{more}")
+    if failures:
+        more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+        raise CheckFailed(f"{failures[0]}{more}")
 
 
 def _progress(row: CertifiedConfig) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, final
 from torch import Tensor
 
 from sightline.core.errors import InputError
+from sightline.core.suggest import unknown
 
 
 @final
@@ -51,6 +52,12 @@ class Offers:
     tolerance: float = 1e-8
 
     def __post_init__(self) -> None:
+        _check_word("inputs", self.inputs, ("tokens", "vectors"))
+        _check_word("state", self.state, ("value", "in place", "none"))
+        if isinstance(self.mask, str):
+            raise InputError(f"mask: expected a tuple of sides, as in ({self.mask!r},), found {self.mask!r}")
+        for side in self.mask:
+            _check_word("mask", side, ("left", "right"))
         if self.chunk < 1 or self.size < 2 or not 0 <= self.first < self.size - 1:
             raise InputError(
                 "expected chunk >= 1, size >= 2 and first below size - 1, "
@@ -58,6 +65,11 @@ class Offers:
             )
         if not 0 < self.tolerance < 1:
             raise InputError(f"tolerance = {self.tolerance} is not between 0 and 1")
+
+
+def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:
+    if value not in words:
+        raise InputError(f"{name}: {unknown('value', value, words, cutoff=0.4)}")
 
 
 class Adapter(ABC):
@@ -83,8 +95,10 @@ class Adapter(ABC):
 
         state: `initial_state`, or what the call before returned; it may be of any type, and a pair of the library's
             cache and whatever else its documentation asks the caller to keep, such as the mask so far
-        mask: (B, T), True = real; given only where `offers.mask` says so; None = all real
-        starts: (B, T), True where a document begins inside a row; given only where `offers.documents`
+        x: (B, T) int64 tokens, or (B, T, size) float64 vectors
+        mask: (B, T) bool, True = real; given only where `offers.mask` says so, in a first call; None = all real
+        starts: (B, T) bool, True where a document begins, in a row or with a later call; given only where
+            `offers.documents`
         """
 
     def initial_state(self, model: Any, batch: int) -> Any:

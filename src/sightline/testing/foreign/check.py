@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
 
 import torch
 
 from sightline.core.errors import InputError
 from sightline.core.suggest import unknown
-from sightline.testing.foreign.adapter import Adapter, NotOffered
+from sightline.testing.foreign.adapter import Adapter, NotOffered, Offers
 from sightline.testing.foreign.laws import FOREIGN_LAWS
 from sightline.testing.foreign.subject import Difference, ForeignSubject
 
@@ -59,12 +60,20 @@ class ForeignReport:
     cells: tuple[LawCell, ...]
 
     @property
+    def failures(self) -> tuple[LawCell, ...]:
+        """The cells that are violated, and a control that does not hold. Another refusal is no wrong number."""
+        return tuple(cell for cell in self.cells if cell.outcome == "violated" or _is_lost(cell))
+
+    @property
     def violated(self) -> tuple[LawCell, ...]:
         return tuple(cell for cell in self.cells if cell.outcome == "violated")
 
     def cell(self, law: str) -> LawCell:
-        """The cell of a law. Raises `KeyError` for one that was not checked."""
-        return next((cell for cell in self.cells if cell.law == law), None) or _missing(law)
+        """The cell of a law. Raises `InputError` for one that was not checked."""
+        found = next((cell for cell in self.cells if cell.law == law), None)
+        if found is None:
+            raise InputError(unknown("law", law, [cell.law for cell in self.cells], cutoff=0.4))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; an infinite error is null, with `outcome` "violated"."""
@@ -73,11 +82,16 @@ class ForeignReport:
 
     def __str__(self) -> str:
         head = f"{self.subject} ({self.package} {self.version}), tolerance {self.tolerance:.0e}"
-        return "\n".join([head, *(f"  {cell}" for cell in self.cells)])
+        counts = Counter(cell.outcome for cell in self.cells)
+        total = ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(CellOutcome))
+        lines = [head, *(f"  {cell}" for cell in self.cells), f"  {total}"]
+        if any(map(_is_lost, self.cells)):
+            lines.append("  the control does not hold: no other cell means anything")
+        return "\n".join(lines)
 
 
-def _missing(law: str) -> LawCell:
-    raise KeyError(law)
+def _is_lost(cell: LawCell) -> bool:
+    return cell.law == "control" and cell.outcome != "holds"
 
 
 def _finite(error: float | None) -> float | None:
@@ -91,12 +105,13 @@ def check_foreign(adapter: Adapter, laws: Iterable[str] | None = None, *, seeds:
     those about gradients, and as the subject is built: in evaluation mode.
 
     Raises:
-        InputError: "unknown law 'step', did you mean 'steps'?"; "nn.LSTM: build failed: …".
+        InputError: "unknown law 'step', did you mean 'steps'?"; "nn.LSTM: build failed: …"; "Mine has no name: …".
     """
     names = list(FOREIGN_LAWS) if laws is None else list(laws)
     for name in names:
         if name not in FOREIGN_LAWS:
             raise InputError(unknown("law", name, FOREIGN_LAWS, cutoff=0.4))
+    _check_declared(adapter)
     try:
         subjects = [ForeignSubject(adapter, seed) for seed in seeds]
     except Exception as error:
@@ -110,6 +125,14 @@ def check_foreign(adapter: Adapter, laws: Iterable[str] | None = None, *, seeds:
     return ForeignReport(adapter.name, adapter.package, version, adapter.offers.tolerance, cells)
 
 
+def _check_declared(adapter: Adapter) -> None:
+    kind = type(adapter).__name__
+    if not isinstance(getattr(adapter, "name", None), str):
+        raise InputError(f'{kind} has no name: add a line such as name = "nn.LSTM"')
+    if not isinstance(adapter.offers, Offers):
+        raise InputError(f"{kind}: offers must be an Offers(…), found {type(adapter.offers).__name__}")
+
+
 def _judged(name: str, subjects: list[ForeignSubject]) -> LawCell:
     """A law over the subject with the weights of every seed."""
     differences: list[Difference] = []
@@ -118,6 +141,8 @@ def _judged(name: str, subjects: list[ForeignSubject]) -> LawCell:
             differences += FOREIGN_LAWS[name].check(subject)
     except NotOffered as reason:
         return LawCell(name, "not offered", detail=str(reason))
+    except InputError:
+        raise
     except Exception as error:
         if _own(error, subjects[0].adapter):
             raise InputError(

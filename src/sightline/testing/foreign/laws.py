@@ -29,8 +29,9 @@ class ForeignLaw(NamedTuple):
 def _control(s: ForeignSubject) -> Iterator[Difference]:
     """A plain call twice."""
     x = s.inputs("x")
-    yield s.compared(s.whole(x), s.whole(x))
-    yield s.compared(ForeignSubject(s.adapter, s.seed).whole(x), s.whole(x))
+    yield s.compared(s.whole(x), s.whole(x), "two calls of one module differ")
+    again = ForeignSubject(s.adapter, s.seed).whole(x)
+    yield s.compared(again, s.whole(x), "two modules of one seed differ: their weights must follow from the seed")
 
 
 def _causal(s: ForeignSubject) -> None:
@@ -162,24 +163,25 @@ def _padded(s: ForeignSubject, side: Literal["left", "right"]) -> tuple[Tensor, 
 
 def _hidden(s: ForeignSubject) -> Iterator[Difference]:
     """Other content under the mask."""
-    x, mask, real = _masked(s)
-    other = torch.where(mask.view(*mask.shape, *[1] * (x.dim() - 2)), x, s.inputs("other", rows=2))
-    yield s.compared(s.whole(other, mask=mask)[1:, real], s.whole(x, mask=mask)[1:, real])
+    for x, mask, real in _masked(s):
+        other = torch.where(mask.view(*mask.shape, *[1] * (x.dim() - 2)), x, s.inputs("other", rows=2))
+        yield s.compared(s.whole(other, mask=mask)[1:, real], s.whole(x, mask=mask)[1:, real])
 
 
 def _hidden_nan(s: ForeignSubject) -> Iterator[Difference]:
     """NaN under the mask, as padding that was never written may have."""
-    x, mask, real = _masked(s)
-    if not x.is_floating_point():
-        raise NotOffered("vectors as inputs: tokens cannot be NaN")
-    other = x.masked_fill(~mask.unsqueeze(2), float("nan"))
-    yield s.compared(s.whole(other, mask=mask)[1:, real], s.whole(x, mask=mask)[1:, real])
+    for x, mask, real in _masked(s):
+        if not x.is_floating_point():
+            raise NotOffered("vectors as inputs: tokens cannot be NaN")
+        other = x.masked_fill(~mask.unsqueeze(2), float("nan"))
+        yield s.compared(s.whole(other, mask=mask)[1:, real], s.whole(x, mask=mask)[1:, real])
 
 
-def _masked(s: ForeignSubject) -> tuple[Tensor, Tensor, slice]:
+def _masked(s: ForeignSubject) -> list[tuple[Tensor, Tensor, slice]]:
+    """For each side on which padding may be, what `_padded` gives."""
     if not s.offers.mask:
         raise NotOffered("a mask")
-    return _padded(s, s.offers.mask[0])
+    return [_padded(s, side) for side in s.offers.mask]
 
 
 def _padded_then_steps(s: ForeignSubject) -> Iterator[Difference]:
@@ -187,15 +189,15 @@ def _padded_then_steps(s: ForeignSubject) -> Iterator[Difference]:
     _causal(s)
     if s.offers.chunk > 1:
         raise NotOffered("steps after a padded prompt")
-    x, mask, real = _masked(s)
     more = s.inputs("more", rows=2, positions=2)
-    state = s.after(x, mask=mask)
-    outputs = []
-    for place in range(2):
-        y, state = s.adapter.step(s.model, more[:, place : place + 1], state)
-        outputs.append(y)
-    alone = s.whole(torch.cat([x[1:, real], more[1:]], 1))[:, -2:]
-    yield s.compared(torch.cat(outputs, 1)[1:], alone)
+    for x, mask, real in _masked(s):
+        state = s.after(x, mask=mask)
+        outputs = []
+        for place in range(2):
+            y, state = s.called(s.adapter.step, more[:, place : place + 1], state)
+            outputs.append(y)
+        alone = s.whole(torch.cat([x[1:, real], more[1:]], 1))[:, -2:]
+        yield s.compared(torch.cat(outputs, 1)[1:], alone)
 
 
 def _documents(s: ForeignSubject) -> Iterator[Difference]:
@@ -206,6 +208,9 @@ def _documents(s: ForeignSubject) -> Iterator[Difference]:
     y = s.whole(x, starts=starts)
     yield s.compared(y[:, :first], s.whole(x[:, :first]))
     yield s.compared(y[:, first:], s.whole(x[:, first:]))
+    if s.offers.causal and s.offers.state != "none" and s.offers.several:  # a later call begins with a document
+        y, _ = s.called(s.adapter.forward, x[:, first:], s.after(x[:, :first]), starts=starts[:, first:])
+        yield s.compared(y, s.whole(x[:, first:]))
 
 
 def _packed(s: ForeignSubject) -> tuple[Tensor, Tensor, int]:
@@ -282,7 +287,9 @@ FOREIGN_LAWS: dict[str, ForeignLaw] = {
     "padded prompt, then steps": ForeignLaw(
         _padded_then_steps, "steps after a padded prompt give what they give without padding"
     ),
-    "documents": ForeignLaw(_documents, "documents packed in a row give what each gives alone"),
+    "documents": ForeignLaw(
+        _documents, "documents packed in a row, or begun by a later call, give what each gives alone"
+    ),
     "gradients through the state": ForeignLaw(_gradients, "gradients of the weights over two calls are those over one"),
     "gradients recorded": ForeignLaw(_recording, "outputs are the same with and without recorded gradients"),
     "weights kept": ForeignLaw(_kept, "a call leaves weights and buffers as they were"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
+from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.testing.foreign.adapter import Adapter, NotOffered
 
@@ -19,7 +20,7 @@ class Difference(NamedTuple):
     """How far outputs are from what was expected, relative to the largest |expected|; inf for NaN and other shapes.
 
     position: the first one beyond the tolerance, None where there is none or the shapes differ
-    detail: what is infinite about it: NaN, or another shape
+    detail: what is infinite about it: NaN, or another shape; of the control, what differs
     """
 
     error: float
@@ -46,9 +47,21 @@ class ForeignSubject:
     def start(self, rows: int) -> Any:
         return self.adapter.initial_state(self.model, rows)
 
+    def called(self, call: Callable[..., Any], x: Tensor, state: Any, **how: Tensor) -> tuple[Tensor, Any]:
+        """The outputs and the state that `forward` or `step` of the adapter gives.
+
+        Raises:
+            InputError: "nn.LSTM: expected (outputs, state) from forward, found Tensor".
+        """
+        result = call(self.model, x, state, **how)
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Tensor)):
+            what = f"expected (outputs, state) from {call.__name__}, found {type(result).__name__}"
+            raise InputError(what, where=self.adapter.name)
+        return result
+
     def whole(self, x: Tensor, **how: Tensor) -> Tensor:
         """The outputs of one call."""
-        return self.adapter.forward(self.model, x, self.start(len(x)), **how)[0]
+        return self.called(self.adapter.forward, x, self.start(len(x)), **how)[0]
 
     def after(self, x: Tensor, **how: Tensor) -> Any:
         """The state after one call.
@@ -58,7 +71,7 @@ class ForeignSubject:
         """
         if self.offers.state == "none":
             raise NotOffered("a state")
-        return self.adapter.forward(self.model, x, self.start(len(x)), **how)[1]
+        return self.called(self.adapter.forward, x, self.start(len(x)), **how)[1]
 
     def fed(self, x: Tensor, sizes: Sequence[int], state: Any = None) -> Tensor:
         """The outputs of several calls, of so many positions each, one after the other.
@@ -75,7 +88,7 @@ class ForeignSubject:
         for size in sizes:
             chunk = x[:, at : at + size]
             call = self.adapter.step if size == 1 else self.adapter.forward
-            y, state = call(self.model, chunk, state)
+            y, state = self.called(call, chunk, state)
             outputs.append(y)
             at += size
         return torch.cat(outputs, 1)
@@ -83,15 +96,15 @@ class ForeignSubject:
     def rest(self, x: Tensor, state: Any) -> Tensor:
         """The outputs of positions that follow a state: in one call, or step by step where it takes no other."""
         if self.offers.several:
-            return self.adapter.forward(self.model, x, state)[0]
+            return self.called(self.adapter.forward, x, state)[0]
         return self.fed(x, [1] * x.shape[1], state)
 
     def sizes(self, *multiples: int) -> list[int]:
         """Sizes of calls, in multiples of the subject's chunk."""
         return [number * self.offers.chunk for number in multiples]
 
-    def compared(self, actual: Tensor, expected: Tensor) -> Difference:
-        """How far outputs (B, T, …) are from the expected ones."""
+    def compared(self, actual: Tensor, expected: Tensor, difference: str = "") -> Difference:
+        """How far outputs (B, T, …) are from the expected ones; `difference` says what it means that they are not."""
         if actual.shape != expected.shape:
             shapes = (tuple(tensor.shape) for tensor in (actual, expected))
             return Difference(float("inf"), detail="outputs of shape {} instead of {}".format(*shapes))
@@ -103,5 +116,5 @@ class ForeignSubject:
             return Difference(0.0)
         beyond = (error > self.offers.tolerance).movedim(1, 0).flatten(1).any(1) if error.dim() > 1 else None
         places = [] if beyond is None else beyond.nonzero().flatten().tolist()
-        detail = "outputs are not finite" if not actual.isfinite().all() else ""
+        detail = "outputs are not finite" if not actual.isfinite().all() else difference
         return Difference(float(error.amax()), places[0] if places else None, detail)
