@@ -93,9 +93,8 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         source = batch.source
         if model.training and self.inputs.kind == "image":
             source = shifted(source, self.config.shift_pixels, self.config.picture.ground)
-        return label_loss(
-            model(source, batch.source_mask), batch.labels, self.trained.weights, self.config.label_smoothing
-        )
+        logits = model(source, batch.source_mask)
+        return label_loss(logits, batch.labels, self.trained.weights, self.config.label_smoothing)
 
     def divergence(self, outputs: Tensor, reference: Tensor, batch: LabelledBatch) -> Tensor:
         """How far the outputs for a batch are from those of another model, see `label_divergence`."""
@@ -128,8 +127,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
 
     def costs(self, part: LabelledPart) -> Costs:
         """The time of one label, items asked for one at a time."""
-        single = (part.select([row]) for row in spaced(len(part), TIMED))
-        return Costs(median_ms(partial(self.trained.label, one) for one in single))
+        return Costs(median_ms(partial(self.trained.label, part.select([row])) for row in spaced(len(part), TIMED)))
 
     def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
         return [answer.record for answer in self.trained.answer_list(inputs)]

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from sightline.data.series.windows import WindowBatch
 from sightline.tasks.forecasting.config import ForecastingConfig
 from sightline.training.loss import Loss
+
+
+def window_loss(model: nn.Module, batch: WindowBatch, config: ForecastingConfig) -> Loss:
+    """The `forecast_loss` of a model's forecasts of a batch, in scaled units.
+
+    An autoregressive model is also asked for the steps of the look-back after its first patch, each given those before
+    it.
+    """
+    predicted = model(batch.values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the last n steps
+    targets = torch.cat([batch.values, batch.future], 1)[:, -predicted.shape[1] :]
+    return forecast_loss(predicted, targets, config)
 
 
 def forecast_loss(predicted: Tensor, targets: Tensor, config: ForecastingConfig) -> Loss:

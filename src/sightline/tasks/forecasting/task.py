@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, final
 
-import torch
 from torch import Tensor, nn
 
 from sightline.core.metrics import Baseline, metric_names
@@ -18,7 +17,7 @@ from sightline.tasks.forecasting.baselines import forecast_baselines
 from sightline.tasks.forecasting.config import ForecastingRun
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecaster import Forecaster
-from sightline.tasks.forecasting.loss import forecast_loss
+from sightline.tasks.forecasting.loss import window_loss
 from sightline.tasks.forecasting.opened import open_series, open_window
 from sightline.tasks.forecasting.past import Predictor
 from sightline.tasks.forecasting.planted import planted_windows
@@ -81,14 +80,8 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)
 
     def loss(self, model: nn.Module, batch: WindowBatch) -> Loss:
-        """The errors of all steps in scaled units, see `forecast_loss`.
-
-        An autoregressive model is also asked for the steps of the look-back after its first patch, each given those
-        before it.
-        """
-        predicted = model(batch.values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the last n steps
-        targets = torch.cat([batch.values, batch.future], 1)[:, -predicted.shape[1] :]
-        return forecast_loss(predicted, targets, self.config)
+        """The errors of all steps in scaled units, see `window_loss`."""
+        return window_loss(model, batch, self.config)
 
     def divergence(self, outputs: Tensor, reference: Tensor, batch: WindowBatch) -> Tensor:
         """How far forecasts of a batch are from those of another model: squared differences, summed as the loss is."""
