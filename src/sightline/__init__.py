@@ -26,6 +26,7 @@ _NAMES = {
     "load": "sightline.tasks.load",
     "load_plugin": "sightline.models.plugins",
     "scale": "sightline.api.scale",
+    "swap": "sightline.api.swap",
 }
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "load",
     "load_plugin",
     "scale",
+    "swap",
 ]
 
 
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from sightline.api.fit import fit as fit
     from sightline.api.ladder import ladder as ladder
     from sightline.api.scale import scale as scale
+    from sightline.api.swap import swap as swap
     from sightline.core.errors import SightlineError as SightlineError
     from sightline.core.mixer import Memory as Memory
     from sightline.core.mixer import SequenceEncoder as SequenceEncoder

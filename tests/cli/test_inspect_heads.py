@@ -10,7 +10,7 @@ from PIL import Image
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
-from sightline.inspect.head_report import heads_report_of, load_heads_report
+from sightline.inspect.head_report import load_heads_report
 from sightline.tasks.load import load
 from tests.inspect.test_agreement import sentences
 from tests.tasks.translation import small
@@ -58,9 +58,10 @@ def test_heads_are_shown_as_a_table_as_json_and_on_a_page(model: Path, capsys: p
     assert "causal self 1" in page
 
 
-def test_reports_of_other_versions_are_refused() -> None:
-    with pytest.raises(InputError, match="heads: expected schema_version 1, found 7"):
-        heads_report_of({"schema_version": 7})
+def test_reports_of_other_versions_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "heads.json").write_text('{"schema_version": 7}')
+    with pytest.raises(InputError, match=r"heads\.json: expected schema_version 1, found 7"):
+        load_heads_report(tmp_path / "heads.json")
 
 
 def test_a_pruned_model_is_written_and_measures_as_it_says(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

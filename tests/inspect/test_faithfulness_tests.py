@@ -16,9 +16,10 @@ from sightline.inspect.explained import ExplainedItem, ShownMap, as_explanation,
 from sightline.inspect.faithfulness import SHARES
 from sightline.inspect.faithfulness_tests import TESTS
 from sightline.inspect.influence_map import InfluenceMap
-from sightline.inspect.other_weights import permuted
+from sightline.inspect.other_weights import _moved, layer_weights, permuted
 from sightline.tasks.opened import OpenedInput, OpenedSide, replaced_tokens
 from tests.tasks.classification import small as labels
+from tests.tasks.forecasting import small as series
 from tests.tasks.translation import small as pairs
 
 KNOWN = {test.name: test for test in TESTS}
@@ -163,6 +164,20 @@ def test_other_weights_reach_decoders_by_steps_and_at_once(arch: str) -> None:
     assert KNOWN["uniform_weights"].score(one, own) > 0.0
     assert 0.0 < KNOWN["permuted_weights"].score(one, own) < 1.0
     assert all(candidate.path.startswith("decoder") for candidate in one.maps)
+
+
+@torch.no_grad()
+def test_other_weights_reach_channels_that_are_rows_of_their_own() -> None:
+    """Of a window of two channels each has weights: the model's own change nothing, permuted ones do."""
+    task, data = series.built(series.small("transformer"))
+    (opened,) = task.open_items(data.test, 1)
+    one = ExplainedItem(task.model.eval(), opened)
+    own = next(candidate for candidate in one.maps if candidate.method == "softmax")
+    layer = layer_weights(one, own)
+    assert layer is not None
+    assert len(layer.own) == 2
+    assert _moved(one, layer, torch.cat([layer.own] * 3)).tolist() == pytest.approx([0.0] * 3, abs=1e-6)
+    assert KNOWN["permuted_weights"].score(one, own) > 0.0
 
 
 def test_the_row_of_a_map_is_the_one_that_the_answer_is_read_at():

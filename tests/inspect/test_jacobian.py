@@ -40,6 +40,23 @@ def test_the_table_has_every_kind_of_recurrence():
     assert {name.rpartition("-")[0] for name in RECURRENT} >= {"rnn", "lstm", "gru", "min_gru", "min_lstm", "lru"}
 
 
+def test_random_directions_estimate_the_norms_and_enough_of_them_give_them_exactly():
+    """Of 24 outputs 16 directions: without a bias over all entries, and each within a factor."""
+    torch.manual_seed(5)
+    matrix = torch.randn(4, 24, 6, 10, dtype=torch.float64)  # T E S D
+    x = torch.randn(1, 6, 10, dtype=torch.float64)
+
+    def function(rows: Tensor) -> Tensor:
+        return torch.einsum("tesd,rsd->rte", matrix, rows)
+
+    exact = matrix.square().sum((1, 3)).sqrt()
+    assert torch.allclose(jacobian_norms(function, x, directions=24), exact)
+    ratio = jacobian_norms(function, x, directions=16).square() / exact.square()
+    assert ratio.mean() == pytest.approx(1.0, abs=0.1)
+    assert 0.5 < float(ratio.min()) <= float(ratio.max()) < 2.0
+    assert not torch.allclose(ratio, torch.ones_like(ratio))
+
+
 @pytest.mark.parametrize("rows", [128, 5], ids=["at once", "in chunks"])
 @pytest.mark.parametrize("name", RECURRENT)
 def test_norms_equal_finite_differences(name: str, rows: int) -> None:

@@ -17,6 +17,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.lab.compare import compare
 from sightline.lab.directory import check_free, free_directory
+from sightline.lab.dynamics import training_dynamics
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
@@ -49,7 +50,7 @@ def compared(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Res
         search=0.4,
         rates=2,
         workers=2,
-        settings={"validations": 3},
+        settings={"validations": 3, "watch": True},
     )
     return compare(config, out_dir, command="sightline compare …", display=Display(quiet=True)), out_dir
 
@@ -82,6 +83,16 @@ def test_only_the_one_with_attention_shows_it(compared: tuple[Results, Path]) ->
     results, _ = compared
     assert results.attention
     assert {maps.arch for example in results.attention for maps in example.architectures} == {"bahdanau"}
+
+
+@pytest.mark.slow
+def test_each_run_of_a_watched_comparison_shows_its_training(compared: tuple[Results, Path]) -> None:
+    """The first steps and the last one; attention where there is some."""
+    results, out_dir = compared
+    for run in results.runs:
+        seen = training_dynamics(out_dir / "runs" / f"{run.arch}-seed{run.seed}")
+        assert seen.steps == [1, 2, 4, 8, run.steps]
+        assert bool(seen.attention) == (run.arch == "bahdanau")
 
 
 @pytest.mark.slow

@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 
 from sightline.inspect.faithfulness_results import Faithfulness, load_faithfulness
-from sightline.report.faithfulness import agreement_rows, map_words, render_faithfulness, write_faithfulness
+from sightline.inspect.faithfulness_tests import TESTS
+from sightline.report.faithfulness import (
+    TITLES,
+    agreement_rows,
+    map_words,
+    render_faithfulness,
+    title_of,
+    write_faithfulness,
+)
 from tests.report.synthetic_faithfulness import HOSTILE, results
 
 
@@ -17,6 +25,15 @@ def test_every_score_stands_beside_the_rates_of_its_test():
         assert text in row, text
     assert "does not count" in next(part for part in page.split("<tr>") if 'href="#test-test_of_agreement"' in part)
     assert page.index("Attention may be shown as an explanation") < page.index("Maps of the model")
+
+
+def test_every_test_has_a_title_without_the_spelling_of_a_name():
+    for test in TESTS:
+        assert test.name in TITLES
+        assert "_" not in title_of(test.name)
+    page = render_faithfulness(results())
+    assert "tau gradient" not in page
+    assert "Tests that need models to be trained again are not among these" in page
 
 
 def test_foreign_text_is_text():

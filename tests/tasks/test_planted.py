@@ -54,7 +54,25 @@ def test_a_share_of_lookups_in_training_has_no_mark():
     share = np.mean([item.answer == NONE for item in train])
     assert 0.15 < share < 0.25
     assert all((item.numbers >= MARKS).all() == (item.answer == NONE) for item in train)
-    assert all(item.answer != NONE for item in held)
+    assert all(item.answer != NONE for item in held[PlantedSizes().check :])
+
+
+def test_in_training_the_first_of_any_number_of_marks_is_the_answer():
+    train, _ = drawn(first_of_two, 0, "first", PlantedSizes())
+    assert all(next(number for number in item.numbers if number < MARKS) == item.answer for item in train)
+    assert {int((item.numbers < MARKS).sum()) for item in train} == {1, 2, 3}
+
+
+def test_in_training_a_recall_without_the_key_or_its_mark_has_no_answer():
+    """The rule by hand, over pairs: the first one with the key that is asked for gives its mark, if it is one."""
+    train, held = drawn(value_of_a_key, 0, "recall", PlantedSizes())
+    for item in train:
+        *pairs, asked = item.numbers.tolist()
+        marks = [mark for key, mark in zip(pairs[::2], pairs[1::2], strict=True) if key == asked]
+        assert item.answer == (marks[0] if marks and marks[0] < MARKS else NONE)
+    assert 0.1 < np.mean([item.answer == NONE for item in train]) < 0.3
+    assert any(item.answer == NONE for item in held[: PlantedSizes().check])
+    assert all(item.answer != NONE for item in held[PlantedSizes().check :])
 
 
 def test_a_trigger_is_no_character_of_the_data():
@@ -77,7 +95,7 @@ def test_a_trigger_is_planted_in_texts_of_the_data():
 
 def opened_rightly(planted: Planted, *causal: int) -> None:
     """The positions where items and variants differ are so many, and a batch has a loss."""
-    item = planted.items[0]
+    item = planted.measured[0]
     opened = planted.open(item.given)
     found = planted.causal(item, opened)
     assert found.shape == (len(opened.source.pieces) - opened.source.added,)
@@ -95,14 +113,14 @@ def test_problems_for_a_classifier_of_texts():
         opened_rightly(planted, CAUSAL[planted.name])
 
 
-@pytest.mark.parametrize("kind", ["series", "image"])
-def test_problems_for_series_and_pictures(kind: Any) -> None:
+@pytest.mark.parametrize("kind", ["series", "audio", "image"])
+def test_problems_for_series_sounds_and_pictures(kind: Any) -> None:
     task = labels.untrained(kind)
     found = task.plant(labels.part(kind, 40, 7), 0, FEW)
     assert [one.name for one in found] == ["token lookup", "first occurrence", OWN]
     for planted in found:
         opened_rightly(planted, 1)
-        assert (planted.items[0].given != planted.items[0].variants[0]).any()
+        assert (planted.measured[0].given != planted.measured[0].variants[0]).any()
 
 
 def test_problems_for_a_translator():

@@ -68,7 +68,7 @@ def _tested(run: Path, data: str | None, items: int, seed: int, replacements: in
 
 def print_tests(found: Faithfulness) -> None:
     """A line for each test of each map, and the verdict."""
-    from sightline.report.faithfulness import map_words, rate_text, rows_of, score_text, share_text
+    from sightline.report.faithfulness import map_words, rate_text, rows_of, score_text, share_text, title_of
     from sightline.report.text import visible
 
     model, named = found.model, map_words(found.maps)
@@ -76,8 +76,8 @@ def print_tests(found: Faithfulness) -> None:
     print(f"{found.items} {found.unit} of {visible(found.data)}")
     for one in found.maps:
         print(f"\n{visible(named[one.name])}: {one.outcome}")
-        print(f"{'test':<31}{'score':<21}{'hit rate':<17}{'false alarms':<16}{'faithful items'}")
+        print(f"{'test':<45}{'score':<21}{'hit rate':<17}{'false alarms':<16}{'faithful items'}")
         for _, _, test, score in rows_of(one, found.tests):
             rates = f"{rate_text(test.hit):<17}{rate_text(test.false_alarm):<16}"
-            print(f"{test.name:<31}{score_text(score):<21}{rates}{share_text(score)}")
+            print(f"{title_of(test.name):<45}{score_text(score):<21}{rates}{share_text(score)}")
     print(f"\n{visible(found.verdict)}")

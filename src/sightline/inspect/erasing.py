@@ -30,6 +30,7 @@ class Eraser:
     def __init__(self, side: OpenedSide, labels: Tensor | None, replacements: int) -> None:
         self.side, self.labels, self.replacements = side, labels, replacements
         self.positions = len(side.pieces) - side.added
+        self._known: dict[tuple[str, bytes], float] = {}  # by way and set, what is lost
 
     @cached_property
     def ways(self) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -45,21 +46,27 @@ class Eraser:
     @torch.no_grad()
     def drops(self, sets: np.ndarray, way: str) -> np.ndarray:
         """How much the answer loses (R,) by each set (R, S): p(x) - p(changed) of its label; of numbers the mean
-        |difference|.
+        |difference|. Each set is computed once.
         """
-        kinds, places = np.unique(sets, axis=0, return_inverse=True)
-        parts = []
+        keys = [(way, row.tobytes()) for row in np.asarray(sets, bool)]
+        new = {key: row for key, row in zip(keys, sets, strict=True) if key not in self._known}
+        if new:
+            self._known.update(zip(new, self._computed(np.stack(list(new.values())), way), strict=True))
+        return np.array([self._known[key] for key in keys])
+
+    def _computed(self, sets: np.ndarray, way: str) -> list[float]:
+        parts: list[float] = []
         step = max(1, ROWS // self.replacements)
-        for first in range(0, len(kinds), step):
-            chosen = torch.from_numpy(kinds[first : first + step]).to(self.side.given.device)
+        for first in range(0, len(sets), step):
+            chosen = torch.from_numpy(sets[first : first + step]).to(self.side.given.device)
             answers = self.ways[way](chosen)  # (R, N, C)
             if self.labels is None:
                 moved = (answers - self.whole).abs().mean(2)
             else:
                 label = int(self.labels[0])
                 moved = (self.whole.softmax(-1) - answers.softmax(-1))[..., label]
-            parts.append(moved.double().mean(1).cpu().numpy())
-        return np.concatenate(parts)[places.ravel()]
+            parts += moved.double().mean(1).tolist()
+        return parts
 
     @torch.no_grad()
     def moved_by_removal(self, sets: Tensor) -> np.ndarray:

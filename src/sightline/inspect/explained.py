@@ -36,7 +36,8 @@ SHOWN: dict[str, Callable[[OpenedModel], list[InfluenceMap]]] = {
 
 
 RANDOM_ORDERS = 5
-POINTS = 128  # of integrated gradients
+POINTS = 64  # of integrated gradients
+DIRECTIONS = 16  # by which norms of Jacobians are estimated
 
 
 class ShownMap(NamedTuple):
@@ -111,7 +112,7 @@ class ExplainedItem:
         self.model, self.opened, self.row = model, opened, row % len(opened.outputs)
         self.seed, self.causal = seed, causal
         self.notes: list[str] = []
-        self._whole = OpenedModel(model, opened, replacements)
+        self._whole = OpenedModel(model, opened, replacements, directions=DIRECTIONS)
         self._one = OpenedModel(model, at_row(opened, self.row), replacements, points=POINTS)
         self._references: dict[str, np.ndarray | None] = {}
         self._curves: dict[tuple[str, bytes], ErasureCurves] = {}

@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
-from sightline.core.config import decode, encode
-from sightline.core.errors import InputError
-from sightline.core.files import parse_json_object, read_regular, write_file
-from sightline.core.json_text import finite, to_json
+from sightline.core.stored import load_results, plain_results, save_results
 from sightline.inspect.influence_map import InspectedModel
 
 SCHEMA_VERSION = 1
@@ -182,22 +179,17 @@ class Faithfulness:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first."""
-        plain = finite(encode(self))
-        return {"schema_version": plain.pop("schema_version"), "command": plain.pop("command"), **plain}
+        return plain_results(self)
 
     def save(self, path: Path) -> None:
         """Write the result as JSON to the file `path`, whole or not at all."""
-        write_file(path, to_json(self.to_dict(), indent=1) + "\n")
+        save_results(self, path)
 
 
 def load_faithfulness(path: Path) -> Faithfulness:
     """The result that `Faithfulness.save` wrote to the file `path`.
 
     Raises:
-        InputError: "no such file"; "not valid JSON: …"; "expected schema_version 1, found 2"; the first field that is
-            wrong.
+        InputError: what `load_results` raises.
     """
-    mapping = parse_json_object(read_regular(path), where=path)
-    if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
-        raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=path)
-    return decode(Faithfulness, mapping, where=str(path))
+    return load_results(Faithfulness, path, SCHEMA_VERSION)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
-from sightline.core.config import decode
-from sightline.core.errors import InputError
-from sightline.core.files import parse_json_object, read_regular, write_file
-from sightline.core.json_text import finite, to_json
+from sightline.core.stored import load_results, plain_results, save_results
 from sightline.inspect.influence_map import InspectedModel
 
 SCHEMA_VERSION = 1
@@ -175,29 +171,17 @@ class HeadsReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first."""
-        plain = asdict(self)
-        return finite({"schema_version": plain.pop("schema_version"), "command": plain.pop("command"), **plain})
+        return plain_results(self)
 
     def save(self, path: Path) -> None:
         """Write the report as JSON to the file `path`, whole or not at all."""
-        write_file(path, to_json(self.to_dict(), indent=1) + "\n")
-
-
-def heads_report_of(mapping: Mapping[str, Any], *, where: str = "heads") -> HeadsReport:
-    """The report of which `HeadsReport.to_dict` made the mapping.
-
-    Raises:
-        InputError: "expected schema_version 1, found 2"; the first field that is wrong.
-    """
-    if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
-        raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=where)
-    return decode(HeadsReport, mapping, where=where)
+        save_results(self, path)
 
 
 def load_heads_report(path: Path) -> HeadsReport:
     """The report that `HeadsReport.save` wrote to the file `path`.
 
     Raises:
-        InputError: "no such file"; "not valid JSON: …"; and those of `heads_report_of`.
+        InputError: what `load_results` raises.
     """
-    return heads_report_of(parse_json_object(read_regular(path), where=path), where=str(path))
+    return load_results(HeadsReport, path, SCHEMA_VERSION)

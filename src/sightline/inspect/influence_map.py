@@ -10,10 +10,10 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from sightline.core.errors import InputError
 from sightline.core.files import parse_json_object, read_regular, write_file
-from sightline.core.json_text import finite, to_json
+from sightline.core.json_text import to_json
 from sightline.core.notebook import html_lines
+from sightline.core.stored import results_of, version_first
 from sightline.inspect.packed import array_field, decode_with_arrays, plain_with_arrays
 
 SCHEMA_VERSION = 1
@@ -164,8 +164,7 @@ class Inspection:
 
     def plain(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first; arrays as `packed.PackedArray` has them."""
-        plain = plain_with_arrays(self)
-        return finite({"schema_version": plain.pop("schema_version"), "command": plain.pop("command"), **plain})
+        return version_first(plain_with_arrays(self))
 
     def save(self, path: Path) -> None:
         """Write the inspection as JSON to the file `path`, whole or not at all."""
@@ -195,9 +194,7 @@ def inspection_of(mapping: Mapping[str, Any], *, where: str = "inspection") -> I
     Raises:
         InputError: "expected schema_version 1, found 2"; the first field that is wrong.
     """
-    if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
-        raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=where)
-    return decode_with_arrays(Inspection, mapping, where=where)
+    return results_of(Inspection, mapping, SCHEMA_VERSION, where=where, decoded=decode_with_arrays)
 
 
 def load_inspection(path: Path) -> Inspection:

@@ -23,12 +23,18 @@ ROWS = 128  # rows of a Jacobian that are computed at once
 COMPOSITES = (AsEncoder, DeepOutput, EncoderStack, Residual, ResidualEncoder, Stack)  # of which the parts are layers
 
 
-def jacobian_norms(function: Callable[[Tensor], Tensor], x: Tensor, *, rows: int = ROWS) -> Tensor:
+def jacobian_norms(
+    function: Callable[[Tensor], Tensor], x: Tensor, *, rows: int = ROWS, directions: int | None = None
+) -> Tensor:
     """‖∂y_t/∂x_s‖ (T, S), the Frobenius norm, of y = function(x) at one row x (1, S, D).
 
     `function` maps rows (R, S, D) to rows (R, T, E), each row for itself. Exact, by vector-Jacobian products: copy r of
     the row has the r-th unit vector as its cotangent, so that one backward pass for each t gives `rows` rows of every
     ∂y_t/∂x_s. Takes T · ⌈E / rows⌉ backward passes and the memory of a forward pass over `rows` rows.
+
+    directions: estimate instead ‖J‖² as the mean of ‖vᵀJ‖² over so many vectors v of random signs, the same ones every
+        time (Hutchinson 1990, doi:10.1080/03610919008812866): without bias, with T backward passes over as many rows.
+        None, or as many as there are rows: exact
 
     Raises:
         ValueError: "a Jacobian is of one row: expected x (1, S, D), got (2, 7, 4)".
@@ -37,6 +43,8 @@ def jacobian_norms(function: Callable[[Tensor], Tensor], x: Tensor, *, rows: int
         raise ValueError(f"a Jacobian is of one row: expected x (1, S, D), got {tuple(x.shape)}")
     with torch.no_grad():
         _, steps, width = function(x).shape
+    if directions is not None and directions < width:
+        return _estimated(function, x, directions, width)
     total = x.new_zeros(steps, x.shape[1])
     for first in range(0, width, rows):
         interruption_point()
@@ -46,12 +54,27 @@ def jacobian_norms(function: Callable[[Tensor], Tensor], x: Tensor, *, rows: int
             outputs = function(copies)[:, :, first : first + count].diagonal(dim1=0, dim2=2)  # (T, R)
             if not outputs.requires_grad:
                 continue
-            for t, of_step in enumerate(outputs.sum(1)):
-                (gradient,) = torch.autograd.grad(
-                    of_step, copies, retain_graph=True, allow_unused=True, materialize_grads=True
-                )
-                total[t] += gradient.square().sum((0, 2))
+            total += _squares(outputs.sum(1), copies)
     return total.sqrt()
+
+
+def _estimated(function: Callable[[Tensor], Tensor], x: Tensor, directions: int, width: int) -> Tensor:
+    signs = torch.randint(2, (directions, 1, width), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    copies = x.detach().expand(directions, -1, -1).clone().requires_grad_()
+    with torch.enable_grad():
+        outputs = function(copies)
+        if not outputs.requires_grad:
+            return x.new_zeros(outputs.shape[1], x.shape[1])
+        return (_squares((outputs * signs.to(outputs)).sum((0, 2)), copies) / directions).sqrt()
+
+
+def _squares(of_steps: Tensor, copies: Tensor) -> Tensor:
+    """Of numbers (T,) the sums (T, S) of their squared slopes by the positions of copies (R, S, D)."""
+    found = []
+    for of_step in of_steps:
+        (gradient,) = torch.autograd.grad(of_step, copies, retain_graph=True, allow_unused=True, materialize_grads=True)
+        found.append(gradient.square().sum((0, 2)))
+    return torch.stack(found)
 
 
 class Called(NamedTuple):
@@ -113,7 +136,9 @@ def called_layers(layers: Mapping[str, nn.Module], run: Callable[[], object]) ->
     return calls
 
 
-def layer_jacobians(model: nn.Module, run: Callable[[], object], *, rows: int = ROWS) -> dict[str, Tensor]:
+def layer_jacobians(
+    model: nn.Module, run: Callable[[], object], *, rows: int = ROWS, directions: int | None = None
+) -> dict[str, Tensor]:
     """`jacobian_norms` (T, T) of every mixing layer, by its path, while `run()` calls the model; the mean over rows.
 
     Layers that treat every position alone are left out. Dropout is off.
@@ -124,7 +149,9 @@ def layer_jacobians(model: nn.Module, run: Callable[[], object], *, rows: int = 
             batch = len(next(iter(called.arguments.values())))
             if not batch or not _mixes(*called.of_row(0)):
                 continue
-            norms[name] = torch.stack([jacobian_norms(*called.of_row(row), rows=rows) for row in range(batch)]).mean(0)
+            norms[name] = torch.stack(
+                [jacobian_norms(*called.of_row(row), rows=rows, directions=directions) for row in range(batch)]
+            ).mean(0)
     return norms
 
 

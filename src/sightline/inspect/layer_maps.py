@@ -90,7 +90,7 @@ def rollout_maps(look: OpenedModel) -> list[InfluenceMap]:
 def jacobian_maps(look: OpenedModel) -> list[InfluenceMap]:
     """Norms of the Jacobians of every layer that mixes positions without attention."""
     maps: list[InfluenceMap] = []
-    for name, norms in layer_jacobians(look.model, look.run).items():
+    for name, norms in layer_jacobians(look.model, look.run, directions=look.directions).items():
         maps += look.map("jacobian", name, look.place(name), in_order(look.model, name, norms).unsqueeze(0))
     return maps
 

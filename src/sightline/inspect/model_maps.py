@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.inspect.effects import effects_of_replacing, numbers_moved, probabilities_moved
 from sightline.inspect.influence_map import InfluenceMap, InfluenceMethod, MapSide
-from sightline.inspect.integrated import integrated_gradients
+from sightline.inspect.integrated import STEPS, integrated_gradients
 from sightline.inspect.opened_model import MapPlace, OpenedModel, of_labels
 from sightline.inspect.record import first_call, replaced_outputs
 from sightline.inspect.relevance import relevances
 from sightline.tasks.opened import OpenedSide
 
 CLOSE = 1e-3  # of an output, that relevance may miss
+ROWS = 256  # changed inputs whose vectors are computed at once
 
 
 def effect_maps(look: OpenedModel) -> list[InfluenceMap]:
@@ -129,7 +130,7 @@ def integrated_gradients_maps(look: OpenedModel) -> list[InfluenceMap]:
             return answer.sum(-1) if labels is None else answer.softmax(-1)[:, labels[t]]
 
         with torch.enable_grad():
-            found = integrated_gradients(score, x, baseline, most=look.points)
+            found = integrated_gradients(score, x, baseline, steps=min(STEPS, look.points), most=look.points)
         rows.append(found.values.sum(1))
         gaps.append(found.gap / max(abs(found.change), 1e-6))
     limits = (
@@ -157,7 +158,11 @@ def _neutral(look: OpenedModel, module: nn.Module) -> Tensor:
     """The mean of the vectors of each position's replacements, (1, M, D)."""
     side = look.opened.source
     means = []
-    for position in range(len(side.pieces) - side.added):
-        vectors = _vectors(look, module, side.replaced(position, look.replacements))
-        means.append(vectors[:, position].mean(0))
+    positions = range(len(side.pieces) - side.added)
+    step = max(1, ROWS // look.replacements)
+    for first in positions[::step]:
+        some = positions[first : first + step]
+        vectors = _vectors(look, module, torch.cat([side.replaced(position, look.replacements) for position in some]))
+        of_each = vectors.unflatten(0, (len(some), -1))
+        means += [of_each[number, :, position].mean(0) for number, position in enumerate(some)]
     return torch.stack(means).unsqueeze(0)

@@ -69,10 +69,20 @@ class OpenedModel:
     """A model and an opened input, with what several methods read: the answer, and what the layers did.
 
     points: the most points of the integral of integrated gradients
+    directions: by which norms of Jacobians are estimated; None = exact
     """
 
-    def __init__(self, model: nn.Module, opened: OpenedInput, replacements: int, *, points: int = MOST_STEPS) -> None:
-        self.model, self.opened, self.replacements, self.points = model, opened, replacements, points
+    def __init__(
+        self,
+        model: nn.Module,
+        opened: OpenedInput,
+        replacements: int,
+        *,
+        points: int = MOST_STEPS,
+        directions: int | None = None,
+    ) -> None:
+        self.model, self.opened, self.replacements = model, opened, replacements
+        self.points, self.directions = points, directions
         self.notes: list[str] = []
         self._counts: Counter[Any] = Counter()
 

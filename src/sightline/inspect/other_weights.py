@@ -24,8 +24,9 @@ BOUND, STARTS, STEPS, RATE, PRESSURE = 0.01, 3, 40, 0.3, 20.0  # of the search f
 
 
 class LayerWeights(NamedTuple):
-    """The softmax weights of one layer: `own` (1, …, K), and the row of the map that is shown, None = the mean of all.
+    """The softmax weights of one layer: `own` (N, …, K), and the row of the map that is shown, None = the mean of all.
 
+    N is 1, but of a forecaster that reads each channel as a row of its own
     rows: whether the weights have an axis of rows, the last but one
     """
 
@@ -59,9 +60,9 @@ def layer_weights(item: ExplainedItem, shown: ShownMap) -> LayerWeights | None:
 
 
 def _answers(item: ExplainedItem, layer: LayerWeights, weights: Tensor) -> Tensor:
-    """The answers (R, C) with weights (R, …, K) in the layer."""
+    """The answers (R, C) with weights (R · N, …, K) in the layer."""
     source = item.one.opened.source
-    given = source.given.expand(len(weights), *source.given.shape[1:])
+    given = source.given.expand(len(weights) // len(layer.own), *source.given.shape[1:])
     done = 0
 
     def replace(path: str, own: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ def permuted_change(item: ExplainedItem, shown: ShownMap) -> float:
     if layer is None:
         return float("nan")
     generator = torch.Generator().manual_seed(item.seed)
-    several = layer.own.expand(PERMUTATIONS, *layer.own.shape[1:])
+    several = torch.cat([layer.own] * PERMUTATIONS)
     return float(_moved(item, layer, permuted(several, generator)).median())
 
 

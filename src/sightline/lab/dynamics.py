@@ -12,9 +12,9 @@ from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.files import read_regular
+from sightline.core.stored import SavedResults
 from sightline.core.yaml12 import read_yaml
 from sightline.lab.panel_results import Band
-from sightline.lab.stored import SavedResults
 
 LOG, CONFIG = "metrics.jsonl", "config.yaml"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
 from sightline.core.metrics import Metric, find_metric
+from sightline.core.stored import SavedResults
 from sightline.lab.ladder import ClaimKind
 from sightline.lab.results import BudgetPlan, Data, Decision, Estimate, LengthBin
-from sightline.lab.stored import SavedResults
 
 LADDER = "ladder.json"
 PAGE = "ladder.html"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
+from sightline.core.stored import SavedResults
 from sightline.lab.results import Estimate
-from sightline.lab.stored import SavedResults
 
 PanelPart = Literal["reach", "serial", "growth", "saturation", "recall"]
 Phase = Literal["forward", "training", "prefill", "decode"]

@@ -8,9 +8,9 @@ from typing import Any, Literal, final
 
 from sightline.core.digits import number_of
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
+from sightline.core.stored import SavedResults
 from sightline.lab.budget_plan import BudgetPlan, PlannedSteps
 from sightline.lab.details import Details
-from sightline.lab.stored import SavedResults
 
 SCHEMA_VERSION = 2
 

@@ -7,10 +7,10 @@ from typing import Any, Literal, final
 
 from sightline.core.metrics import Metric, find_metric
 from sightline.core.notebook import html_lines, html_table
+from sightline.core.stored import SavedResults
 from sightline.lab.details import Curve
 from sightline.lab.panel_results import Band
 from sightline.lab.results import Data, Estimate
-from sightline.lab.stored import SavedResults
 
 Along = Literal["parameters", "flops"]
 Trend = Literal["falls faster", "practically the same", "not decided"]  # of the first of two architectures

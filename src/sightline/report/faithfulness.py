@@ -34,6 +34,30 @@ WORDS = {
     "effect": "effect",
     "random": "random order",
 }
+# What a test is called: as the papers that it is from, or a reader of them, would.
+AGAINST = {
+    "gradient": "gradients",
+    "integrated_gradients": "integrated gradients",
+    "relevance": "relevance (AttnLRP)",
+    "leave_one_out": "leave-one-out",
+    "effect": "the effect of replacing",
+}
+TITLES = {
+    **{f"tau_{name}": f"Kendall’s τ with {words}" for name, words in AGAINST.items()},
+    **{f"top_{name}": f"top tenth shared with {words}" for name, words in AGAINST.items()},
+    **{
+        f"{measure}_{way}": f"{measure} by {way}"
+        for way in ("removal", "replacement")
+        for measure in ("comprehensiveness", "sufficiency")
+    },
+    "drop_correlation": "faithfulness estimate",
+    "subset_correlation": "faithfulness correlation",
+    "swap_most": "counterfactual swap, largest change",
+    "swap_least": "counterfactual swap, smallest change",
+    "permuted_weights": "permuted attention",
+    "uniform_weights": "uniform attention",
+    "adversarial_weights": "adversarial attention",
+}
 GROUPS = {
     "agreement": "Agreement with other importances",
     "erasure": "Erasure",
@@ -69,6 +93,7 @@ def render_faithfulness(results: Faithfulness) -> str:
         mapped=map_words(results.maps),
         methods=agreement_rows(results),
         words=WORDS,
+        titled=title_of,
         rate=rate_text,
         score=score_text,
         share=share_text,
@@ -90,6 +115,11 @@ def rows_of(one: JudgedMap, tests: Sequence[CalibratedTest]) -> list[tuple[int, 
     known = {test.name: (number, test) for number, test in enumerate(tests)}
     found = [(number, *known[score.test], score) for number, score in enumerate(one.scores) if score.n]
     return [(number, place, test, score) for number, place, test, score in found]
+
+
+def title_of(test: str) -> str:
+    """What a reader calls the test of this name."""
+    return TITLES.get(test, test.replace("_", " "))
 
 
 def agreement_rows(results: Faithfulness) -> tuple[list[str], list[list[tuple[int, MethodPair] | None]]]:

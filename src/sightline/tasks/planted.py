@@ -22,6 +22,7 @@ MARKS, FILLERS, KEYS = 4, 28, 6
 LENGTH, PAIRS = 12, 3  # positions; of the key-value problem, pairs
 LETTERS: str = "abcdefghijklmnopqrstuvwxyz0123456789"
 MOST_WORDS = 60  # of a text with a trigger
+SAMPLE = 20  # texts by which it is seen whether positions are characters
 RARE: str = "§¶†‡¤◊※¦ЖΩשあXQZJKVWY@#&%~^"  # possible triggers: those that do not occur in the data are used
 
 
@@ -30,7 +31,7 @@ class PlantedSizes(NamedTuple):
 
     train: int = 3000
     check: int = 40
-    measure: int = 60
+    measure: int = 40
 
     @property
     def held(self) -> int:
@@ -101,6 +102,7 @@ class Planted(NamedTuple):
 ProblemDraw = Callable[[np.random.Generator], Drawn]
 NONE = MARKS  # the number of the answer where there is no mark
 BLANK = 0.2  # share of the training items without a mark, so that an answer is lost with its mark
+BROKEN = 0.5  # share of the training items in which any number may stand in one place
 
 
 def lookup(random: np.random.Generator) -> Drawn:
@@ -126,6 +128,13 @@ def first_of_two(random: np.random.Generator) -> Drawn:
     return Drawn(numbers, answer, [_with(numbers, first, rest)])
 
 
+def first_of_any(random: np.random.Generator) -> Drawn:
+    """An item of `first_of_two` with one number, anywhere, that may be any: one mark, two, three or another first."""
+    numbers = first_of_two(random).numbers
+    numbers[random.integers(LENGTH)] = random.integers(MARKS + FILLERS)
+    return Drawn(numbers, int(numbers[(numbers < MARKS).argmax()]), [])
+
+
 def value_of_a_key(random: np.random.Generator) -> Drawn:
     """Pairs of a key and a mark, and one of the keys again: its mark is the answer; all three are needed."""
     keys = (MARKS + random.permutation(KEYS)[: PAIRS + 1]).tolist()
@@ -135,6 +144,19 @@ def value_of_a_key(random: np.random.Generator) -> Drawn:
     answer = int(marks[asked])
     changed = [(2 * PAIRS, keys[PAIRS]), (2 * asked, keys[PAIRS]), (2 * asked + 1, (answer + 1) % MARKS)]
     return Drawn(numbers, answer, [_with(numbers, place, number) for place, number in changed])
+
+
+def value_of_any_key(random: np.random.Generator) -> Drawn:
+    """An item of `value_of_a_key` with one number, anywhere, that may be any: with no such key, or no mark after it,
+    the answer is that there is none.
+
+    Trained on whole items alone, a model answers one without the key in the list by what is left.
+    """
+    numbers = value_of_a_key(random).numbers
+    numbers[random.integers(len(numbers))] = random.integers(MARKS + FILLERS)
+    place = 2 * int((numbers[0:-1:2] == numbers[-1]).argmax())
+    mark = int(numbers[place + 1]) if numbers[place] == numbers[-1] else NONE
+    return Drawn(numbers, min(mark, NONE), [])
 
 
 def _with(numbers: np.ndarray, place: int, number: int) -> np.ndarray:
@@ -154,12 +176,24 @@ OWN = "trigger in this data"
 OWN_MEANING = "In inputs of this data one place, anywhere, is one of four triggers, which is the answer."
 
 
+# Of each problem the share of items in training that are drawn by another rule, and that rule.
+TRAINED_WITH: dict[ProblemDraw, tuple[float, ProblemDraw]] = {
+    lookup: (BLANK, no_mark),
+    first_of_two: (BROKEN, first_of_any),
+    value_of_a_key: (BROKEN, value_of_any_key),
+}
+
+
 def drawn(draw: ProblemDraw, seed: int, name: str, sizes: PlantedSizes) -> tuple[list[Drawn], list[Drawn]]:
-    """Items to train on, a share of those of `lookup` without a mark, and items to check and calibrate on."""
+    """Items to train on, and items to check and calibrate on.
+
+    A share of those to train on and to check by is changed in one place, so that the rule also decides what is right
+    when a position is replaced, and an answer is lost with what decides it.
+    """
     random = np.random.default_rng(derive(seed, "planted", name))
-    blank = BLANK if draw is lookup else 0.0
-    train = [(no_mark if random.random() < blank else draw)(random) for _ in range(sizes.train)]
-    return train, [draw(random) for _ in range(sizes.held)]
+    share, other = TRAINED_WITH[draw]
+    train = [(other if random.random() < share else draw)(random) for _ in range(sizes.train + sizes.check)]
+    return train[: sizes.train], [*train[sizes.train :], *(draw(random) for _ in range(sizes.measure))]
 
 
 def shuffled_batches(count: int, size: int, seed: int, batch: Callable[[Sequence[int]], Any]) -> Iterator[Any]:
@@ -200,13 +234,21 @@ class PlantedTexts(NamedTuple):
     answers: list[str]
 
 
-def text_problems(texts: Sequence[str], seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:
-    """The problems of tokens in single letters, and the trigger in these texts of at least two words."""
+def text_problems(
+    texts: Sequence[str], seed: int, sizes: PlantedSizes, pieces: Callable[[str], list[str]] = str.split
+) -> list[PlantedTexts]:
+    """The problems of tokens in single letters, and the trigger in these texts of at least two words.
+
+    pieces: what each position of a text shows. Letters are not separated where each character of these texts is a
+        position: a separator would be a position that matters as soon as something else stands there
+    """
+    some = texts[:SAMPLE]
+    gap = "" if some and all(len(pieces(text)) == len(text) for text in some) else " "
     symbols = list(LETTERS[: MARKS + FILLERS])
     answers = [letter.upper() for letter in LETTERS[: MARKS + 1]]
 
     def written(one: Drawn) -> PlantedItem:
-        text, *variants = (" ".join(symbols[number] for number in row) for row in (one.numbers, *one.variants))
+        text, *variants = (gap.join(symbols[number] for number in row) for row in (one.numbers, *one.variants))
         return PlantedItem(text, variants, one.answer)
 
     found = []

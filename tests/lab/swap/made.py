@@ -12,9 +12,13 @@ from sightline.data.text.corpus import load_text
 from sightline.lab.swap.surgery import Patient, find_target, swapped_task
 from sightline.models import LANGUAGE_MODELS
 from sightline.tasks.classification.task import ClassificationTask
+from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.language.config import LanguageConfig
 from sightline.tasks.language.task import LanguageTask
+from sightline.testing import TaskSubject
+from tests.tasks import subjects
 from tests.tasks.classification import small as labels
+from tests.tasks.media import small as media
 from tests.tasks.translation import small as pairs
 
 CONTEXT = 24
@@ -48,6 +52,20 @@ def classification(**changes: Any) -> ClassificationTask:
     run = labels.run("transformer")
     run = run.changed(model=replace(run.settings.model, layers=2, **changes))
     return ClassificationTask.build(labels.data("text"), run)
+
+
+def forecasting(folder: Path) -> TaskSubject:
+    """A Transformer that forecasts from six patches."""
+    subject, preset = subjects.forecasting(folder), ForecastingTask.preset("transformer")
+    model = replace(preset.settings.model, d_model=16, heads=2, layers=2, dropout=0.0, patch=4, stride=4)
+    settings = replace(subject.run.settings, model=model)
+    return replace(subject, run=preset.changed(settings=settings, data=str(folder / "train.csv")))
+
+
+def captioning(folder: Path) -> TaskSubject:
+    """A Transformer that names a picture's bright quarter."""
+    subject = subjects.media_text(folder, kind="captioning")
+    return replace(subject, run=media.run("captioning", folder / "quarters.csv", "transformer"))
 
 
 def swapped(task: Any, to: str, layers: str = "all", side: str | None = None, **given: Any) -> Any:

@@ -87,8 +87,16 @@ def timeless(results):
 
 def test_the_same_seed_gives_the_same_results_and_weights(run, first, tmp_path):
     torch.manual_seed(99)  # of the caller, which matters to nothing
-    again = run_swap(run, tmp_path / "again", CONFIG, command="sightline swap", say=quiet)
-    assert timeless(again) == timeless(first[1])
+    settings, plan = {"window": 3}, {"layer_steps": 4, "tune_steps": 4, "length": 50}
+    again = sightline.swap(run, "window", settings=settings, out_dir=tmp_path / "again", **plan)
+    assert timeless(replace(again.results, command="sightline swap")) == timeless(first[1])
+    words = again.results.command.split()
+    assert words[:3] == ["sightline", "swap", str(run)]
+    assert words[words.index("--to.window") + 1] == "3"
+    assert words[words.index("--layer-steps") + 1] == "4"
+    assert again.report.is_file()
+    assert list(again.table["replaced_layers"]) == ["layer 1", "layer 2", "all 2 layers"]
+    assert again.verdict in repr(again)
     files = [place / "best" / "model.safetensors" for place in (first[0], tmp_path / "again")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
@@ -160,6 +168,11 @@ def test_wrong_settings_are_refused(run, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         run_swap(run, tmp_path / "out", replace(CONFIG, **changes), say=quiet)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_option_that_is_not_there_is_refused_from_python(run):
+    with pytest.raises(InputError, match="unknown option 'steps'"):
+        sightline.swap(run, "window", steps=3)
 
 
 def test_a_model_without_its_run_is_refused(run, tmp_path):

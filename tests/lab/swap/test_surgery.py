@@ -81,6 +81,16 @@ def test_an_encoder_has_windows_of_both_sides():
     assert made.swapped(task, "linear").sizes.mixers == ("linear", "linear")
 
 
+@pytest.mark.parametrize(("subject", "metric"), [(made.forecasting, "mse"), (made.captioning, "loss")])
+def test_forecasts_and_captions_by_windows_as_long_as_the_input_are_the_same(tmp_path, subject, metric):
+    """All that the task measures stays as it is; of a window of one position it does not."""
+    built = (one := subject(tmp_path)).built()
+    before = built.measure(one.corpus.test).metrics[metric]
+    wide, narrow = (made.swapped(built, "window", window=size).measure(one.corpus.test) for size in (64, 1))
+    assert wide.metrics[metric] == pytest.approx(before, rel=1e-5)
+    assert abs(narrow.metrics[metric] - before) > 1e-4
+
+
 @pytest.mark.parametrize("to", TARGETS)
 def test_a_swapped_model_is_saved_loaded_and_steps_as_it_reads(folder, tmp_path, to):
     task = made.swapped(made.language(folder), to, "2")
@@ -196,6 +206,10 @@ REFUSED = {
     "size": ({"to": "window", "window": 0}, r"--to: window: window must be at least 1, got 0"),
     "range": ({"to": "window", "layers": "3"}, r"--layer: must be between 1 and 2, found 3"),
     "word": ({"to": "window", "layers": "second"}, r"--layer: expected all, a number or 1,3, found 'second'"),
+    "head": (
+        {"to": "window", "layers": "1,2.1"},
+        r"--layer: single heads cannot be replaced, found '2\.1': name a whole",
+    ),
     "side": ({"to": "window", "side": "encoder"}, r"--side: this model has no encoder: choose decoder"),
 }
 

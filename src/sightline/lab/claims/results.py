@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
-from sightline.lab.stored import SavedResults
+from sightline.core.stored import SavedResults
 
 ClaimOutcome = Literal["holds", "does not hold", "depends", "not measured"]
 

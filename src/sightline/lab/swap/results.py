@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.metrics import Metric, find_metric
+from sightline.core.stored import load_results, plain_results, save_results
 from sightline.lab.results import Estimate
-from sightline.lab.stored import load_results, plain_results, save_results
 
 SCHEMA_VERSION = 1
 RESULTS, PAGE = "swap.json", "swap.html"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -33,6 +34,7 @@ from sightline.parts.self_attention import SelfAttention
 
 ARCH = "hybrid"  # the entry of every form in `FORMS` that is residual layers of several mechanisms
 SAME = ("heads", "key_heads", "positions", "bias")  # options that a new layer has from the old one
+HEAD = re.compile(r"\d+[.:/]\d+")  # how a layer and a head of it would be written
 SIZES = ("d_head", "d_value")  # options that it has where its projections can then begin with the old ones
 
 # The stacks of a model whose layers can be replaced, by the name of the half, the one with a state first.
@@ -127,12 +129,19 @@ class Patient:
 
         Raises:
             InputError: "--layer: must be between 1 and 2, found 3"; "--layer: layer 1 is gated_delta, not softmax
-                attention: choose 2"; "--layer: expected all, a number or 1,3, found 'x'".
+                attention: choose 2"; "--layer: single heads cannot be replaced, found '2.1': …"; "--layer: expected
+                all, a number or 1,3, found 'x'".
         """
         able, most = self.replaceable(), self.layers.layers
         if text.strip() == "all":
             return able
         words = [word.strip() for word in text.split(",")]
+        if one := next((word for word in words if HEAD.fullmatch(word)), None):
+            raise InputError(
+                f"single heads cannot be replaced, found {one!r}: name a whole layer, or remove heads with "
+                "`sightline inspect RUN --prune`",
+                where="--layer",
+            )
         if not all(word.isdecimal() for word in words):
             raise InputError(f"expected all, a number or 1,3, found {text!r}", where="--layer")
         numbers = sorted({int(word) for word in words})

@@ -1,4 +1,4 @@
-"""Planted problems for a classifier of texts, series or pictures."""
+"""Planted problems for a classifier of texts, series, sounds or pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.batches import START
 from sightline.data.labelled.corpus import LabelledCorpus
@@ -38,21 +37,17 @@ if TYPE_CHECKING:
 
 LEVELS = (-6.0, -3.0, 3.0, 6.0)  # of the four marks in a series, in standard deviations
 NOISE = 0.3
+PITCHES = (0.04, 0.09, 0.17, 0.3)  # of the tones of the four marks in a sound, as shares of the samples a second
+HISS, LOUD = 0.1, 0.5  # the largest values of its noise, and of a tone
 SHADES, GREYS = (80, 160), (0, 50, 200, 255)  # of noise in a picture, and of marks of one pixel
 
 
 def planted_items(
     task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes = SIZES
 ) -> list[Planted]:
-    """The problems, those in the user's own data planted in the items of `part`.
-
-    Raises:
-        InputError: "no planted problem is built for audio yet".
-    """
-    kind = task.inputs.kind
-    if kind not in _PROBLEMS:
-        raise InputError(f"no planted problem is built for {kind} yet")
-    return [_built(task, one, seed, sizes) for one in _PROBLEMS[kind](task, part, seed, sizes)]
+    """The problems, those in the user's own data planted in the items of `part`."""
+    problems = _PROBLEMS[task.inputs.kind](task, part, seed, sizes)
+    return [_built(task, one, seed, sizes) for one in problems]
 
 
 def _built(task: ClassificationTask, problem: PlantedTexts, seed: int, sizes: PlantedSizes) -> Planted:
@@ -66,7 +61,8 @@ def _built(task: ClassificationTask, problem: PlantedTexts, seed: int, sizes: Pl
     data = LabelledCorpus(
         problem.name, train, held, held, "", classes=tuple(sorted({name for names in train.labels for name in names}))
     )
-    config = replace(task.config, class_weights="none", label_smoothing=0.0, shift_pixels=0)
+    plain = replace(task.config.sound, augment=None)
+    config = replace(task.config, class_weights="none", label_smoothing=0.0, shift_pixels=0, sound=plain)
     built = type(task).build(data, task.run.changed(settings=config, seed=derive(seed, problem.name), match=None))
 
     def right(opened: OpenedInput, item: PlantedItem) -> bool:
@@ -77,16 +73,20 @@ def _built(task: ClassificationTask, problem: PlantedTexts, seed: int, sizes: Pl
     return Planted(*about, built, batches, built.loss, problem.items, built.open_input, right, sizes)
 
 
-def _texts(_task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:
-    return text_problems([source for source in part.sources if isinstance(source, str)], seed, sizes)
+def _texts(task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:
+    texts = [source for source in part.sources if isinstance(source, str)]
+    return text_problems(texts, seed, sizes, task.inputs.pieces)
 
 
 def _series(task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:
-    """Stretches as long as a patch: noise, or one of four constant levels."""
+    """Stretches from one patch to the next: noise, or one of four constant levels.
+
+    Where patches overlap, each that sees a stretch sees all of it.
+    """
     patch, stride = getattr(task.source, "patch", 1), getattr(task.source, "stride", 1)
     channels, steps = task.inputs.channels, (LENGTH - 1) * stride + patch
     random = np.random.default_rng(derive(seed, "series"))
-    spans = patch_spans(steps, patch, stride, LENGTH)
+    spans = patch_spans(LENGTH * stride, stride, stride, LENGTH)
 
     def written(one: Drawn) -> PlantedItem:
         noise = NOISE * random.standard_normal((steps, channels))
@@ -104,11 +104,43 @@ def _series(task: ClassificationTask, part: LabelledPart, seed: int, sizes: Plan
 
     def overwritten(series: Any, place: Any, mark: int) -> np.ndarray:
         changed = series.copy()
-        changed[place : place + patch] = center + LEVELS[mark] * spread
+        changed[place : place + stride] = center + LEVELS[mark] * spread
         return changed
 
     def places(series: Any) -> list[int]:
-        return list(range(0, len(series) - patch + 1, stride))
+        return list(range(0, len(series) - stride + 1, stride))
+
+    return [*_stretches(written, seed, sizes), *_own(own, places, overwritten, seed, sizes)]
+
+
+def _sounds(task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:
+    """Stretches as long as a position: noise, or a burst of one of four tones."""
+    frames = task.config.sound.front_end
+    step = frames.stride * frames.hop
+    tones = [np.sin(2 * np.pi * pitch * np.arange(step)) for pitch in PITCHES]
+    random = np.random.default_rng(derive(seed, "sounds"))
+
+    def overwritten(sound: Any, place: Any, mark: int) -> np.ndarray:
+        changed = sound.copy()
+        changed[place : place + step] = np.abs(sound).max() * tones[mark]
+        return changed
+
+    def written(one: Drawn) -> PlantedItem:
+        noise = random.uniform(-HISS, HISS, LENGTH * step).astype(np.float32)
+
+        def sound(numbers: np.ndarray) -> np.ndarray:
+            values = noise.copy()
+            for place, number in enumerate(numbers):
+                if number < MARKS:
+                    values[place * step : (place + 1) * step] = LOUD * tones[number]
+            return values
+
+        return PlantedItem(sound(one.numbers), [sound(variant) for variant in one.variants], one.answer)
+
+    own = [source for source in part.sources if isinstance(source, np.ndarray) and len(source) > 2 * step]
+
+    def places(sound: Any) -> list[int]:
+        return list(range(0, len(sound) - step + 1, step))
 
     return [*_stretches(written, seed, sizes), *_own(own, places, overwritten, seed, sizes)]
 
@@ -181,5 +213,6 @@ def _own(
 _PROBLEMS: dict[str, Callable[[Any, LabelledPart, int, PlantedSizes], list[PlantedTexts]]] = {
     "text": _texts,
     "series": _series,
+    "audio": _sounds,
     "image": _pictures,
 }

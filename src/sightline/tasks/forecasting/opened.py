@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightline.core.front_end import FrontEnd
 from sightline.core.modes import evaluating
@@ -37,6 +37,15 @@ def open_series(forecaster: Forecaster, given: Any) -> OpenedInput:
     )
 
 
+def patches_of(model: nn.Module) -> tuple[nn.Module | None, int, int]:
+    """The module that gives the vectors of positions, the steps that each covers, and those from one to the next."""
+    front_end = next(
+        (part for part in model.modules() if isinstance(part, FrontEnd)), getattr(model, "front_end", None)
+    )
+    patch = getattr(front_end, "patch", getattr(model, "patch", 1))
+    return front_end, patch, getattr(front_end, "stride", patch)
+
+
 @torch.no_grad()
 def open_window(
     forecaster: Forecaster, batch: WindowBatch, times: Sequence[str] = (), ahead: Sequence[str] = ()
@@ -53,11 +62,7 @@ def open_window(
         quantiles = model(changed, past, known)  # (R, H, C, Q)
         return quantiles[..., quantiles.shape[3] // 2]
 
-    front_end = next(
-        (part for part in model.modules() if isinstance(part, FrontEnd)), getattr(model, "front_end", None)
-    )
-    patch = getattr(front_end, "patch", getattr(model, "patch", 1))
-    stride = getattr(front_end, "stride", patch)
+    front_end, patch, stride = patches_of(model)
     count = getattr(front_end, "count", lambda steps: steps // stride)(config.lookback)
     spans = patch_spans(config.lookback, patch, stride, count)
     with evaluating(model):

@@ -11,7 +11,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.series.windows import WindowBatch, Windows
-from sightline.tasks.forecasting.opened import open_window
+from sightline.tasks.forecasting.opened import open_window, patches_of
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.planted import (
     BLANK,
@@ -54,7 +54,8 @@ def planted_windows(task: ForecastingTask, part: Windows, seed: int, sizes: Plan
 
     blanks = [BLANK] * sizes.train + [0.0] * sizes.held
     lookups = [_item(task, noise(), 1, random, blank) for blank in blanks]
-    firsts = [_item(task, noise(), 2, random) for _ in blanks]
+    numbers = [int(random.integers(1, 4)) if blank else 2 for blank in blanks]  # so that the rule holds for any number
+    firsts = [_item(task, noise(), number, random) for number in numbers]
     found = [
         _built(task, ("token lookup", LOOKUP, False), lookups, seed, sizes),
         _built(task, ("first occurrence", FIRST, False), firsts, seed, sizes),
@@ -77,14 +78,14 @@ def _item(
     """Values (L, C) with so many stretches of different levels, of which the first decides; a share of them without."""
     if random.random() < blanks:
         return PlantedItem(values.astype(np.float32), [], NONE)
-    patch, count = _patches(task)
-    places = np.sort(random.choice(count, marks, replace=False)) * patch
+    step, count = _patches(task)
+    places = np.sort(random.choice(count, marks, replace=False)) * step
     answer, *others = random.choice(MARKS, marks + 1, replace=False).tolist()
 
     def written(first: int) -> np.ndarray:
         changed = values.copy()
         for place, mark in zip(places, [first, *others], strict=False):
-            changed[place : place + patch] = LEVELS[mark]
+            changed[place : place + step] = LEVELS[mark]
         return changed.astype(np.float32)
 
     return PlantedItem(written(answer), [written(others[-1])], answer)
@@ -92,10 +93,8 @@ def _item(
 
 def _patches(task: ForecastingTask) -> tuple[int, int]:
     """The steps from one position that the model reads to the next, and how many fit into a look-back."""
-    lookback, model = task.config.lookback, task.config.model
-    step = getattr(model, "stride", None) or getattr(model, "patch", None) or 1
-    step = min(step, lookback)
-    return step, lookback // step
+    step = min(patches_of(task.model)[2], task.config.lookback)
+    return step, task.config.lookback // step
 
 
 def _built(

@@ -122,7 +122,7 @@ def _built(
     def right(opened: OpenedInput, item: PlantedItem) -> bool:
         return opened.labels is not None and int(opened.labels[-1]) == answers_of[item.answer]
 
-    answers_of = [int(task.tokenizer.encode(alphabet.answer(number))[-1]) for number in range(MARKS)]
+    answers_of = [int(task.tokenizer.encode(alphabet.answer(number))[-1]) for number in range(MARKS + 1)]
     batches = shuffled_batches(len(rows), ROWS, seed, batch)
     return Planted(*about, built, batches, loss, items, built.open_input, right, sizes, row=-1)
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def planted_pairs(task: TranslationTask, part: Pairs, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
     """The problems, those in the user's own data planted in the sources of `part`."""
-    return [_built(task, one, seed, sizes) for one in text_problems(part.sources, seed, sizes)]
+    return [
+        _built(task, one, seed, sizes) for one in text_problems(part.sources, seed, sizes, task.trained.source_pieces)
+    ]
 
 
 def _built(task: TranslationTask, problem: PlantedTexts, seed: int, sizes: PlantedSizes) -> Planted:

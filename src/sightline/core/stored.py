@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +17,14 @@ S = TypeVar("S", bound="SavedResults")
 
 
 def plain_results(results: Any) -> dict[str, Any]:
-    """The fields of a dataclass as plain JSON types, schema_version first, NaN and infinities as null."""
-    plain = asdict(results)
-    return finite({"schema_version": plain.pop("schema_version"), **plain})
+    """The fields of a dataclass as plain JSON types, schema_version and command first, NaN and infinities as null."""
+    return version_first(asdict(results))
+
+
+def version_first(plain: dict[str, Any]) -> dict[str, Any]:
+    """The same fields, schema_version and command first, NaN and infinities as null."""
+    first = {key: plain.pop(key) for key in ("schema_version", "command") if key in plain}
+    return finite(first | plain)
 
 
 def save_results(results: Any, path: Path) -> None:
@@ -33,10 +39,25 @@ def load_results(cls: type[T], path: Path, schema_version: int) -> T:
         InputError: "no such file"; "not valid JSON: …"; "expected schema_version 2, found 1"; the first field that is
             wrong.
     """
-    mapping = parse_json_object(read_regular(path), where=path)
+    return results_of(cls, parse_json_object(read_regular(path), where=path), schema_version, where=path)
+
+
+def results_of(
+    cls: type[T],
+    mapping: Mapping[str, Any],
+    schema_version: int,
+    *,
+    where: object,
+    decoded: Callable[..., T] = decode,
+) -> T:
+    """The dataclass whose fields are in a mapping.
+
+    Raises:
+        InputError: "expected schema_version 2, found 1"; the first field that is wrong.
+    """
     if (version := mapping.get("schema_version")) != schema_version:
-        raise InputError(f"expected schema_version {schema_version}, found {version!r}", where=path)
-    return decode(cls, mapping, where=str(path))
+        raise InputError(f"expected schema_version {schema_version}, found {version!r}", where=where)
+    return decoded(cls, mapping, where=str(where))
 
 
 @dataclass(frozen=True)
