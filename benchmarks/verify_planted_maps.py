@@ -82,7 +82,7 @@ def tested(name: str, place: Path, seed: int) -> dict[str, Any]:
         "calibration": round(seconds["items"] - seconds["calibration"], 1),
         "items": round(end - seconds["items"], 1),
     }
-    flags = {"name": name, "data": TRAININGS[name].data, "flags": TRAININGS[name].flags, "seed": seed}
+    flags = {"name": name, "data": Path(TRAININGS[name].data).name, "flags": TRAININGS[name].flags, "seed": seed}
     return flags | facts(found) | {"cpu_s": cpu_s}
 
 

@@ -79,7 +79,7 @@ def judged(shown: Any, tests: Sequence[CalibratedTest], values: Mapping[str, Seq
         shares = [score.share for score in voting if score.share is not None]
         sentence = (
             f"Of {len(voting)} tests that tell maps apart {yes} say that it points at what most answers depend on, "
-            f"{no} that it does not; the median of their estimates is {np.median(shares):.0%} of the items."
+            f"{no} that it does not; the median of their estimates is {100 * np.median(shares):.0f} % of the items."
         )
     return JudgedMap(shown.name, shown.method, shown.path, shown.layer, outcome, sentence, scores)
 
@@ -105,13 +105,13 @@ def overall(
         layers = f" ({best.path})" if len(attention) > 1 else ""
         return "may", (
             f"{what} may be shown {end}: the {WORDS[method]}{layers} point at what the answer depends on in an "
-            f"estimated {_median_share(best):.0%} of {items} {unit}{_others(maps, method)}."
+            f"estimated {100 * _median_share(best):.0f} % of {items} {unit}{_others(maps, method)}."
         )
     if all(one.outcome == "may not" for one in attention):
         best = max(attention, key=_median_share)
         return "may not", (
             f"{what} must not be shown {end}: even at their best they point at what the answer depends on in an "
-            f"estimated {_median_share(best):.0%} of {items} {unit}{_others(maps, method)}."
+            f"estimated {100 * _median_share(best):.0f} % of {items} {unit}{_others(maps, method)}."
         )
     if not any(one.used for one in planted):
         why = "no model of this architecture was seen to learn and use a planted problem, so that no test is calibrated"
