@@ -14,8 +14,8 @@ from sightline.testing.foreign import FOREIGN_LAWS
 from sightline.testing.foreign.subject import POSITIONS, ROWS
 
 CONFORMANCE = Path(__file__).parent.parent / "conformance"
+NO_REPORT = "no report found"
 _LINK = re.compile(r"https://[^ ]+")
-NOT_PLANTED = {"seen": "not planted"}  # results of before faults were planted
 OUTCOMES = {"holds": "✓", "violated": "✗", "refused": "!", "not offered": "–"}
 HEAD = """\
 # Conformance
@@ -42,8 +42,8 @@ How each cell was checked:
 - Every file was run twice, in two processes. A difference in one digit would fail the run.
 - The control, a plain call twice and of a second module of the same seed, holds for every subject.
 - A fault was planted in every subject: its state lacks the last token of every call. Where there is no state, or no law
-  is left that could see that, an output has a tenth of the row before instead. *Fault seen* says whether a law that
-  holds without the fault is violated with it; *not planted* stands for results of before this check.
+  is left that could see that, an output has a tenth of the row before instead. For every subject a law that holds
+  without the fault was violated with it.
 - Each violation was reproduced without the harness, its cause was read in the source of that version, and the tracker
   of the library was searched for a report. Where a valid call gives wrong numbers without an error, a script in
   `findings/` shows it without sightline.
@@ -55,7 +55,19 @@ How each cell was checked:
 - *Holds* is a statement about random inputs of {positions} positions and {rows} rows, not a proof.
 - A cache that is updated in place is a design: *state is a value* is then *not offered*.
 - Not to obey a law can be a decision of the authors. The notes say what is documented.
-- An adapter can be wrong. Each is one file: please report it.
+- Counts of two packages cannot be compared: a law that has no meaning for a subject counts as *not offered*.
+- An adapter can be wrong. Each is one file of `conformance/subjects`: please open an issue of this project.
+
+## Which laws matter to you
+
+| you want to | read these laws |
+|---|---|
+| generate text, one prompt at a time | *steps*, *prompt, then steps* |
+| generate for a batch of prompts | *rows*, *left padding*, *padded prompt, then steps*; for beams *selected rows* |
+| feed a long or endless input in pieces | *chunks 5 + 8*, *chunks 5 + 1 + 7*, *two in turn*, *fork* |
+| train with a state carried from batch to batch | *chunks 5 + 8*, *gradients through the state* |
+| train or embed texts of different lengths | *right padding* or *left padding*, *content under the mask*, *rows* |
+| train on documents packed in a row | *documents* |
 """
 
 
@@ -125,21 +137,36 @@ def _overview(reports: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _violations(reports: list[dict[str, Any]]) -> Iterator[str]:
-    """A section per note, in the order of packages."""
+    """A section per note: first those with a finding, each part in the order of packages."""
     by_name = {report["subject"]: report for report in reports}
-    yield from ("", "## Violations", "")
-    yield "Each with its size, its cause, what to do instead, and whether it was reported. Positions are counted from"
-    yield "0, from the first output that is compared. Refused calls whose error does not say why are here, too."
-    for note in sorted(load_notes(), key=lambda note: by_name[note.subjects[0]]["package"]):
-        first = by_name[note.subjects[0]]
-        title = f"{first['package']}: {_listed(note.subjects, 1)}: {_listed(note.laws, 1)}"
-        yield from ("", f"### {_text(title)}", "")
-        for subject in note.subjects:
-            cells = {cell["law"]: cell for cell in by_name[subject]["cells"]}
-            yield f"- {_text(subject)}: {'; '.join(f'*{law}* {_size(cells[law])}' for law in note.laws)}."
-        yield from ("", f"**Cause.** {note.cause.strip()}", "", f"**Instead.** {note.instead.strip()}", "")
-        yield f"**Reported.** {_LINK.sub(_linked, note.reported.strip())}."
-        yield from ("", f"**Checked.** {_checked(note)}")
+    notes = sorted(load_notes(), key=lambda note: by_name[note.subjects[0]]["package"])
+    yield from ("", "## Wrong numbers without an error", "")
+    yield "Violations of valid calls. Each with its size, its cause, what to do instead, and whether it was reported."
+    yield "Positions are counted from 0, from the first output that is compared."
+    for note in notes:
+        if note.finding:
+            yield from _section(note, by_name)
+    yield from ("", "## Other violations, and refusals that need a word", "")
+    yield "Calls that the documentation does not speak of, such as one of no positions or NaN under a mask, and errors"
+    yield "that do not say why."
+    for note in notes:
+        if not note.finding:
+            yield from _section(note, by_name)
+
+
+def _section(note: Note, by_name: dict[str, dict[str, Any]]) -> Iterator[str]:
+    title = f"{by_name[note.subjects[0]]['package']}: {_listed(note.subjects, 1)}: {_listed(note.laws, 1)}"
+    yield from ("", f"### {_text(title)}", "")
+    for subject in note.subjects:
+        cells = {cell["law"]: cell for cell in by_name[subject]["cells"]}
+        yield f"- {_text(subject)}: {'; '.join(f'*{law}* {_size(cells[law])}' for law in note.laws)}."
+    yield from ("", f"**Cause.** {note.cause.strip()}", "", f"**Instead.** {note.instead.strip()}", "")
+    reported = note.reported.strip()
+    if reported.startswith(NO_REPORT):
+        yield f"**Not reported**, as far as was found{reported.removeprefix(NO_REPORT)}."
+    else:
+        yield f"**Reported.** {_LINK.sub(_linked, reported)}."
+    yield from ("", f"**Checked.** {_checked(note)}")
 
 
 def _linked(found: re.Match[str]) -> str:
@@ -169,12 +196,11 @@ def _subjects(reports: list[dict[str, Any]]) -> Iterator[str]:
     yield from ("", "## Subjects")
     for (package, version), own in _packages(reports).items():
         yield from ("", f"### {package}", "", f"Version {version}.", "")
-        yield "| subject | violated or refused | holds | not offered | fault seen |"
-        yield "|---|---|--:|--:|---|"
+        yield "| subject | violated or refused | holds | not offered |"
+        yield "|---|---|--:|--:|"
         for report in own:
             numbers = [str(len(_of(report, word))) for word in ("holds", "not offered")]
-            row = [_text(report["subject"]), _not_obeyed(report), *numbers, report.get("planted", NOT_PLANTED)["seen"]]
-            yield f"| {' | '.join(row)} |"
+            yield f"| {' | '.join([_text(report['subject']), _not_obeyed(report), *numbers])} |"
         yield from ("", *_errors(own), *_matrix(package, own))
 
 
@@ -221,7 +247,7 @@ def _mark(law: str, word: str) -> str:
 
 def _not_judged() -> Iterator[str]:
     path = CONFORMANCE / "not_judged.yaml"
-    yield from ("", "## Not judged", "", "Packages that were tried and have no row, and why.", "")
+    yield from ("", "## Not judged", "", "Packages that were considered and have no row, and why.", "")
     yield from ("| package | why |", "|---|---|")
     for package, reason in read_yaml(path).items():
         yield f"| {package} | {_text(reason)} |"

@@ -9,6 +9,7 @@ import sightline.mixers.gru as gru
 import sightline.mixers.lstm as lstm
 import sightline.mixers.min_lstm as min_lstm
 import sightline.mixers.softmax as softmax
+import sightline.mixers.window as window
 import sightline.ops.execute as ops_execute
 import sightline.parts.recurrent as recurrent
 import sightline.parts.self_attention as self_attention
@@ -25,6 +26,7 @@ SOFTMAX = softmax.SoftmaxConfig(heads=2)
 ROTARY = softmax.SoftmaxConfig(heads=2, positions="rotary")
 SINUSOIDAL = softmax.SoftmaxConfig(heads=2, positions="sinusoidal")
 ALIBI = softmax.SoftmaxConfig(heads=3, d_head=1, positions="alibi", bias=False)
+WINDOW = window.WindowConfig(window=4, heads=2)
 CAPPED = softmax.SoftmaxConfig(heads=3, softcap=1.5, positions="alibi")
 
 
@@ -125,3 +127,35 @@ def _(patch):
         return original(*qkv, visible=visible, bias=bias, **named)
 
     wrap(patch, ops_execute, "dense_attention", attend)
+
+
+@mutant("a state that is given decays once more", LSTM, "any chunks = whole")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        return original(self, x, None if state is None else _scaled(state), mask, starts)
+
+    wrap(patch, recurrent.Recurrent, "forward", forward)
+
+
+def _scaled(state):
+    return state._replace(carried=tuple(0.9 * part for part in state.carried))
+
+
+@mutant("a state rounded to bfloat16 between calls", GRU, "any chunks = whole", "step = parallel")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        y, after = original(self, x, state, mask, starts)
+        return y, after._replace(carried=tuple(part.bfloat16().to(part.dtype) for part in after.carried))
+
+    wrap(patch, recurrent.Recurrent, "forward", forward)
+
+
+@mutant("steps see another part of the past than the whole call", WINDOW, "step = parallel")
+def _(patch):
+    def step(self, x_t, state):
+        self.window -= 1
+        y, state = self(x_t.unsqueeze(1), state)
+        self.window += 1
+        return y.squeeze(1), state
+
+    patch.setattr(window.WindowAttention, "step", step)

@@ -11,13 +11,28 @@ from .planting import MUTANTS
 
 FINDINGS = Path(__file__).parents[2] / "findings"
 # Every finding of these libraries is here; torch's other findings are about speed, counting and drawing.
-LIBRARIES = ("transformers", "local-attention", "mingru", "x-transformers", "torch-encoder")
+LIBRARIES = (
+    "transformers", "local-attention", "mingru", "ncps", "performer", "recurrent-memory", "s5", "x-transformers",
+    "torch-encoder",
+)  # fmt: skip
 
 VIOLATIONS: tuple[tuple[str, str, str], ...] = (
     ("local-attention-rotates-again", "keys of the cache turned again at every call", "step = parallel"),
     ("mingru-minlstm-chunks", "a call of several positions continues from g(h) instead of h", "any chunks = whole"),
     ("torch-encoder-bias-as-mask", "a bias taken for a mask where no gradients are recorded", "purity of states"),
-    ("transformers-alibi-float64-nan", "a fully masked row divides by zero", "content under the mask"),
+    ("ncps-timespans-mix-rows", "rows coupled through a batch mean", "batch order and size"),
+    ("performer-causal-sees-future", "random features stabilised by a maximum over the future", "causality"),
+    ("performer-counts-padding", "normaliser over the padding", "padding"),
+    (
+        "recurrent-memory-generates-otherwise",
+        "steps see another part of the past than the whole call",
+        "step = parallel",
+    ),
+    ("s5-liquid-state-decays-otherwise", "a state that is given decays once more", "any chunks = whole"),
+    ("transformers-encoders-read-padding", "normaliser over the padding", "padding"),
+    ("transformers-encoders-read-padding", "the convolution counts padding", "padding"),
+    ("transformers-fsmt-sees-future", "off-by-one causality: sees one position ahead", "causality"),
+    ("transformers-mask-float64-nan", "a fully masked row divides by zero", "content under the mask"),
     ("transformers-left-padding-changes", "a cache that forgets the mask of its prompt", "padding"),
     ("transformers-left-padding-changes", "the convolution counts padding", "padding"),
     ("transformers-left-padding-changes", "padding counted as positions", "padding"),
@@ -29,15 +44,20 @@ VIOLATIONS: tuple[tuple[str, str, str], ...] = (
         "any chunks = whole",
     ),
     ("transformers-minimax-beams-lose-state", "reorder misses one leaf: the cell", "select commutes"),
+    ("transformers-nystromformer-mixes-rows", "rows coupled through a batch mean", "batch order and size"),
     ("transformers-packed-documents-leak", "documents leak into each other where a cache has keys", "packed = alone"),
     ("transformers-packed-documents-leak", "document starts ignored", "packed = alone"),
     ("transformers-packed-documents-leak", "the convolution reads the document before", "packed = alone"),
     ("transformers-recurrentgemma-half-cache", "half of the state kept on the module", "purity of states"),
     ("transformers-recurrentgemma-half-cache", "state kept on the module", "purity of states"),
+    ("transformers-rotary-follows-longest", "random blocks of the longest document", "padding"),
     ("transformers-rwkv-mixes-rows", "rows mixed in a step of one position", "step = parallel"),
     ("transformers-steps-at-position-0", "positions not continued from the state", "step = parallel"),
     ("transformers-time-step-unbounded", "a bound on numbers that a step leaves out", "step = parallel"),
+    ("transformers-xlstm-state-bfloat16", "a state rounded to bfloat16 between calls", "step = parallel"),
     ("x-transformers-cache-with-shift", "the convolution forgets at a call", "step = parallel"),
+    ("x-transformers-float64-nan", "a fully masked row divides by zero", "content under the mask"),
+    ("x-transformers-prompt-lens-with-options", "the convolution counts padding", "padding"),
 )
 
 
