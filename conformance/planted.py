@@ -12,8 +12,7 @@ from sightline.testing.foreign import Adapter, ForeignReport, check_foreign
 class Planted(NamedTuple):
     """A planted fault and what saw it.
 
-    fault: what the module does wrong; seen: "no law left" where each law that could see it is violated, refused or not
-        offered without the fault, too
+    fault: what the module does wrong; seen: "no law left" where not even the control holds without the fault
     laws: those that hold for the subject and are violated with the fault
     """
 
@@ -80,10 +79,25 @@ class MixesRows(_Wrapped):
         return y + 0.1 * y.roll(1, 0), after
 
 
+class Drifts(_Wrapped):
+    """Each call gives a little more than the one before."""
+
+    fault = "outputs grow by a hundredth from call to call"
+    could_see = ("control",)
+    calls = 0
+
+    def forward(
+        self, model: Any, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        y, after = self.adapter.forward(model, x, state, mask, starts)
+        self.calls += 1
+        return y * (1 + 0.01 * self.calls), after
+
+
 def planted(adapter: Adapter, report: ForeignReport) -> Planted:
     """A fault under the laws that hold for the subject without it: of the state, if one of them could see that."""
     state = [] if adapter.offers.state == "none" else [DropsLast(adapter)]
-    faults: list[_Wrapped] = [*state, MixesRows(adapter)]
+    faults: list[_Wrapped] = [*state, MixesRows(adapter), Drifts(adapter)]
     for wrapped in faults:
         laws = [law for law in wrapped.could_see if report.cell(law).outcome == "holds"]
         if laws:

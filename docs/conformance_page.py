@@ -42,8 +42,8 @@ How each cell was checked:
 - Every file was run twice, in two processes. A difference in one digit would fail the run.
 - The control, a plain call twice and of a second module of the same seed, holds for every subject.
 - A fault was planted in every subject: its state lacks the last token of every call. Where there is no state, or no law
-  is left that could see that, an output has a tenth of the row before instead. For every subject a law that holds
-  without the fault was violated with it.
+  is left that could see that, outputs have a tenth of those of the row before, or grow from call to call. For every
+  subject a law that holds without the fault was violated with it.
 - Each violation was reproduced without the harness, its cause was read in the source of that version, and the tracker
   of the library was searched for a report. Where a valid call gives wrong numbers without an error, a script in
   `findings/` shows it without sightline.
