@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.browser import opened, wait_for
 from tests.report.test_accessible import RULES
@@ -88,9 +90,15 @@ def test_a_text_is_answered_with_its_map(browser: Any, address: str, width: int,
     wait_for(page, DONE)
     assert page.evaluate(TEXTS) == [numbers().predict("907")]
     assert framed(page).locator(".pane").count() == 1
-    settle(page)
     assert axe_finds(page) == {}
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    frame = page.locator("#maps iframe")
+    frame.scroll_into_view_if_needed()
+    settle(page)
+    colours = Image.open(BytesIO(frame.screenshot())).convert("RGB").getcolors(1 << 24)
+    assert len(colours) > 50  # the map is drawn, and the frame as high as its content
+    inside = framed(page).locator("body").evaluate("e => [e.getBoundingClientRect().height, innerHeight]")
+    assert inside[0] <= inside[1] <= inside[0] + 5
     assert page.complaints == []
     page.close()
 
