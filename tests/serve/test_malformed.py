@@ -100,6 +100,7 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "a prompt that is a list": (GENERATE, {"model": "stories", "prompt": ["a"]}, 422, "prompt"),
     "an empty stop text": (GENERATE, {"model": "stories", "prompt": "a", "stop": [""]}, 422, "stop"),
     "a greedy beam": (GENERATE, {"model": "stories", "prompt": "a", "greedy": True, "beam": 2}, 422, "greedy"),
+    "a penalty of one beam": (GENERATE, {"model": "stories", "prompt": "a", "length_penalty": 1}, 422, "needs a beam"),
     "a seed without draws": (GENERATE, {"model": "stories", "prompt": "a", "greedy": True, "seed": 1}, 422, "seed"),
     "too many new tokens": (GENERATE, {"model": "stories", "prompt": "a", "max_new_tokens": 5000}, 413, "max_length"),
     "tokens as a prompt": (COMPLETE, {"model": "stories", "prompt": [1, 2]}, 422, "prompt"),

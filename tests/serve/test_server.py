@@ -74,17 +74,31 @@ def test_a_client_that_leaves_frees_its_place_at_once() -> None:
 
 
 def test_a_generation_whose_client_leaves_ends(stories: Any) -> None:
-    steps = []
+    from sightline.decoding.engine import DecodingConfig
+    from sightline.tasks.language.generation import GenerationConfig
+
+    (long,) = stories.generate(["1"], GenerationConfig(DecodingConfig(max_length=500)))
+    assert long.ended == "limit"  # it would go on
+    steps: list[int] = []
     hook = stories.model.embedding.register_forward_hook(lambda *_: steps.append(1))
-    with serving.running({"stories": stories}, serving.ServerLimits(new_tokens=100_000, timeout_s=600.0)) as address:
-        body = {"prompt": "1", "max_new_tokens": 100_000, "seed": 1, "stop": ["never at all"]}
-        connection = post(address, "/v1/generate", body)
-        assert b"data: " in connection.recv(1 << 16)
-        connection.close()
+    with serving.running({"stories": stories}, serving.ServerLimits(new_tokens=1_000_000, timeout_s=600.0)) as address:
+        with post(address, "/v1/generate", {"prompt": "1", "max_new_tokens": 1_000_000, "greedy": True}) as connection:
+            assert b"data: " in connection.recv(1 << 16)
         wait_until(lambda: _still(steps))
-        assert answer_of(post(address, "/v1/generate", {"prompt": "1", "max_new_tokens": 1, "stream": False}))[0] == 200
+        body = {"prompt": "1", "max_new_tokens": 1, "greedy": True, "stream": False}
+        assert answer_of(post(address, "/v1/generate", body))[0] == 200
     hook.remove()
-    assert len(steps) < 100_000
+    assert len(steps) < 1_000_000
+
+
+def test_a_stream_that_takes_too_long_ends_with_an_error(stories: Any) -> None:
+    with serving.running({"stories": stories}, serving.ServerLimits(new_tokens=1_000_000)) as address:
+        body = {"prompt": "1", "max_new_tokens": 1_000_000, "greedy": True, "timeout_s": 3}
+        text = httpx.post(f"{address}/v1/generate", json=body, timeout=120).text
+    *pieces, last = serving.events(text)
+    assert all(set(piece) == {"text"} for piece in pieces)
+    assert last["error"]["code"] == 504
+    assert last["error"]["message"] == "no answer within 3 s"
 
 
 def _still(steps: list[int]) -> bool:

@@ -57,7 +57,7 @@ EVENTS = {
     "description": "The answer, or events where it is streamed.",
     "content": {
         "application/json": {"schema": {"type": "object"}},
-        "text/event-stream": {"schema": {"type": "string"}},
+        "text/event-stream": {},
     },
 }
 
@@ -165,6 +165,8 @@ async def generate(request: Request, body: GenerateBody) -> Response:
     values = body.model_dump(exclude_none=True)
     values = {**values, "sample": sampled, "max_length": body.max_new_tokens}
     decoding = decoding_config(serving.limits, "", values)
+    if body.length_penalty is not None and body.beam < 2:
+        raise Refusal(422, "length_penalty: needs a beam of 2 or more", param="length_penalty")
     if body.greedy and body.beam > 1:
         raise Refusal(422, "beam: choose one of greedy and beam", param="beam")
     work = Continuing(generation(decoding, 1, body.stop, body.truncate))
