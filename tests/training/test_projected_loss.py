@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.transformer import TransformerConfig
+from sightline.ops import projected_loss as projected
 from sightline.ops.projected_loss import SmoothedLabel, Smoothing, projected_cross_entropy
 from sightline.parts.heads import TokenHead, lazy_heads
 from sightline.parts.lazy_logits import LazyLogits, projection_of
@@ -59,7 +60,9 @@ def test_equals_the_loss_of_whole_logits(
         assert (ours - theirs).norm() <= most * theirs.norm()
 
 
-def test_in_bfloat16_it_is_as_close_to_the_exact_loss_as_whole_logits() -> None:
+def test_in_bfloat16_it_is_as_close_to_the_exact_loss_as_whole_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projected, "FEWEST", 3)
+    monkeypatch.setitem(projected.CHUNK_BYTES, "cpu", 0)  # eight chunks, four and four for the weights' gradient
     x, linear, labels = example(torch.float32)
     exact = cross_entropy(linear.double()(x.double()), labels)
     of_exact = gradients(exact, x, *linear.parameters())
@@ -157,3 +160,11 @@ def test_heads_are_as_before_after_an_error() -> None:
         raise KeyError
     tokens = torch.ones(1, 3, dtype=torch.long)
     assert not isinstance(model(tokens, None, tokens), LazyLogits)
+
+
+def test_a_gradient_of_the_gradient_is_refused() -> None:
+    x, linear, labels = example(torch.float64)
+    loss = cross_entropy(LazyLogits.of(x, linear), labels)
+    (of_x,) = torch.autograd.grad(loss.total, x, create_graph=True)
+    with pytest.raises(RuntimeError, match="no gradient of its gradient"):
+        of_x.sum().backward()

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Keys, Queries, Values
+from sightline.ops.block_products import attention_by_products
 from sightline.ops.blocks import Piece
 from sightline.ops.dense import dense_attention
 from sightline.ops.documents import Documents
@@ -62,6 +63,8 @@ def _execute_rows(q: Tensor, k: Tensor, v: Tensor, plan: Plan, probe: Probe | No
     kernel = plan.kernel(q, length, listened)
     if kernel == "pieces":
         return _by_pieces(q, k, v, plan)
+    if kernel == "products":
+        return attention_by_products(q, k, v, causal=plan.pattern.causal, scale=plan.scale)
     options = {"causal": plan.pattern.causal, "scale": plan.scale, "softcap": plan.softcap}
     if kernel == "fused":
         visible = None if plan.real is None else plan.real[:, None, None, :]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sightline.core.shapes import Mask, Queries, Starts, TokenPositions
 from sightline.core.state import replaced
+from sightline.ops.block_products import products_pay
 from sightline.ops.documents import Documents, label_documents, right_padded, split_documents
 from sightline.ops.pattern import Pattern
 from sightline.ops.piece_kernel import available
@@ -21,7 +22,7 @@ TRIM_FROM = 384  # queries from which a causal call is cut up: at 256 that gains
 TRIM_TO = 768  # from here on torch's kernel wastes less, and only one thread gains by cutting (1.14 at 1,024, two 0.96)
 SLOPED = 2**24  # pairs of a query and a key up to which ALiBi's penalty is formed for whole pieces, float64
 
-Kernel = Literal["pieces", "fused", "masked"]
+Kernel = Literal["products", "pieces", "fused", "masked"]
 
 
 class Plan(NamedTuple):
@@ -66,21 +67,23 @@ class Plan(NamedTuple):
         return replaced(self, documents=split_documents(mask, starts))
 
     def kernel(self, q: Queries, length: int, listened: bool) -> Kernel:
-        """The kernel that reads `length` keys: pieces, one call of torch's kernel, or an explicit mask.
+        """The kernel that reads `length` keys: products, pieces, one call of torch's kernel, or an explicit mask.
 
-        With a soft cap or a listener weights are formed, which pieces and the fused kernel do not do.
+        With a soft cap or a listener weights are formed, which the first three do not do.
         """
         steps = q.shape[2]
         pattern = self.pattern.reduced(steps, length)
         if self.documents is not None or self.labels is not None:
             return "masked"
+        plain = pattern.everywhere and self.slopes is None and self.softcap is None
+        if plain and self.real is None and not listened and length and products_pay(q):
+            return "products"
         cut = pattern.causal and self.real is None if self.slopes is None else steps * length <= SLOPED
         whole = self.slopes is None and steps == length  # torch's kernel skips later keys by itself
         gains = not whole or steps < TRIM_TO or torch.get_num_threads() == 1
         pays = not pattern.everywhere or (cut and steps >= TRIM_FROM and gains)
         if pays and not listened and self.softcap is None and q.numel() and length and available(q):
             return "pieces"
-        plain = pattern.everywhere and self.slopes is None and self.softcap is None
         return "fused" if plain and not (pattern.causal and self.real is not None) else "masked"
 
     def relate(self, q: Queries, length: int, first: int, last: int) -> tuple[Tensor | None, Tensor | None]:

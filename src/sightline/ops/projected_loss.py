@@ -11,13 +11,13 @@ from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 Smoothing = Literal["uniform", "others", "others_but_pad"]
 
 CHUNK_BYTES = {"cpu": 2**23}  # of a chunk's logits in float32, which the caches of a processor hold
 DEVICE_CHUNK_BYTES = 2**28
 FEWEST = 64  # positions of a chunk: fewer make the products slow
+GATHERED = 4  # chunks of low precision that give one product for the weights' gradient, which is added up in float32
 
 
 class SmoothedLabel(NamedTuple):
@@ -73,19 +73,32 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         product: Any,
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, enabled=False):
-            sums = _ChunkSums(x, weight, bias, target, product, any(ctx.needs_input_grad))
+            sums = _ChunkSums(x, weight, bias, target, chunk, product, any(ctx.needs_input_grad))
             for first in range(0, len(x), chunk):
                 sums.add(slice(first, min(first + chunk, len(x))), labels)
-        ctx.save_for_backward(*(sums.gradients or ()))
+            sums.finish()
+        ctx.save_for_backward(x, weight, *(sums.gradients or ()))
         ctx.has_bias = bias is not None
         ctx.mark_non_differentiable(sums.nll)
         return sums.total, sums.nll
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, of_total: Tensor, of_nll: Tensor) -> tuple[Any, ...]:  # type: ignore[bad-override]
-        of_x, of_weight, *of_bias = (gradient * of_total.to(gradient.dtype) for gradient in ctx.saved_tensors)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        of_x, of_weight, *of_bias = _LossGradient.apply(grads[0], *ctx.saved_tensors)
         return of_x, of_weight, of_bias[0] if ctx.has_bias else None, None, None, None, None
+
+
+@final
+class _LossGradient(torch.autograd.Function):
+    """The gradients, scaled; a function of its own so that a gradient of them raises instead of being wrong."""
+
+    @staticmethod
+    def forward(ctx: Any, of_total: Tensor, x: Tensor, weight: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+        return tuple(gradient * of_total.to(gradient.dtype) for gradient in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> None:
+        raise RuntimeError("the projected loss has no gradient of its gradient: read the logits before it does")
 
 
 @final
@@ -93,10 +106,17 @@ class _ChunkSums:
     """Both sums, and the gradients of the first, over the chunks so far; buffers that all chunks share."""
 
     def __init__(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, target: SmoothedLabel, product: torch.dtype, learnt: bool
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: SmoothedLabel,
+        chunk: int,
+        product: torch.dtype,
+        learnt: bool,
     ) -> None:
         self.x, self.weight = x.to(product), weight.to(product)
-        self.bias, self.target = bias, target
+        self.bias, self.target, self.chunk = bias, target, min(chunk, len(x))
         self.wide = torch.promote_types(product, torch.float32)
         self.total, self.nll = x.new_zeros((), dtype=self.wide), x.new_zeros((), dtype=self.wide)
         self.gradients: tuple[Tensor, ...] | None = None
@@ -104,6 +124,7 @@ class _ChunkSums:
             self.gradients = (torch.empty_like(x), torch.zeros_like(weight))
             self.gradients += () if bias is None else (torch.zeros_like(bias),)
         self._buffers: dict[str, Tensor] = {}
+        self._gathered = slice(0, 0)  # positions whose gradients are not yet in that of the weights
 
     def add(self, rows: slice, labels: Tensor) -> None:
         """Add the losses and gradients of the positions `rows`."""
@@ -145,17 +166,27 @@ class _ChunkSums:
         of_x, of_weight, *of_bias = self.gradients
         for of in of_bias:
             of += p.sum(0)
-        of_logits = p if p.dtype == x.dtype else self._buffer("product", len(x), x.dtype).copy_(p)
-        if of_x.dtype == x.dtype:
-            torch.mm(of_logits, self.weight, out=of_x[rows])
-        else:
-            of_x[rows] = torch.mm(of_logits, self.weight)
         if of_weight.dtype == x.dtype:
-            torch.addmm(of_weight, of_logits.T, x, out=of_weight)
-        else:
-            of_weight += torch.mm(of_logits.T, x)
+            torch.mm(p, self.weight, out=of_x[rows])
+            torch.addmm(of_weight, p.T, x, out=of_weight)
+            return
+        gathered = slice(self._gathered.start, rows.stop)
+        of_logits = self._buffer("gathered", gathered.stop - gathered.start, x.dtype, GATHERED * self.chunk)[-len(x) :]
+        of_x[rows] = torch.mm(of_logits.copy_(p), self.weight)
+        self._gathered = gathered
+        if gathered.stop - gathered.start == GATHERED * self.chunk:
+            self.finish()
 
-    def _buffer(self, name: str, rows: int, dtype: torch.dtype) -> Tensor:
+    def finish(self) -> None:
+        """Add what was gathered to the weights' gradient."""
+        start, stop = self._gathered.start, self._gathered.stop
+        if self.gradients is not None and stop > start:
+            of_logits = self._buffers["gathered"][: stop - start]
+            self.gradients[1].add_(torch.mm(of_logits.T, self.x[start:stop]))
+        self._gathered = slice(stop, stop)
+
+    def _buffer(self, name: str, rows: int, dtype: torch.dtype, most: int | None = None) -> Tensor:
+        """Memory of `rows` rows, out of `most` that this name may ask for."""
         if name not in self._buffers:
-            self._buffers[name] = self.x.new_empty(rows, len(self.weight), dtype=dtype)
+            self._buffers[name] = self.x.new_empty(most or rows, len(self.weight), dtype=dtype)
         return self._buffers[name][:rows]

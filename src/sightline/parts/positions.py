@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, final
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -49,12 +50,62 @@ def rotate(x: Queries, positions: TokenPositions) -> Queries:
 
     Dimension i < K/2 is paired with i + K/2 and turned by pos · 10000^(-2i/K); an odd last dimension stays.
     """
-    half = x.shape[-1] // 2
-    rate = torch.exp(torch.arange(half, device=x.device).double() * (-math.log(10000.0) / max(half, 1)))
-    angle = positions.double()[:, None, :, None] * rate  # (B, 1, T, K/2) in double: exact at long range
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    cos, sin = _turns(positions, x.shape[-1] // 2, x.dtype)
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return _turned(x, cos, sin)
+    return _Rotation.apply(x, cos, sin)
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    half = cos.shape[-1]
     first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], -1)
+
+
+@final
+class _Rotation(torch.autograd.Function):
+    """`_turned` with half the passes over memory; its gradient is the rotation back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        half = cos.shape[-1]
+        y = x.new_empty(x.shape)  # contiguous, as kernels of attention take it
+        (first, second), (of_first, of_second) = ((z[..., :half], z[..., half : 2 * half]) for z in (x, y))
+        torch.mul(first, cos, out=of_first).sub_(second * sin)
+        torch.mul(second, cos, out=of_second).add_(first * sin)
+        y[..., 2 * half :] = x[..., 2 * half :]
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        cos, sin = ctx.saved_tensors
+        return _Rotation.apply(grads[0], cos, -sin), None, None
+
+
+def _turns(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B or 1, 1, T, K/2) of the angles at positions (B, T), K/2 = `half`.
+
+    On a CPU, rows that count alike from 0 share a table, which layers and steps share too.
+    """
+    known = type(positions) is Tensor and positions.device.type == "cpu" and positions.numel()
+    if known and not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()):
+        counted = torch.arange(positions.shape[1])
+        if bool((positions == counted).all()):
+            return _turns_from_zero(positions.shape[1], half, dtype)
+    return _turns_at(positions, half, dtype)
+
+
+@lru_cache(maxsize=8)
+def _turns_from_zero(steps: int, half: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(False):
+        return _turns_at(torch.arange(steps).unsqueeze(0), half, dtype)
+
+
+def _turns_at(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    rate = torch.exp(torch.arange(half, device=positions.device).double() * (-math.log(10000.0) / max(half, 1)))
+    angle = positions.double()[:, None, :, None] * rate  # (B, 1, T, K/2) in double: exact at long range
+    return angle.cos().to(dtype), angle.sin().to(dtype)
 
 
 def alibi_slopes(heads: int) -> Slopes:

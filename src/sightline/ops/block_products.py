@@ -1,0 +1,139 @@
+"""Softmax attention of bfloat16 inputs by matrix products of blocks, on processors that multiply bfloat16.
+
+torch's kernel on a CPU multiplies small blocks, which leaves most of such a processor's speed unused. Here some rows of
+the matrix of logits at a time, with the keys that they may see, are one batched product. Logits and softmax are
+float32, exact for bfloat16 inputs; weights are rounded to bfloat16 before they meet values, and the gradients of
+weights and logits too, as other kernels of this precision round them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from sightline.core.shapes import Attended, Keys, Queries, Values
+from sightline.ops.eager import eager
+
+BLOCK = 128  # queries that share their keys
+CACHED = 2**19  # logits at a time: 2 MiB, which caches hold
+KEPT = 1.0  # weights are kept for the gradient if they are no more than so many times the inputs' and outputs' numbers
+SHORTEST = 32  # queries from which it is used
+
+
+def products_pay(q: Tensor) -> bool:
+    """Whether `attention_by_products` is the fastest for queries (B, H, T, K): the processor's instructions decide."""
+    return (
+        q.dtype == torch.bfloat16
+        and q.device.type == "cpu"
+        and q.shape[2] >= SHORTEST
+        and q.numel() > 0
+        and torch.backends.cuda.flash_sdp_enabled()
+        and not torch._C._are_functorch_transforms_active()
+        and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    )
+
+
+@eager
+def attention_by_products(q: Queries, k: Keys, v: Values, *, causal: bool, scale: float | None = None) -> Attended:
+    """softmax(scale · q kᵀ) v, shape (B, H, T, V), every key head for H/G consecutive query heads.
+
+    `causal` hides later keys; the last of the T queries is at the last of S >= T keys. scale defaults to 1/√K. The
+    gradient has no gradient in turn.
+    """
+    groups = q.shape[1] // k.shape[1]
+    if groups > 1:
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
+    flat = (x.reshape(-1, *x.shape[2:]) for x in (q, k, v))
+    return _Products.apply(*flat, causal, scale).unflatten(0, q.shape[:2])
+
+
+def _cuts(heads: int, steps: int, length: int, causal: bool) -> Iterator[tuple[slice, slice, int]]:
+    """Heads and queries of one product, and the number of keys that they see at most."""
+    for first in range(0, steps, BLOCK):
+        last = min(first + BLOCK, steps)
+        reach = length - steps + last if causal else length
+        together = max(1, CACHED // ((last - first) * max(reach, 1)))
+        for head in range(0, heads, together):
+            yield slice(head, head + together), slice(first, last), reach
+
+
+def _weights(q: Tensor, k: Tensor, hidden: Tensor | None, scale: float) -> Tensor:
+    """softmax(scale · q kᵀ) of float32 queries (P, t, K) and keys (P, S, K), in bfloat16."""
+    logits = torch.bmm(q, k.transpose(1, 2)).mul_(scale)
+    if hidden is not None:
+        size = q.shape[1]
+        logits[:, :, -size:].add_(hidden[:size, :size])
+    return torch.softmax(logits, -1).to(torch.bfloat16)
+
+
+def _hidden(causal: bool) -> Tensor | None:
+    """-inf above the diagonal of a block."""
+    return torch.full((BLOCK, BLOCK), -math.inf).triu_(1) if causal else None
+
+
+@final
+class _Products(torch.autograd.Function):
+    """Attention over q (P, T, K), k (P, S, K) and v (P, S, V)."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor:
+        (heads, steps, _), length = q.shape, k.shape[1]
+        y = v.new_empty(heads, steps, v.shape[2])
+        cuts = list(_cuts(heads, steps, length, causal))
+        seen = sum((rows.stop - rows.start) * reach for _, rows, reach in _cuts(1, steps, length, causal))
+        keeps = any(ctx.needs_input_grad) and heads * seen <= KEPT * sum(x.numel() for x in (q, k, v, y))
+        kept, hidden = [], _hidden(causal)
+        wide_q, wide_k = q.float(), k.float()
+        for of_heads, rows, reach in cuts:
+            weights = _weights(wide_q[of_heads, rows], wide_k[of_heads, :reach], hidden, scale)
+            y[of_heads, rows] = torch.bmm(weights, v[of_heads, :reach])
+            if keeps:
+                kept.append(weights)
+        ctx.save_for_backward(q, k, v, y, *kept)
+        ctx.cuts, ctx.causal, ctx.scale = cuts, causal, scale
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return *_ProductsGradient.apply(*grads, ctx.cuts, ctx.causal, ctx.scale, *ctx.saved_tensors), None, None
+
+
+@final
+class _ProductsGradient(torch.autograd.Function):
+    """The gradients of q, k and v; a function of its own so that a gradient of them raises instead of being wrong."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, cuts: Any, causal: bool, scale: float, *saved: Tensor) -> tuple[Tensor, ...]:
+        q, k, v, y, *kept = saved
+        hidden = _hidden(causal)
+        wide = None if kept else (q.float(), k.float())
+        of_q, of_k, of_v = (
+            torch.empty_like(q),
+            torch.zeros_like(k, dtype=torch.float32),
+            torch.zeros_like(v, dtype=torch.float32),
+        )
+        mean = (grad.float() * y.float()).sum(-1, keepdim=True).to(grad.dtype)  # of the weights' gradients, (P, T, 1)
+        for number, (of_heads, rows, reach) in enumerate(cuts):
+            if wide is None:
+                weights = kept[number]
+            else:
+                weights = _weights(wide[0][of_heads, rows], wide[1][of_heads, :reach], hidden, scale)
+            to = grad[of_heads, rows]
+            of_v[of_heads, :reach] += torch.bmm(weights.transpose(1, 2), to)
+            of_logits = torch.bmm(to, v[of_heads, :reach].transpose(1, 2))
+            of_logits.sub_(mean[of_heads, rows]).mul_(weights).mul_(scale)
+            of_q[of_heads, rows] = torch.bmm(of_logits, k[of_heads, :reach])
+            of_k[of_heads, :reach] += torch.bmm(of_logits.transpose(1, 2), q[of_heads, rows])
+        return of_q, of_k.to(k.dtype), of_v.to(v.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> None:
+        raise RuntimeError(
+            "attention by products has no gradient of its gradient: "
+            "use torch.nn.attention.sdpa_kernel(SDPBackend.MATH), under which attention has one"
+        )
