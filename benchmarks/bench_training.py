@@ -3,7 +3,8 @@
 First the losses and gradients of the peers that compute the same function are compared with ours; then each contestant
 in turn trains on the same batch, in an order that alternates. With one thread, times are processor time of the thread,
 which other work on the machine does not lengthen; with several they are seconds of the clock on a machine that should
-be idle. Each step is loss, gradients, clipping and fused AdamW. `make bench-training` also builds the peers.
+be idle. Each step is loss, gradients, clipping and fused AdamW. All of them have the settings of our commands' own
+processes: subnormal numbers are flushed, freed memory is kept. `make bench-training` also builds the peers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from record import measured, write
+from sightline.core.kept_memory import keep_freed_memory
 from sightline.core.subnormals import flush_subnormals
 from sightline.lab.bench.scenario import Unavailable
 from sightline.lab.bench.timing import call_seconds, spread
@@ -183,6 +185,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     flush_subnormals()
+    keep_freed_memory()
     processor = cpuinfo("model name") or "unknown"
     slug = re.sub(r"\W+", "-", processor.lower()).strip("-")
     out = given.out or Path(__file__).parent / "results" / f"training-{slug}-{given.threads}.json"

@@ -26,7 +26,9 @@ def before_call(command: App, settle: Callable[[], None]) -> None:
 
 
 def settle() -> None:
-    """Flush subnormal numbers (see `core.subnormals`)."""
+    """Flush subnormal numbers, and keep freed memory (see `core.subnormals`, `core.kept_memory`)."""
+    from sightline.core.kept_memory import keep_freed_memory
     from sightline.core.subnormals import flush_subnormals
 
     flush_subnormals()
+    keep_freed_memory()

@@ -31,6 +31,7 @@ from sightline.core.config import encode, override
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted, SightlineError, exit_status
 from sightline.core.files import faults
 from sightline.core.json_text import to_json
+from sightline.core.kept_memory import keep_freed_memory
 from sightline.core.metrics import defined, find_metric
 from sightline.core.processes import peak_memory_bytes
 from sightline.core.subnormals import flush_subnormals
@@ -88,6 +89,7 @@ def work(job: Job, threads: int) -> int:
     os.environ.update(dict.fromkeys(THREAD_COUNTS, str(threads)))  # for libraries that start theirs later
     torch.set_num_threads(threads)
     flush_subnormals()
+    keep_freed_memory()
     try:
         with faults(job.directory / LOG):
             _log_to(job.directory / LOG)
