@@ -42,7 +42,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-extras verify-serve hooks check format lint types layers docs certify certify-full bench bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test test-extras verify-serve hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -126,6 +126,11 @@ bench: $(PEERS)
 # Whole models beside transformers and CTranslate2: ten minutes on an idle core; ARGS="--only one-beam --pairs 3" for less.
 bench-decoding: $(PEERS)
 	$(BIN)/python benchmarks/bench_decoding.py $(ARGS)
+	$(BIN)/python docs/generate.py
+
+# Training steps of a language model: half an hour on an idle core; ARGS="--lengths 512 --modes bfloat16" for less.
+bench-training: $(PEERS)
+	$(BIN)/python benchmarks/bench_training.py $(ARGS)
 	$(BIN)/python docs/generate.py
 
 # Keep the machine idle meanwhile: some claims are about time.

@@ -175,7 +175,7 @@ def measure(length: int, modes: list[str], pairs: int, only: list[str]) -> dict[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lengths", default="128,512,2048")
+    parser.add_argument("--lengths", default="128,512,2048", help="positions; empty: only training after many steps")
     parser.add_argument("--modes", default="float32,bfloat16,bfloat16 compiled")
     parser.add_argument("--peers", default="", help="names, separated by commas; all without")
     parser.add_argument("--pairs", type=int, default=10)
@@ -194,7 +194,7 @@ def main() -> None:
         before = json.loads(out.read_text(encoding="utf-8"))
         results |= {key: before[key] for key in ("lengths", "late") if key in before}
     modes = [mode for mode in given.modes.split(",") if mode == "float32" or has_bfloat16(CPU)]
-    for length in map(int, given.lengths.split(",")):
+    for length in map(int, filter(None, given.lengths.split(","))):
         row = measure(length, modes, given.pairs, [name for name in given.peers.split(",") if name])
         others = [one for one in results["lengths"] if one["length"] != length]
         results["lengths"] = sorted([*others, row], key=lambda one: one["length"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.digits import number_of, percent
+from training_page import training_section
 
 Row = dict[str, Any]
 
@@ -48,7 +49,11 @@ def rows_of(reports: Sequence[dict[str, Any]]) -> list[Row]:
     return sorted(rows, key=lambda row: order.index(row["family"]))
 
 
-def performance_page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[str, str]]) -> str:
+def performance_page(
+    reports: Sequence[dict[str, Any]],
+    figures: Sequence[tuple[str, str]],
+    trainings: Sequence[dict[str, Any]] = (),
+) -> str:
     """The page in Markdown; `figures` are paths relative to the page with descriptions."""
     rows = rows_of(reports)
     lines = [HEAD, "", *_machines(reports), "", *_summary(rows), ""]
@@ -61,7 +66,7 @@ def performance_page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[
     of_mechanisms = [row for row in rows if row["family"] == "mechanisms"]
     if of_mechanisms:
         lines += ["## Every mechanism", "", *_curves(of_mechanisms), ""]
-    lines += _unmeasured(rows)
+    lines += [*training_section(trainings), *_unmeasured(rows)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -52,6 +52,7 @@ from performance_figures import draw_figures, figures  # noqa: E402
 from performance_page import load_results, performance_page, rows_of  # noqa: E402
 from study_page import load_lines, study_page  # noqa: E402
 from tests.formats.cases import all_cases, versions  # noqa: E402
+from training_page import load_trainings  # noqa: E402
 
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
 D_MODEL, VOCABULARY = 64, 1000
@@ -358,7 +359,8 @@ def performance() -> str:
     """The page of benchmarks, from the files of `make bench`."""
     reports = load_results(RESULTS)
     drawings = figures(rows_of(reports))
-    return performance_page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in drawings.items()])
+    shown = [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in drawings.items()]
+    return performance_page(reports, shown, load_trainings(RESULTS))
 
 
 STUDIED = load_lines(RESULTS / "study")

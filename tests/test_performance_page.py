@@ -99,3 +99,21 @@ def test_committed_results_are_of_scenarios_that_exist():
     for result in load_results(ROOT / "benchmarks" / "results"):
         assert result["schema_version"] == 1
         assert {row["scenario"] for row in result["results"]} <= set(SCENARIOS)
+
+
+def training(**more):
+    rows = [{"name": "sightline, bfloat16", "tokens_per_s": 6200, "of_limit": 0.47},
+            {"name": "a peer, bfloat16", "tokens_per_s": 12400, "of_limit": 0.94}]  # fmt: skip
+    row = {"length": 512, "rows": rows, "ours": "sightline, bfloat16", "best_peer": "a peer, bfloat16",
+           "ratio": spread(0.5), **more}  # fmt: skip
+    late = [{"after": 4000, "subnormal": 0.08, "kept_ms": 81.0, "flushed_ms": 4.0}]
+    return {"processor": "A processor", "threads": 1, "environment": HARDWARE, "lengths": [row], "late": late}
+
+
+def test_training_steps_are_shown_for_every_processor_the_fastest_first():
+    text = performance_page([report(row("window_x", "window", 4096, 2.5))], [], [training()])
+    assert "| 512 | a peer, bfloat16 | 12,400 | 94 % |  |" in text
+    assert "|  | sightline, bfloat16 | 6,200 | 47 % | 0.50 (0.45–0.55) |" in text
+    assert "| 4,000 | 8 % | 81 | 4 |" in text
+    assert "**A processor**, 1 thread, processor time of the thread, torch 2.13.0, commit 0123456:" in text
+    assert "## Training steps" not in performance_page([report(row("window_x", "window", 4096, 2.5))], [])
