@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 
+from sightline.core.caches import Shared
 from sightline.core.state import Growing, detach, leaves, map_state, nbytes, select
 
 
@@ -44,6 +45,61 @@ def test_growing_behaves_like_concatenation_for_any_forks(mode, program):
             expected.append(torch.cat([expected[origin], new], 1))
         for value, tensor in zip(values, expected, strict=True):
             assert torch.equal(value.tensor, tensor)
+
+
+# For branches: which earlier value, which of its rows, and how much is appended to them.
+BRANCHING = st.lists(
+    st.tuples(st.integers(0, 30), st.lists(st.integers(0, 30), min_size=1, max_size=5), st.integers(0, 3)),
+    min_size=1, max_size=15,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+@given(program=BRANCHING)
+def test_growing_and_shared_behave_like_tensors_for_any_branches(mode, program):
+    with mode():
+        start = torch.randn(3, 2, 4)
+        states = [(Growing(torch.zeros(3, 2, 0), 2), Growing(start, 2), Shared(start))]
+        expected = [(torch.zeros(3, 2, 0), start, start)]
+        for number, (origin, rows, length) in enumerate(program):
+            origin %= len(states)
+            index = torch.tensor(rows) % len(expected[origin][0])
+            empty, cache, shared = select(states[origin], index)
+            known = [tensor[index] for tensor in expected[origin]]
+            for step in range(length):
+                new = torch.full((len(index), 2, 1), 10.0 * number + step) + torch.arange(len(index)).view(-1, 1, 1)
+                empty, cache = empty.append(new), cache.append(new)
+                known[:2] = [torch.cat([tensor, new], 2) for tensor in known[:2]]
+                read_branches(cache, known[1])
+            states.append((empty, cache, shared))
+            expected.append(tuple(known))
+        for state, tensors in zip(states, expected, strict=True):
+            for leaf, tensor in zip(leaves(state), tensors, strict=True):
+                assert torch.equal(leaf, tensor)
+
+
+def read_branches(cache, expected):
+    """What is read through the paths, where a cache has some, is the content."""
+    if cache.branched is None:
+        return
+    stored, paths = cache.branched
+    branches, seen = paths.branches, paths.visible()
+    for row, content in enumerate(expected):
+        at = branches.owner[row], branches.slot[row]
+        assert sorted(paths.columns[row].tolist()) == seen[at].nonzero().squeeze(1).tolist()
+        assert torch.equal(stored[at[0]][:, paths.columns[row]], content)
+        assert torch.equal(branches.ungroup(branches.group(expected))[row], content)
+        assert (paths.bias(torch.float32)[at] == 0).equal(seen[at])
+
+
+def test_branches_store_what_they_share_once():
+    with torch.no_grad():
+        state = (Growing(torch.randn(2, 3, 10), 2), Shared(torch.randn(2, 5)))
+        before = nbytes(state)
+        chosen = select(state, torch.tensor([0, 0, 0, 1, 1, 1]))
+        assert nbytes(chosen) == before
+        cache = chosen[0].append(torch.randn(6, 3, 1))
+    assert nbytes(cache) == 2 * 3 * (10 + 3) * 4
 
 
 def test_appending_is_amortised_and_in_place():

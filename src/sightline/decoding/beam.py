@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sightline.core.interruption import interruption_point
 from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reorder, row_limits, state_device
+from sightline.decoding.top import top
 
 LENGTH_PENALTY = 0.6  # alpha of Vaswani et al. 2017, section 6.1
 
@@ -64,8 +65,8 @@ def beam(
     while active:
         interruption_point()
         logits, state = step(history[:, -1], state)
-        logits, normaliser = permit(logits, banned)
-        best, parent, token = _expand(logits, scores - normaliser, owner, slot, len(active), width)  # (R, K) each
+        logits, chances = permit(logits, banned)
+        best, parent, token = _expand(logits, chances, scores, owner, slot, len(active), width)  # (R, K) each
         chosen = _advance(rows, active, best, parent, token, history, eos)
         remaining = [i for i, row in enumerate(rows) if not row.ended]
         kept = [pick for pick in chosen if not rows[active[pick[0]]].ended]
@@ -116,27 +117,20 @@ class _Row:
 
 
 def _expand(
-    logits: Tensor, scores: Tensor, owner: Tensor, slot: Tensor, rows: int, width: int
+    logits: Tensor, chances: Tensor, scores: Tensor, owner: Tensor, slot: Tensor, rows: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The `width` best continuations of every row: scores (-inf if there are fewer), parents and tokens, (R, K)."""
     count = min(width, logits.shape[1])
-    top, tokens = _top(logits, count)  # no row needs more than `width` continuations of one hypothesis
+    permitted, tokens = top(logits, count)  # no row needs more than `width` continuations of one hypothesis
+    chances = chances.gather(1, tokens).masked_fill(permitted == -torch.inf, -torch.inf)
     scored = scores.new_full((rows, width, count), -torch.inf)
-    scored[owner, slot] = scores.unsqueeze(1) + top
+    scored[owner, slot] = scores.unsqueeze(1) + chances
     candidates = tokens.new_zeros((rows, width, count))
     candidates[owner, slot] = tokens
     parents = owner.new_zeros((rows, width))
     parents[owner, slot] = torch.arange(len(owner), device=owner.device)
-    best, flat = _top(scored.flatten(1), width)
+    best, flat = top(scored.flatten(1), width)
     return best, parents.gather(1, flat // count), candidates.flatten(1).gather(1, flat)
-
-
-def _top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`topk` along axis 1; for one item it breaks ties like `argmax`, so that a beam of 1 is greedy."""
-    if count == 1:
-        best = values.max(1, keepdim=True)
-        return best.values, best.indices
-    return values.topk(count, 1)
 
 
 def _advance(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sightline.core.interruption import interruption_point
 from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reorder, row_limits, state_device
+from sightline.decoding.top import argmax
 
 # Chooses the next tokens (N,) from the permitted logits (N, V), their rows (N,), the step number t, and the tokens that
 # all rows have generated (B, T), of which the first t are written.
@@ -44,7 +45,7 @@ def greedy(
     """
 
     def most_likely(logits: Tensor, rows: Tensor, t: int, generated: Tensor) -> Tensor:
-        return logits.argmax(1)
+        return argmax(logits)
 
     return unroll(
         step, state, most_likely, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned, watch=watch
@@ -85,9 +86,9 @@ def unroll(
             state = reorder(state, kept, len(rows))
             rows, tokens, live = rows[kept], tokens[kept], live[kept]
         logits, state = step(tokens, state)
-        logits, normaliser = permit(logits, banned)
+        logits, chances = permit(logits, banned)
         tokens = choose(logits, rows, t, generated)
-        chosen = logits.gather(1, tokens.unsqueeze(1)).squeeze(1).to(scores.dtype) - normaliser.to(scores.dtype)
+        chosen = chances.gather(1, tokens.unsqueeze(1)).squeeze(1).to(scores.dtype)
         generated[rows, t] = torch.where(live, tokens, eos)
         scores[rows] += torch.where(live, chosen, 0.0)
         lengths[rows] += live.long()

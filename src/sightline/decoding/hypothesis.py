@@ -52,19 +52,19 @@ def reorder(state: Any, index: Tensor, rows: int) -> Any:
 
 
 def permit(logits: Tensor, banned: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Logits (B, V), at least float32, with -inf for banned tokens, and the normaliser (B,) over all tokens.
+    """Logits (B, V), at least float32, with -inf for banned tokens, and log-probabilities (B, V) of all tokens.
 
-    A logit minus the normaliser is the model's own log-probability: banning does not renormalise.
+    These are the model's own: banning does not renormalise. Choices are made among logits, which are spaced finer.
 
     Raises:
-        ValueError: the normaliser is not finite, or every token is banned.
+        ValueError: a logit is NaN or infinity, all are -infinity, or every token is banned.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    normaliser = logits.logsumexp(1)
-    if not normaliser.isfinite().all():
+    chances = logits.log_softmax(1)
+    if not chances.amax(1).isfinite().all():
         raise ValueError("the model's logits are NaN or infinite: its weights or its input are not finite")
     if not banned:
-        return logits, normaliser
+        return logits, chances
     if len(set(banned)) >= logits.shape[1] or not all(0 <= token < logits.shape[1] for token in banned):
         raise ValueError(f"banned tokens {sorted(set(banned))} do not leave a choice among {logits.shape[1]} tokens")
-    return logits.index_fill(1, torch.tensor(banned, device=logits.device), -torch.inf), normaliser
+    return logits.index_fill(1, torch.tensor(banned, device=logits.device), -torch.inf), chances

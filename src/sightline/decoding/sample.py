@@ -12,6 +12,7 @@ from sightline.core.seeds import derive
 from sightline.core.settings import check_in_range
 from sightline.decoding.greedy import Watch, unroll
 from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits, state_device
+from sightline.decoding.top import argmax
 
 
 def sample(
@@ -62,7 +63,7 @@ def sample(
             before = before if prompts is None else torch.cat([prompts[places], before], 1)
             logits = penalise(logits, before, repetition_penalty)
         if temperature == 0.0:
-            return logits.argmax(1)
+            return argmax(logits)
         chances = distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
         return invert(chances, noise[places, t])
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
-from torch import Tensor
-
+from sightline.core.caches import Shared
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
-from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
+from sightline.core.shapes import Attended, Mask, MixedSequences, Queries, Sequences, Starts
 from sightline.ops.dense import dense_attention
 from sightline.parts.attention_heads import AttentionHeads, PrunableHeads, QKNorm, check_softcap, with_heads
 
@@ -47,11 +46,11 @@ class CrossConfig:
 
 
 class CrossState(NamedTuple):
-    """Keys and values of the memory, projected once."""
+    """Keys and values of the memory, projected once, which the branches of a row share."""
 
-    keys: Tensor  # (B, G, M, K)
-    values: Tensor  # (B, G, M, K)
-    mask: Tensor | None  # (B, M)
+    keys: Shared  # (B, G, M, K)
+    values: Shared  # (B, G, M, K)
+    mask: Shared | None  # (B, M)
 
 
 @final
@@ -85,7 +84,8 @@ class CrossAttention(SequenceMixer[CrossState], PrunableHeads):
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> CrossState:
         values, mask, _ = check_memory(memory, batch, self.d_memory, None, "CrossAttention")
-        return CrossState(*self.heads.keys_values(keep(values, mask)), mask)
+        keys, values = self.heads.keys_values(keep(values, mask))
+        return CrossState(Shared(keys), Shared(values), None if mask is None else Shared(mask))
 
     def forward(
         self, x: Sequences, state: CrossState | None = None, mask: Mask | None = None, starts: Starts | None = None
@@ -93,7 +93,19 @@ class CrossAttention(SequenceMixer[CrossState], PrunableHeads):
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             raise ValueError("CrossAttention reads a memory: give the state from initial_state(batch, memory)")
-        visible = None if state.mask is None else state.mask[:, None, None, :]
         q = self.heads.queries(keep(x, mask))
-        y = dense_attention(q, state.keys, state.values, visible=visible, softcap=self.softcap, probe=self.weights)
-        return self.heads.join(y, mask), state
+        return self.heads.join(self._attend(q, state), mask), state
+
+    def _attend(self, q: Queries, state: CrossState) -> Attended:
+        """The branches of a row as positions of it: each key is read once for all of them."""
+        options = {"softcap": self.softcap, "probe": self.weights}
+        keys, values = state.keys.branched, state.values.branched
+        if keys is None or values is None or q.shape[2] != 1 or self.weights.attached:
+            visible = None if state.mask is None else state.mask.tensor[:, None, None, :]
+            return dense_attention(q, state.keys.tensor, state.values.tensor, visible=visible, **options)
+        branches = keys[1]
+        mask = None if state.mask is None else state.mask.branched
+        visible = None if mask is None else mask[0][:, None, None, :]
+        grouped = branches.group(q.squeeze(2)).transpose(1, 2)  # (R, H, W, K)
+        y = dense_attention(grouped, keys[0], values[0], visible=visible, **options)
+        return branches.ungroup(y.transpose(1, 2)).unsqueeze(2)

@@ -10,6 +10,7 @@ from torch import Tensor
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Counts, Keys, Mask, Queries, SharedQueries, Starts, TokenPositions
 from sightline.core.state import Growing, replaced
+from sightline.ops.dense import dense_attention
 from sightline.ops.documents import label_documents
 from sightline.ops.execute import execute
 from sightline.ops.plan import Plan
@@ -61,6 +62,10 @@ def attend_cache(
 
     `plan` is for rows of one document. Its pattern is causal: what a position sees does not depend on how many follow.
     """
+    if cache.keys.branched is not None and q.shape[2] == 1 and not probe.attached and cache.labels is None:
+        y = _attend_branches(q, cache, plan)
+        if y is not None:
+            return y
     k, v = cache.keys.tensor, cache.values.tensor
     if cache.labels is not None and cache.places is not None:
         labels, places = cache.labels.tensor, cache.places.tensor
@@ -69,3 +74,20 @@ def attend_cache(
         else:
             plan = replaced(plan, labels=labels, places=places)
     return execute(q, k, v, plan, probe)
+
+
+def _attend_branches(q: Tensor, cache: KeyValueCache, plan: Plan) -> Tensor | None:
+    """Attention of one position of each branch, all branches of a stored row in one product; None: not this plan."""
+    keys, values = cache.keys.branched, cache.values.branched
+    if (
+        keys is None
+        or values is None
+        or plan.slopes is not None
+        or not plan.pattern.reduced(1, cache.keys.length).everywhere
+    ):
+        return None
+    (k, paths), (v, _) = keys, values
+    q = paths.branches.group(q.squeeze(2)).transpose(1, 2)  # (R, H, W, K)
+    bias = paths.bias(torch.promote_types(q.dtype, torch.float32)).unsqueeze(1)
+    y = dense_attention(q, k, v, bias=bias, scale=plan.scale, softcap=plan.softcap)
+    return paths.branches.ungroup(y.transpose(1, 2)).unsqueeze(2)

@@ -1,0 +1,202 @@
+"""Tensors of a state that many values share: caches that grow, and what never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from sightline.core.branches import Branches, Paths, selected
+
+SPARE = 8  # columns that a copied cache has room for at least
+
+
+@final
+class _Tail:
+    """The written length of a buffer, shared by all `Growing` values on it."""
+
+    __slots__ = ("length",)
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+
+@final
+class Growing:
+    """A tensor that is appended to along one axis, as a value: `append` returns a new one and never changes this one.
+
+    Successive values share one buffer. `append` writes in place only when this value ends where the written part of
+    the buffer ends, so that no other value can see the items written, and copies into a buffer of twice the length
+    otherwise: O(1) amortised per appended item. While gradients are recorded it concatenates instead.
+
+    `select` of a row several times copies nothing: the rows become branches of the stored one (`core.branches`), each
+    of which appends columns of its own. `branched` reads them so; `tensor` copies every row.
+    """
+
+    __slots__ = ("_buffer", "_paths", "_tail", "axis", "length")
+
+    def __init__(self, tensor: Tensor, axis: int) -> None:
+        if axis < 1:
+            raise ValueError(f"axis must be positive (axis 0 is the batch), got {axis}")
+        self.axis = axis
+        self.length = tensor.shape[axis]
+        self._buffer = tensor
+        self._tail = _Tail(self.length)
+        self._paths: Paths | None = None
+
+    @property
+    def tensor(self) -> Tensor:
+        """The content, of length `length` along `axis`: a view, or for branches a copy that is kept."""
+        if self._paths is not None:
+            content = self._gathered(self._paths)
+            self._buffer, self._paths, self._tail = content, None, _Tail(self.length)
+        return self._buffer.narrow(self.axis, 0, self.length)
+
+    @property
+    def branched(self) -> tuple[Tensor, Paths] | None:
+        """The stored rows and the paths of this value's rows through them; None where each row is stored by itself."""
+        if self._paths is None:
+            return None
+        return self._buffer.narrow(self.axis, 0, self._paths.end), self._paths
+
+    @property
+    def capacity(self) -> int:
+        """Items that the buffer has room for."""
+        return self._buffer.shape[self.axis]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the content, that of branches once."""
+        end = self.length if self._paths is None else self._paths.end
+        return self._buffer.narrow(self.axis, 0, end).numel() * self._buffer.element_size()
+
+    def append(self, new: Tensor) -> Growing:
+        """This content followed by `new`, whose other axes must agree."""
+        added = new.shape[self.axis]
+        if added == 0:
+            return self
+        if torch.is_grad_enabled():
+            return Growing(torch.cat([self.tensor, new], self.axis) if self.length else new, self.axis)
+        frozen = self._buffer.is_inference() and not torch.is_inference_mode_enabled()
+        if self._paths is not None and added == 1 and not frozen:
+            return self._append_columns(self._paths, new)
+        content, length = self.tensor, self.length + added
+        if self._tail.length != self.length or length > self.capacity or frozen:
+            if not self.length:
+                return Growing(new.clone(), self.axis)
+            return self._with_room(content, max(2 * self.length, length)).append(new)
+        self._buffer.narrow(self.axis, self.length, added).copy_(new)
+        self._tail.length = length
+        return self._sharing(length, None)
+
+    def _append_columns(self, paths: Paths, new: Tensor) -> Growing:
+        """One position more for every branch, in a column of its own."""
+        width = paths.branches.width
+        if self._tail.length != paths.end or paths.end + width > self.capacity or paths.branches.sparse:
+            compact = self._compacted(paths)
+            return compact._append_columns(paths.compact()[2], new)
+        after = paths.following()
+        columns = paths.branches.group(new.squeeze(self.axis)).movedim(1, self.axis)
+        self._buffer.narrow(self.axis, paths.end, width).copy_(columns)
+        self._tail.length = after.end
+        return self._sharing(self.length + 1, after)
+
+    def _compacted(self, paths: Paths) -> Growing:
+        """The columns that are still seen, in a buffer with room for as many again."""
+        rows, order, after = paths.compact()
+        content = self._buffer.narrow(self.axis, 0, paths.end)
+        if len(rows) < len(content):
+            content = content.index_select(0, rows)
+        index, kept = [1] * content.dim(), list(content.shape)
+        index[0], index[self.axis] = order.shape
+        kept[self.axis] = order.shape[1]
+        columns = content.gather(self.axis, order.view(index).expand(kept))
+        copy = self._with_room(columns, 2 * after.end + SPARE * after.branches.width)
+        copy._paths, copy.length = after, self.length
+        return copy
+
+    def _gathered(self, paths: Paths) -> Tensor:
+        content = self._buffer.movedim(self.axis, 1)
+        return content[paths.branches.owner.unsqueeze(1), paths.columns].movedim(1, self.axis)
+
+    def select(self, index: Tensor, known: dict[Any, Any]) -> Growing:
+        """The rows `index`, in that order; `known` has what other caches of the same state found out about `index`."""
+        if torch.is_grad_enabled() or not self.length or not len(index):
+            return self.map(lambda content: content.index_select(0, index))
+        if self._paths is None and not repeats(index, known):
+            content = self.tensor.index_select(0, index)
+            return self._with_room(content, 2 * self.length + SPARE)
+        return self._sharing(self.length, selected(self._paths, index, known, self._buffer.shape[0], self.length))
+
+    def _with_room(self, content: Tensor, capacity: int) -> Growing:
+        """A value of its own with this content."""
+        shape, length = list(content.shape), content.shape[self.axis]
+        shape[self.axis] = capacity
+        copy = Growing(content.new_empty(shape), self.axis)
+        copy._buffer.narrow(self.axis, 0, length).copy_(content)
+        copy._tail.length = copy.length = length
+        return copy
+
+    def _sharing(self, length: int, paths: Paths | None) -> Growing:
+        shared = object.__new__(Growing)
+        shared.axis, shared.length = self.axis, length
+        shared._buffer, shared._tail, shared._paths = self._buffer, self._tail, paths
+        return shared
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Growing:
+        """`function` of the content, in a buffer of its own."""
+        return Growing(function(self.tensor), self.axis)
+
+    def __repr__(self) -> str:
+        return f"Growing({tuple(self.tensor.shape)}, axis={self.axis}, capacity={self.capacity})"
+
+
+@final
+class Shared:
+    """A tensor (B, …) that never changes, such as the keys of a memory; a row that is selected often is stored once."""
+
+    __slots__ = ("_branches", "_stored")
+
+    def __init__(self, tensor: Tensor, branches: Branches | None = None) -> None:
+        self._stored, self._branches = tensor, branches
+
+    @property
+    def tensor(self) -> Tensor:
+        """The content: the tensor, or for branches a copy."""
+        return self._stored if self._branches is None else self._stored.index_select(0, self._branches.owner)
+
+    @property
+    def branched(self) -> tuple[Tensor, Branches] | None:
+        """The stored rows and the branches that this value's rows are; None where each row is stored by itself."""
+        return None if self._branches is None else (self._stored, self._branches)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is stored."""
+        return self._stored.numel() * self._stored.element_size()
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Shared:
+        """`function` of the content."""
+        return Shared(function(self.tensor))
+
+    def select(self, index: Tensor, known: dict[Any, Any]) -> Shared:
+        """See `Growing.select`."""
+        alone = self._branches is None and not (len(index) and repeats(index, known))
+        if alone or torch.is_grad_enabled() or not len(index):
+            return self.map(lambda content: content.index_select(0, index))
+        branches = selected(self._branches, index, known, len(self._stored))
+        if not branches.sparse:
+            return Shared(self._stored, branches)
+        return Shared(self._stored.index_select(0, branches.used), branches.of_used())
+
+    def __repr__(self) -> str:
+        return f"Shared({tuple(self.tensor.shape)})"
+
+
+def repeats(index: Tensor, known: dict[Any, Any]) -> bool:
+    """Whether a row is selected several times."""
+    if "repeats" not in known:
+        known["repeats"] = len(index.unique()) < len(index)
+    return known["repeats"]
