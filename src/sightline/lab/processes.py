@@ -234,3 +234,9 @@ class LocalExecutor(Executor[Worker]):
         for worker in [*self.active, *self.idle]:
             worker.wait()
         self.active, self.idle = [], []
+
+
+def log_to(path: Path) -> None:
+    """Let standard error write to a new file, for libraries in other languages too."""
+    with path.open("wb") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())

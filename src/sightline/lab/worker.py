@@ -54,7 +54,7 @@ from sightline.lab.jobs import (
 )
 from sightline.lab.nursery import Nursery
 from sightline.lab.plan import CompareConfig, divide
-from sightline.lab.processes import THREAD_COUNTS
+from sightline.lab.processes import THREAD_COUNTS, log_to
 from sightline.lab.rates import trial_warmup
 from sightline.lab.results import Data
 from sightline.lab.watching import watcher
@@ -92,7 +92,7 @@ def work(job: Job, threads: int) -> int:
     keep_freed_memory()
     try:
         with faults(job.directory / LOG):
-            _log_to(job.directory / LOG)
+            log_to(job.directory / LOG)
         load_plugins(job.config.plugin)
         write_json(job.directory / DONE, WORK[job.kind](job))
         return 0
@@ -107,12 +107,6 @@ def work(job: Job, threads: int) -> int:
     with suppress(EnvironmentFault):  # the comparing process writes it too, and stops where it cannot
         write_json(job.directory / FAILED, failure)
     return 1
-
-
-def _log_to(path: Path) -> None:
-    """Let standard error write to a new file, for libraries in other languages too."""
-    with path.open("wb") as log:
-        os.dup2(log.fileno(), sys.stderr.fileno())
 
 
 def _end_with_parent() -> None:
