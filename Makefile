@@ -10,7 +10,7 @@
 #   make quantus   our figures of faithfulness and those of Quantus agree on the same model and maps
 #   make cluster   a comparison on two local nodes of Ray, one of which is killed, has the same results as without
 #   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
-#   make conformance   public implementations of other libraries under the laws, each in an environment of its own
+#   make conformance   public implementations of other libraries under the laws, each in an environment of its own: five minutes, and their installation
 #   make claims [ARGS=--quick]   every claim about recurrence and attention, measured for docs/claims.md: an hour on two
 #                idle cores, ten minutes with --quick; continues where it stopped, ARGS=--overwrite begins again
 #   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
