@@ -15,6 +15,7 @@ from tests.report.test_accessible import RULES
 from tests.report.test_viewer import settle
 from tests.serve.models import numbers
 from tests.tasks.subjects import SUBJECTS
+from tests.waiting import wait_until
 
 serving: Any = pytest.importorskip("tests.serve.serving", reason="pip install 'sightline[serve]'")
 pytestmark = pytest.mark.slow
@@ -74,6 +75,11 @@ def framed(page: Any) -> Any:
     return frame
 
 
+def colours_of(part: Any) -> int:
+    """The number of colours in a picture of a part of the page."""
+    return len(Image.open(BytesIO(part.screenshot())).convert("RGB").getcolors(1 << 24) or ())
+
+
 def axe_finds(page: Any) -> dict[str, list[str]]:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
     found = axe.Axe().run(page, options=RULES).response
@@ -95,8 +101,7 @@ def test_a_text_is_answered_with_its_map(browser: Any, address: str, width: int,
     frame = page.locator("#maps iframe")
     frame.scroll_into_view_if_needed()
     settle(page)
-    colours = Image.open(BytesIO(frame.screenshot())).convert("RGB").getcolors(1 << 24)
-    assert len(colours) > 50  # the map is drawn, and the frame as high as its content
+    wait_until(lambda: colours_of(frame) > 50)  # a frame is drawn later than the page around it
     inside = framed(page).locator("body").evaluate("e => [e.getBoundingClientRect().height, innerHeight]")
     assert inside[0] <= inside[1] <= inside[0] + 5
     assert page.complaints == []
