@@ -48,6 +48,7 @@ from rungs_page import rungs_page  # noqa: E402
 
 from claims_page import FIGURES as CLAIMS_FIGURES  # noqa: E402
 from claims_page import claims_page, draw_claims  # noqa: E402
+from decoding_page import decoding_section, load_decoding  # noqa: E402
 from performance_figures import draw_figures, figures  # noqa: E402
 from performance_page import load_results, performance_page, rows_of  # noqa: E402
 from study_page import load_lines, study_page  # noqa: E402
@@ -360,7 +361,9 @@ def performance() -> str:
     reports = load_results(RESULTS)
     drawings = figures(rows_of(reports))
     shown = [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in drawings.items()]
-    return performance_page(reports, shown, load_trainings(RESULTS))
+    page = performance_page(reports, shown, load_trainings(RESULTS))
+    section = decoding_section(load_decoding(RESULTS))
+    return f"{page}\n{section}" if section else page
 
 
 STUDIED = load_lines(RESULTS / "study")

@@ -98,9 +98,28 @@ def test_options_reach_the_decoder(files, capsys, monkeypatch):
     assert used == [DecodingConfig(beam=4, length_penalty=-2.0, max_length=7)]
 
 
+def test_precisions_are_compared_on_the_same_items(files, capsys):
+    data = ("--data", files / "test.tsv", "--limit", 20)
+    plain = measured(capsys, files / "model", *data)["metrics"]
+    compared = measured(capsys, files / "model", *data, "--compare-precision")["precisions"]
+    assert list(compared) == ["float32", "bf16", "int8"]
+    assert compared["float32"]["metrics"] == pytest.approx(plain, rel=1e-5)
+    assert compared["float32"]["same_outputs"] == 20
+    for precision in ("bf16", "int8"):
+        assert compared[precision]["metrics"]["loss"] == pytest.approx(plain["loss"], rel=0.05)
+        alone = measured(capsys, files / "model", *data, "--precision", precision)["metrics"]
+        assert alone == pytest.approx(compared[precision]["metrics"], rel=1e-6)
+    assert compared["int8"]["metrics"]["loss"] != plain["loss"]
+    assert main(["eval", str(files / "model"), *map(str, data), "--compare-precision"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["float32", "bf16", "int8"]
+    assert lines[-2].split()[:5] == ["same", "outputs", "20", "of", "20"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--compare-precision", "--precision", "int8"], "--compare-precision: measures in every precision"),
         ([], "no config.yaml here says what it was trained on"),
         (["--data", "nowhere.tsv"], "nowhere.tsv: no such file"),
         (["--data", "builtin:numbers"], "unknown built-in data 'numbers'"),

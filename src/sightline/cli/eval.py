@@ -23,6 +23,7 @@ def eval(
     max_length: int | None = None,
     batch_size: int | None = None,
     precision: Precision | None = None,
+    compare_precision: bool = False,
     device: str = "auto",
     plugin: Plugins = None,
     figures: Path | None = None,
@@ -46,6 +47,7 @@ def eval(
         batch_size: Maximum number of inputs decoded together.
         precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
+        compare_precision: Measure in float32, bf16 and int8, and print the differences.
         figures: Write figures as PNG and SVG to this directory: confusion matrix and reliability diagram
             (classification), loss by position (language), error by step (forecasting).
         json: Print one JSON object with `schema_version`.
@@ -85,8 +87,10 @@ def eval(
     task.config = override(task.config, settings, prefix="--")
     if keys and data is None:
         raise InputError("requires --data", where=f"--{next(iter(keys)).replace('_', '-')}")
-    if not task.accepts_decoding and (optional or beam != 1):
+    if not task.accepts_decoding and (optional or beam != 1 or compare_precision):
         raise InputError(f"{task.name} does not decode sequences: remove --beam and other decoding flags")
+    if compare_precision and (precision is not None or figures is not None):
+        raise InputError("measures in every precision: remove --precision and --figures", where="--compare-precision")
     if data is None:
         with messages():
             measured = part_of_run(run, part, limit)
@@ -95,6 +99,9 @@ def eval(
     else:
         with messages():
             measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
+    if compare_precision:
+        _compare(task, measured, decoding, json)
+        return
     evaluation = Evaluation.of(
         task, measured, task.measure(measured.items, decoding if task.accepts_decoding else None)
     )
@@ -109,6 +116,23 @@ def eval(
         print(to_json({"schema_version": 1, **facts, "metrics": evaluation.metrics, **evaluation.details}))
         return
     print(evaluation)
+
+
+def _compare(task: Any, part: Any, decoding: Any, json: bool) -> None:
+    """Print the metrics in each precision."""
+    import sys
+
+    from sightline.core.json_text import to_json
+    from sightline.tasks.precisions import compare_precisions
+
+    comparison = compare_precisions(task, part, decoding)
+    for precision, reason in comparison.left_out.items():
+        print(f"sightline: {precision} is left out: {reason}", file=sys.stderr)
+    if json:
+        facts = {"task": task.name, "arch": task.arch, "data": part.name, part.unit: part.size}
+        print(to_json({"schema_version": 1, **facts, "precisions": comparison.record()}))
+        return
+    print(comparison)
 
 
 def _draw(task: Any, details: dict[str, Any], part: str, directory: Path) -> None:

@@ -27,6 +27,7 @@ SWITCHES = frozenset(
         "lowercase",
         "header",
         "watch",
+        "compare_precision",
         "tokenizer.lowercase",
         "tokenizer.shared",
     }

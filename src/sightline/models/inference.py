@@ -44,6 +44,11 @@ def for_inference(model: M, precision: Precision = "float32") -> M:
     return copies[precision]
 
 
+def at_precision(model: M, precision: Precision) -> M:
+    """The model itself for float32, which leaves its results as training saw them, else `for_inference`."""
+    return model if precision == "float32" else for_inference(model, precision)
+
+
 def _copied(model: M, precision: Precision) -> M:
     shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
     copy = deepcopy(model, shared)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal, TypeVar, final
 
+import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import keep
@@ -63,6 +64,7 @@ class AttentionHeads(nn.Module):
                 nn.init.zeros_(linear.bias)
         if qk_norm not in ("none", "layer", "rms"):
             raise ValueError(f"qk_norm must be none, layer or rms, got {qk_norm!r}")
+        self.joint: nn.Module | None = None
         self.query_norm = None if qk_norm == "none" else make_norm(qk_norm, self.d_head)
         self.key_norm = None if qk_norm == "none" else make_norm(qk_norm, self.d_head)
 
@@ -74,6 +76,25 @@ class AttentionHeads(nn.Module):
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
         keys = _normed(self.key_norm, split_heads(self.key(source), self.key_heads, self.d_head))
         return keys, split_heads(self.value(source), self.key_heads, self.d_head)
+
+    def project(self, x: Sequences) -> tuple[Queries, Keys, Values]:
+        """Queries (B, H, T, K), keys and values (B, G, T, K) of x (B, T, D), which is its own source."""
+        if self.joint is None:
+            return self.queries(x), *self.keys_values(x)
+        own, shared = self.heads * self.d_head, self.key_heads * self.d_head
+        q, k, v = self.joint(x).split([own, shared, shared], -1)
+        q, k = split_heads(q, self.heads, self.d_head), split_heads(k, self.key_heads, self.d_head)
+        return _normed(self.query_norm, q), _normed(self.key_norm, k), split_heads(v, self.key_heads, self.d_head)
+
+    def join_products(self) -> None:
+        """From now on `project` is one product, with copies of the weights."""
+        linears = (self.query, self.key, self.value)
+        joint = nn.Linear(self.query.in_features, sum(one.out_features for one in linears), self.query.bias is not None)
+        with torch.no_grad():
+            joint.weight.copy_(torch.cat([one.weight for one in linears]))
+            if joint.bias is not None:
+                joint.bias.copy_(torch.cat([one.bias for one in linears]))
+        self.joint = joint.requires_grad_(False).to(self.query.weight)
 
     def projections(self) -> Projections:
         """The weights, with shared keys and values repeated for each head."""

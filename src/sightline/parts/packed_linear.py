@@ -29,11 +29,13 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.weight, self.bias = linear.weight, linear.bias
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        self._packed = _pack(linear.weight.detach())
+        self._packed: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._packed is None or x.dtype != torch.float32:
+        if not packs(self.weight) or x.dtype != torch.float32:
             return F.linear(x, self.weight, self.bias)
+        if self._packed is None:
+            self._packed = _pack(self.weight)
         packed = self._packed
         return fastest(
             ("linear", self.out_features, self.in_features, _row_class(x)),
@@ -49,21 +51,22 @@ class BFloat16Linear(nn.Module):
         super().__init__()
         self.weight, self.bias = linear.weight, linear.bias
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        self._weight = linear.weight.detach().bfloat16()
+        self._weight: Tensor | None = None
         self._bias = None if linear.bias is None else linear.bias.detach().bfloat16()
-        self._packed = _pack(self._weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            return self._narrow(x)
-        key = ("bf16 linear", self.out_features, self.in_features, _row_class(x))
-        return fastest(key, (lambda: self._narrow(x), lambda: F.linear(x, self.weight, self.bias)))
+        if self._weight is None:
+            narrow = self.weight.detach().bfloat16()
+            self._weight = _pack(narrow) if packs(narrow) else narrow
+        weight, multiply = self._weight, _multiply if packs(self.weight) else F.linear
 
-    def _narrow(self, x: Tensor) -> Tensor:
-        narrow = x.bfloat16()
-        if self._packed is None:
-            return F.linear(narrow, self._weight, self._bias).to(x.dtype)
-        return _multiply(narrow, self._packed, self._bias).to(x.dtype)
+        def rounded() -> Tensor:
+            return multiply(x.bfloat16(), weight, self._bias).to(x.dtype)
+
+        if x.device.type != "cpu":
+            return rounded()
+        key = ("bf16 linear", self.out_features, self.in_features, _row_class(x))
+        return fastest(key, (rounded, lambda: F.linear(x, self.weight, self.bias)))
 
 
 @final
@@ -79,21 +82,26 @@ class Int8Linear(nn.Module):
         super().__init__()
         self.weight, self.bias = linear.weight, linear.bias
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        weight = linear.weight.detach().float()
+        # Without VNNI pairs of products are added in 16 bits, for which 7 bits of x leave room.
+        self._levels = 127 if torch.cpu._is_vnni_supported() else 63
+        self._packed: Any = None
+
+    def _pack(self) -> Any:
+        weight = self.weight.detach().float()
         scales = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / 127
         zeros = torch.zeros(len(scales), dtype=torch.long)
         with warnings.catch_warnings():  # torch will drop tensors of this kind; its other int8 kernels are slower
             warnings.simplefilter("ignore", UserWarning)
             integers = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
-            self._packed = torch.ops.quantized.linear_prepack(integers, None)
-        # Without VNNI pairs of products are added in 16 bits, for which 7 bits of x leave room.
-        self._levels = 127 if torch.cpu._is_vnni_supported() else 63
+            return torch.ops.quantized.linear_prepack(integers, None)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self._packed is None:
+            self._packed = self._pack()
         largest = x.abs().amax(-1, keepdim=True).clamp_min_(1e-30)
         multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
         y = multiply(x / largest, 1.0 / self._levels, 128, self._packed)
-        return y.mul_(largest) if self.bias is None else torch.addcmul(self.bias, y, largest)
+        return y.mul_(largest) if self.bias is None else torch.addcmul(self.bias, y, largest, out=y)
 
 
 KINDS: dict[Precision, Callable[[nn.Linear], nn.Module]] = {
@@ -123,22 +131,37 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def pack_linears(module: nn.Module, precision: Precision) -> None:
-    """Replace every `nn.Linear` below `module` by its packed form, in place."""
+    """Replace every `nn.Linear` below `module` by its packed form, in place, after joining products of one input.
+
+    A part joins them where it has a method `join_products()`; its weights may not change afterwards. Weights are packed
+    at their first use, so that those which a joint product replaces never are.
+    """
+    for part in module.modules():
+        join: Any = getattr(part, "join_products", None)
+        if join is not None:
+            join()
+    _replace(module, precision)
+
+
+def _replace(module: nn.Module, precision: Precision) -> None:
     for name, part in list(module.named_children()):
         if type(part) is nn.Linear:
             setattr(module, name, KINDS[precision](part))
         else:
-            pack_linears(part, precision)
+            _replace(part, precision)
 
 
-def _pack(weight: Tensor) -> Any:
-    """W (N, K) in oneDNN's order; None on other devices, for other dtypes, and where torch has no such kernel."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return None
-    if weight.dtype not in (torch.float32, torch.bfloat16) or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return None
+def packs(weight: Tensor) -> bool:
+    """Whether torch can store this weight in oneDNN's order."""
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
+        return False
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _pack(weight: Tensor) -> Tensor:
+    """W (N, K) in oneDNN's order."""
     with torch.no_grad():
-        return torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_FOR)
+        return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), PACKED_FOR)
 
 
 def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, final
 
 import torch
@@ -43,6 +43,26 @@ def sinusoid(positions: Tensor, d_model: int, dtype: torch.dtype) -> Tensor:
     angle = positions.double().unsqueeze(-1) * torch.exp(pair.double() * (-2.0 * math.log(10000.0) / d_model))
     table = torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)[..., :d_model]
     return table.to(dtype)
+
+
+TABLED = 8192  # positions whose encodings are looked up while nothing is learned
+
+_tables: dict[tuple[str, int, torch.dtype], Tensor] = {}
+
+
+def looked_up(
+    kind: str, positions: Tensor, size: int, compute: Callable[[Tensor], Tensor], dtype: torch.dtype
+) -> Tensor:
+    """`compute(positions)`, (B, T, size) of (B, T), from a table that is kept: on a CPU and without gradients."""
+    plain = type(positions) is Tensor and positions.device.type == "cpu" and not torch.is_grad_enabled()
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    if not plain or traced or not 0 < positions.numel() <= TABLED or (last := int(positions.max())) >= TABLED:
+        return compute(positions)
+    table = _tables.get((kind, size, dtype))
+    if table is None or len(table) <= last:
+        count = min(TABLED, max(256, 2 * last))
+        table = _tables[kind, size, dtype] = compute(torch.arange(count).unsqueeze(0)).squeeze(0)
+    return table[positions]
 
 
 def rotate(x: Queries, positions: TokenPositions) -> Queries:
@@ -93,7 +113,12 @@ def _turns(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Te
         counted = torch.arange(positions.shape[1])
         if bool((positions == counted).all()):
             return _turns_from_zero(positions.shape[1], half, dtype)
-    return _turns_at(positions, half, dtype)
+
+    def both(positions: Tensor) -> Tensor:
+        return torch.cat(_turns_at(positions, half, dtype), -1).squeeze(1)  # (B, T, K)
+
+    cos, sin = looked_up("rotary", positions, 2 * half, both, dtype).unsqueeze(1).split(half, -1)
+    return cos, sin
 
 
 @lru_cache(maxsize=8)
@@ -153,7 +178,8 @@ class AddPositions(SequenceMixer[PositionState]):
     def encode(self, positions: TokenPositions, dtype: torch.dtype) -> Sequences:
         """Encodings (B, T, D) of positions (B, T)."""
         if self.kind == "sinusoidal":
-            return sinusoid(positions, self.d_model, dtype)
+            compute = partial(sinusoid, d_model=self.d_model, dtype=dtype)
+            return looked_up("sinusoidal", positions, self.d_model, compute, dtype)
         if positions.numel() and int(positions.max()) >= self.limit:
             raise ValueError(f"position {int(positions.max())} exceeds the {self.limit} learned positions")
         return self.table[positions].to(dtype)

@@ -89,9 +89,13 @@ class SelfAttention(nn.Module, PrunableHeads, ABC):
     ) -> Projected:
         """Queries, keys and values of x (B, T, D); arguments and errors as in `place`."""
         x, positions, after = self.place(x, mask, starts, position)
-        k, v = self.heads.keys_values(x)
-        k, q = self.positions.turn(k, positions), self.positions.turn(self.heads.queries(x), positions)
+        q, k, v = self.heads.project(x)
+        q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
         return Projected(q, k, v, positions, after)
+
+    def join_products(self) -> None:
+        """See `parts.packed_linear.pack_linears`."""
+        self.heads.join_products()
 
 
 class CausalAttention(SelfAttention, SequenceMixer[KeyValueCache]):

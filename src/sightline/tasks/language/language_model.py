@@ -12,6 +12,7 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.modes import evaluating
+from sightline.core.precision import Precision
 from sightline.core.state import nbytes
 from sightline.data.inputs import InputTable
 from sightline.data.text.part import TextPart
@@ -21,6 +22,7 @@ from sightline.data.text.windows import windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
 from sightline.models.decoder import Decoder
+from sightline.models.inference import at_precision
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.language.config import LanguageConfig
@@ -95,7 +97,9 @@ class LanguageModel:
         kind = KINDS[self.tokenizer.kind]
         return {"tokens": f"{kind}, {self.tokenizer.size:,}", "context": str(self.config.context)}
 
-    def score(self, numbered: Iterator[tuple[int, Fragment]], config: LanguageConfig) -> Tally:
+    def score(
+        self, numbered: Iterator[tuple[int, Fragment]], config: LanguageConfig, precision: Precision = "float32"
+    ) -> Tally:
         """The likelihood of text, given as fragments with their documents' numbers, as the config reads it: in windows,
         or with the state carried along.
         """
@@ -103,11 +107,12 @@ class LanguageModel:
         spans = stretches(numbered, self.tokenizer)
         tally = Tally(self.tokenizer)
         with evaluating(self.model):
+            model = at_precision(self.model, precision)
             if config.carried:
-                scores = score_carried(self.model, spans, device)
+                scores = score_carried(model, spans, device)
             else:
                 rows = max(1, _POSITIONS // config.context)
-                scores = score_windows(self.model, windows(spans, config.context, config.step), rows, device)
+                scores = score_windows(model, windows(spans, config.context, config.step), rows, device)
             for scored in scores:
                 tally.add(scored)
         return tally

@@ -118,7 +118,7 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         """Bits per byte, loss and perplexity of all of a part; `details` has the loss by position in the context."""
         if not part.size:
             raise InputError("no text to evaluate on")
-        tally = self.trained.score(part.numbered(), self.config)
+        tally = self.trained.score(part.numbered(), self.config, "float32" if decoding is None else decoding.precision)
         return replace(tally.measured(), details=tally.details() | {"evaluated": self.config.evaluated})
 
     def baselines(self, train: TextPart, valid: TextPart, part: TextPart) -> list[Baseline]:

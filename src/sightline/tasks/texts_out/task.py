@@ -14,6 +14,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import metric_names
 from sightline.core.modes import evaluating
 from sightline.data.spaced import at_least_one
+from sightline.models.inference import at_precision
 from sightline.parts.heads import lazy_heads
 from sightline.tasks.outcomes import Costs, Measured
 from sightline.tasks.run import RunConfig
@@ -117,7 +118,8 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
         outputs = self.trained.outputs_of(part, decoding)
         scores = self.score(outputs, part.targets)
         with evaluating(self.model):
-            measured = likelihood(self.model, self.in_order(part), self.device)
+            model = at_precision(self.model, "float32" if decoding is None else decoding.precision)
+            measured = likelihood(model, self.in_order(part), self.device)
         return Measured(
             {**scores.metrics, **measured.metrics},
             {**scores.items, **measured.items},
