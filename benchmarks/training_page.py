@@ -17,7 +17,8 @@ A decoder of 4 layers, width 256, 4 heads, 8,192 tokens, batches of 8 rows, on t
 checked first; x-transformers has about as many weights. A step is loss, gradients, clipping and fused AdamW. *Of the
 limit* is the rate of the operations that the step needs (a causal mask hides half of attention) as a share of the rate
 of a 2048³ product of the same precision, measured between the rounds. *Ratio*: time of the fastest peer in the table,
-divided by ours, median of the rounds (quartiles). The target is 1.5; what is not in the table was not measured."""
+divided by ours, median of the rounds (quartiles); the target is 1.5. Modes that are not in the table, such as compiled
+peers, were not measured on that machine."""
 LATE = """\
 A step of an LSTM language model (width 256, 8,192 tokens, 256 positions) whose optimizer's averages are those of that
 many steps on a text that follows Zipf's law, with subnormal numbers kept and flushed in turns:"""
