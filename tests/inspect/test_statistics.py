@@ -158,12 +158,12 @@ def test_a_memory_has_no_order():
         module(x, state)
         handle.remove()
         q = module.heads.queries(x)
-    result = attention_statistics(q, state.keys, causal=False, memory=True, mask=memory.mask, top=5)
+    result = attention_statistics(q, state.keys.tensor, causal=False, memory=True, mask=memory.mask, top=5)
     assert result.by_distance is None
     assert_equal(result.entropy, -torch.xlogy(seen[0], seen[0]).sum(-1))
     assert_equal(result.top_weights, seen[0].sort(-1, descending=True).values)
     with pytest.raises(ValueError, match="a memory has no order"):
-        attention_statistics(q, state.keys, memory=True)
+        attention_statistics(q, state.keys.tensor, memory=True)
 
 
 class Largest(TorchDispatchMode):

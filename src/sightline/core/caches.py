@@ -200,3 +200,8 @@ def repeats(index: Tensor, known: dict[Any, Any]) -> bool:
     if "repeats" not in known:
         known["repeats"] = len(index.unique()) < len(index)
     return known["repeats"]
+
+
+def content_of(leaf: Tensor | Growing | Shared | None) -> Tensor | None:
+    """A leaf of a state as the tensor that it stands for."""
+    return leaf.tensor if isinstance(leaf, Growing | Shared) else leaf

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from sightline.core.caches import Shared
+from sightline.core.caches import content_of
 from sightline.core.front_end import FrontEnd
 from sightline.inspect.heads import heads_of
 from sightline.inspect.roles import HeadTally
@@ -85,8 +85,7 @@ def _call(weights: Tensor, given: Mapping[str, Any], read: _Read) -> HeadCall:
     fits = read.tokens is not None and tuple(read.tokens.shape) == shape
     mask = given.get("mask")
     mask = read.real if mask is None and fits else mask
-    memory_mask = getattr(given.get("state"), "mask", None)
-    memory_mask = memory_mask.tensor if isinstance(memory_mask, Shared) else memory_mask
+    memory_mask = content_of(getattr(given.get("state"), "mask", None))
     return HeadCall(weights, read.tokens if fits else None, mask, given.get("starts"), memory_mask)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.core.caches import content_of
 from sightline.core.front_end import FrontEnd
 from sightline.core.seeds import derive
 from sightline.data.batches import START, BatchStream
@@ -270,7 +271,8 @@ class _Weights:
         if self.pooled:
             seen, weights = mask, read[0]
         else:
-            seen, weights = arguments["state"].mask, torch.cat(read, -2)  # one call at a time where queries depend
+            seen = content_of(arguments["state"].mask)
+            weights = torch.cat(read, -2)  # one call at a time where queries depend
             seen = None if seen is None else seen.view(len(seen), *[1] * (weights.dim() - 2), -1)
         seen = torch.ones_like(weights, dtype=torch.bool) if seen is None else seen.expand(weights.shape)
         if not self.pooled and mask is not None:

@@ -87,7 +87,9 @@ class AttentionHeads(nn.Module):
         return _normed(self.query_norm, q), _normed(self.key_norm, k), split_heads(v, self.key_heads, self.d_head)
 
     def join_products(self) -> None:
-        """From now on `project` is one product, with copies of the weights."""
+        """From now on `project` is one product, with copies of the weights; without heads there is nothing to join."""
+        if not self.heads:
+            return
         linears = (self.query, self.key, self.value)
         joint = nn.Linear(self.query.in_features, sum(one.out_features for one in linears), self.query.bias is not None)
         with torch.no_grad():

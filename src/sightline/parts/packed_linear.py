@@ -145,7 +145,7 @@ def pack_linears(module: nn.Module, precision: Precision) -> None:
 
 def _replace(module: nn.Module, precision: Precision) -> None:
     for name, part in list(module.named_children()):
-        if type(part) is nn.Linear:
+        if type(part) is nn.Linear and part.weight.numel():  # layers whose heads are all removed have empty ones
             setattr(module, name, KINDS[precision](part))
         else:
             _replace(part, precision)
