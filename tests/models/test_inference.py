@@ -8,23 +8,15 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.models.inference import for_inference
-from sightline.ops import fastest as choice
 from sightline.parts.packed_linear import KINDS, Int8Linear, check_precision
 
 SHAPES = [(7, 13), (64, 48), (256, 1000)]
 ERRORS = {"float32": 1e-6, "bf16": 1e-2, "int8": 2e-2}
 
 
-@pytest.fixture(autouse=True)
-def _nothing_chosen_before(monkeypatch):
-    monkeypatch.setattr(choice, "_chosen", {})
-
-
-@pytest.mark.parametrize("way", [0, 1])
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("precision", KINDS)
-def test_a_packed_layer_is_as_near_as_its_precision_allows(precision, bias, way, monkeypatch):
-    monkeypatch.setattr(choice, "_measured", lambda ways: min(way, len(ways) - 1))
+def test_a_packed_layer_is_as_near_as_its_precision_allows(precision, bias):
     torch.manual_seed(0)
     for size_in, size_out in SHAPES:
         linear = nn.Linear(size_in, size_out, bias)
@@ -102,11 +94,10 @@ def test_a_precision_that_cannot_be_had_is_named(precision, device, message):
         check_precision(precision, torch.device(device))
 
 
-def test_the_fastest_way_is_measured_once():
-    calls = []
-    ways = (lambda: (calls.append("slow"), list(range(30000)))[0], lambda: calls.append("fast"))
-    choice.fastest("key", ways)
-    assert calls.count("slow") == choice.ROUNDS + 1
-    assert calls[-1] == "fast"
-    choice.fastest("key", ways)
-    assert calls.count("slow") == choice.ROUNDS + 1
+@pytest.mark.parametrize("precision", KINDS)
+def test_the_kernel_follows_from_the_shapes_so_that_runs_can_be_continued(precision):
+    linear, x = nn.Linear(48, 20), torch.randn(4, 48)
+    with torch.inference_mode():
+        first, second = KINDS[precision](linear), KINDS[precision](linear)
+        assert torch.equal(first(x), second(x))
+        assert torch.equal(first(x), first(x))

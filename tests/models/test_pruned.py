@@ -171,4 +171,4 @@ def test_a_config_with_kept_heads_is_a_config_like_others():
     config = replace(SoftmaxConfig(heads=4), kept=(0, 2))
     assert config.build(16).heads.kept == (0, 2)
     memory = Memory(torch.zeros(1, 2, 16))
-    assert CrossConfig(heads=4, kept=(1,)).build(16).initial_state(1, memory).keys.shape == (1, 1, 2, 4)
+    assert CrossConfig(heads=4, kept=(1,)).build(16).initial_state(1, memory).keys.tensor.shape == (1, 1, 2, 4)

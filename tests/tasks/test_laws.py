@@ -68,8 +68,8 @@ class SeesOtherInputs(TaggingTask):
 
 
 class AnswersNothing(TaggingTask):
-    def predict_list(self, inputs: Any, decoding: Any = None) -> list[str]:
-        return super().predict_list(inputs) or [""]
+    def predict(self, inputs: Any, decoding: Any = None, **how: Any) -> Any:
+        return super().predict(inputs, decoding, **how) or [""]
 
 
 class PredictsEachCharacter(TaggingTask):

@@ -80,7 +80,8 @@ class AttentionHeads(nn.Module):
     def project(self, x: Sequences) -> tuple[Queries, Keys, Values]:
         """Queries (B, H, T, K), keys and values (B, G, T, K) of x (B, T, D), which is its own source."""
         if self.joint is None:
-            return self.queries(x), *self.keys_values(x)
+            k, v = self.keys_values(x)  # first: the order in which gradients of x are summed
+            return self.queries(x), k, v
         own, shared = self.heads * self.d_head, self.key_heads * self.d_head
         q, k, v = self.joint(x).split([own, shared, shared], -1)
         q, k = split_heads(q, self.heads, self.d_head), split_heads(k, self.key_heads, self.d_head)

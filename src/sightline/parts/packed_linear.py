@@ -16,14 +16,17 @@ from torch.nn import functional as F
 
 from sightline.core.errors import InputError
 from sightline.core.precision import Precision
-from sightline.ops.fastest import fastest
 
 PACKED_FOR = 4  # rows; weights packed for these are within a tenth of the best at 1 to 640 rows (AMD Zen 5)
 
 
 @final
 class PackedLinear(nn.Module):
-    """x Wᵀ + b for inference, with W in float32 as it is or as oneDNN reads it, whichever is faster for the rows."""
+    """x Wᵀ + b for inference, with W in float32 as oneDNN reads it where it can.
+
+    Which kernel runs does not depend on a measurement: outputs are the same in every process, so that a comparison that
+    was stopped continues as one that was not.
+    """
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -36,16 +39,12 @@ class PackedLinear(nn.Module):
             return F.linear(x, self.weight, self.bias)
         if self._packed is None:
             self._packed = _pack(self.weight)
-        packed = self._packed
-        return fastest(
-            ("linear", self.out_features, self.in_features, _row_class(x)),
-            (lambda: F.linear(x, self.weight, self.bias), lambda: _multiply(x, packed, self.bias)),
-        )
+        return _multiply(x, self._packed, self.bias)
 
 
 @final
 class BFloat16Linear(nn.Module):
-    """x Wᵀ + b with x, W, b and the result rounded to bfloat16, sums in float32; in float32 where that is faster."""
+    """x Wᵀ + b with x, W, b and the result rounded to bfloat16, sums in float32."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -58,15 +57,8 @@ class BFloat16Linear(nn.Module):
         if self._weight is None:
             narrow = self.weight.detach().bfloat16()
             self._weight = _pack(narrow) if packs(narrow) else narrow
-        weight, multiply = self._weight, _multiply if packs(self.weight) else F.linear
-
-        def rounded() -> Tensor:
-            return multiply(x.bfloat16(), weight, self._bias).to(x.dtype)
-
-        if x.device.type != "cpu":
-            return rounded()
-        key = ("bf16 linear", self.out_features, self.in_features, _row_class(x))
-        return fastest(key, (rounded, lambda: F.linear(x, self.weight, self.bias)))
+        multiply = _multiply if packs(self.weight) else F.linear
+        return multiply(x.bfloat16(), self._weight, self._bias).to(x.dtype)
 
 
 @final
@@ -166,8 +158,3 @@ def _pack(weight: Tensor) -> Tensor:
 
 def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
-
-
-def _row_class(x: Tensor) -> int:
-    """The number of rows by powers of two; 64 and more are one class."""
-    return min(x.numel() // max(1, x.shape[-1]), 64).bit_length()

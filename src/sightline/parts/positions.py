@@ -117,8 +117,8 @@ def _turns(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Te
     def both(positions: Tensor) -> Tensor:
         return torch.cat(_turns_at(positions, half, dtype), -1).squeeze(1)  # (B, T, K)
 
-    cos, sin = looked_up("rotary", positions, 2 * half, both, dtype).unsqueeze(1).split(half, -1)
-    return cos, sin
+    turns = looked_up("rotary", positions, 2 * half, both, dtype).unsqueeze(1)
+    return turns[..., :half], turns[..., half:]
 
 
 @lru_cache(maxsize=8)

@@ -90,7 +90,7 @@ class SelfAttention(nn.Module, PrunableHeads, ABC):
         """Queries, keys and values of x (B, T, D); arguments and errors as in `place`."""
         x, positions, after = self.place(x, mask, starts, position)
         q, k, v = self.heads.project(x)
-        q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
+        k, q = self.positions.turn(k, positions), self.positions.turn(q, positions)
         return Projected(q, k, v, positions, after)
 
     def join_products(self) -> None:
