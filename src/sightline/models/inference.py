@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.core.precision import Precision
 from sightline.parts.packed_linear import check_precision, pack_linears
 
 M = TypeVar("M", bound=nn.Module)
 
+SAMPLED = 16  # values at each end of a tensor
 _copies: WeakKeyDictionary[nn.Module, tuple[Hashable, dict[str, Any]]] = WeakKeyDictionary()
 
 
@@ -57,9 +58,20 @@ def _copied(model: M, precision: Precision) -> M:
 
 
 def _version(model: nn.Module) -> Hashable | None:
-    """What changes with any parameter, buffer or part; None where torch does not count changes."""
+    """What changes with any parameter, buffer or part; None where torch does not count changes.
+
+    Fused optimizers of torch change parameters without counting (2.13), so that some of the values belong to it too.
+    """
     tensors = list(chain(model.parameters(), model.buffers()))
     if any(tensor.is_inference() for tensor in tensors):
         return None
     parts = tuple(id(part) for part in model.modules())
-    return parts, tuple((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors)
+    counted = tuple((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors)
+    return parts, counted, tuple(map(_sample, tensors))
+
+
+def _sample(tensor: Tensor) -> bytes:
+    """The first and the last values of a tensor."""
+    flat = tensor.detach().reshape(-1)
+    ends = torch.cat([flat[:SAMPLED], flat[-SAMPLED:]]).cpu().contiguous()
+    return ends.view(torch.uint8).numpy().tobytes()
