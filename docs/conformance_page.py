@@ -44,9 +44,9 @@ How each cell was checked:
 - A fault was planted in every subject: its state lacks the last token of every call. Where there is no state, or no law
   is left that could see that, outputs have a tenth of those of the row before, or grow from call to call. For every
   subject a law that holds without the fault was violated with it.
-- For each cause below, a violation was reproduced without the harness, the cause was read in the source of that version,
-  and the tracker of the library was searched for a report. Where a valid call gives wrong numbers without an error, a script in
-  `findings/` shows it without sightline.
+- For each cause below, a violation was reproduced without the harness, the cause was read in the source of that
+  version, and the tracker of the library was searched for a report. Where a valid call gives wrong numbers without an
+  error, a script in `findings/` shows it without sightline.
 
 ## What the cells do not say
 
