@@ -269,7 +269,7 @@ class Pushes(Sums):
 
 
 class Continues(Sums):
-    """A document that a later call begins goes on from the one before."""
+    """A document that a later call begins continues the one before."""
 
     def forward(self, model: Any, x: Tensor, state: Any = None, **how: Any) -> tuple[Tensor, Any]:
         y, after = super().forward(model, x, state, **how)

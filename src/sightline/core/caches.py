@@ -203,5 +203,5 @@ def repeats(index: Tensor, known: dict[Any, Any]) -> bool:
 
 
 def content_of(leaf: Tensor | Growing | Shared | None) -> Tensor | None:
-    """A leaf of a state as the tensor that it stands for."""
+    """The tensor of a leaf of a state."""
     return leaf.tensor if isinstance(leaf, Growing | Shared) else leaf

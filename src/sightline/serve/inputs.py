@@ -59,7 +59,9 @@ def checked_text(value: Any, most: int, place: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Refusal(422, f"{place}: has half of a surrogate pair, which is no character", param=place) from None
+        raise Refusal(
+            422, f"{place}: contains half of a surrogate pair, which is not a character", param=place
+        ) from None
     return value
 
 

@@ -61,7 +61,7 @@ class ForeignReport:
 
     @property
     def failures(self) -> tuple[LawCell, ...]:
-        """The cells that are violated, and a control that does not hold. Another refusal is no wrong number."""
+        """The cells that are violated, and a control that does not hold. Other refusals do not count."""
         return tuple(cell for cell in self.cells if cell.outcome == "violated" or _is_lost(cell))
 
     @property
