@@ -40,7 +40,8 @@ def _machine(report: dict[str, Any]) -> Iterator[str]:
     where = f"{environment['cpu']}, {number_of(environment['cores'], 'core')}, {number_of(report['threads'], 'thread')}"
     yield f"### {where}"
     yield ""
-    yield f"torch {environment['packages']['torch']}, commit {(environment['git_commit'] or 'unknown')[:7]}."
+    commit = (environment["git_commit"] or "unknown")[:7]
+    yield f"torch {environment['packages']['torch']}, commit {commit}. {report.get('note', '')}".rstrip()
     for result in report["results"]:
         yield ""
         yield from _job(result)
