@@ -42,6 +42,7 @@ COMMANDS = {
     "predict": "Run a trained model: translate, classify, forecast or transcribe.",
     "generate": "Continue a prompt with a language model.",
     "serve": "Serve trained models over HTTP, with a page to try them.",
+    "export": "Export a trained model to the format of another program.",
     "compare": "Train several architectures under one budget and report which is best, with uncertainty.",
     "ladder": "Climb from RNN to linear attention on your data: does the reason for each step hold here?",
     "inspect": "Show what a trained model's answer to one input depends on, and what its layers look at.",

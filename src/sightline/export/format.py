@@ -1,0 +1,62 @@
+"""The base of every format that a trained model is exported to, and the one function that exports."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.files import replacing_directory
+from sightline.tasks.task import Task
+
+
+class Format(ABC):
+    """One format.
+
+    name: of `sightline export --to`
+    summary: one line for help and documentation
+    extra, packages: the extra of the package that installs what `write` imports, and the names of those modules
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    extra: ClassVar[str | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def refusal(self, task: Task[Any, Any, Any]) -> str | None:
+        """Why this model has no such export, in one sentence without a full stop; None if it has one."""
+
+    @abstractmethod
+    def write(self, task: Task[Any, Any, Any], directory: Path) -> None:
+        """Fill an empty directory.
+
+        Raises:
+            InputError: if the model cannot be exported for a reason that `refusal` cannot know.
+        """
+
+
+def export(task: Task[Any, Any, Any], form: Format, directory: Path, *, overwrite: bool = False) -> None:
+    """Write a trained model to `directory` in a format; the directory appears complete or not at all.
+
+    Raises:
+        InputError: if the format has no place for the model, or the directory exists and may not be overwritten.
+        EnvironmentFault: if a package is missing, or the disk or permissions do not allow it.
+    """
+    missing = next((package for package in form.packages if find_spec(package) is None), None)
+    if missing is not None:
+        raise EnvironmentFault(f"export to {form.name} needs {missing}: pip install 'sightline[{form.extra}]'")
+    reason = form.refusal(task)
+    if reason is not None:
+        raise InputError(f"cannot export to {form.name}: {reason}")
+    if directory.exists() and not overwrite:
+        raise InputError("exists; choose another directory, or add --overwrite", where=str(directory))
+    training = task.model.training
+    task.model.eval()
+    try:
+        with replacing_directory(directory) as beside:
+            form.write(task, beside)
+    finally:
+        task.model.train(training)

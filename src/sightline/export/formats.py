@@ -1,0 +1,7 @@
+"""`FORMATS`: the formats of `sightline export`, by name. A format is one file beside this one and one line here."""
+
+from __future__ import annotations
+
+from sightline.export.format import Format
+
+FORMATS: dict[str, Format] = {form.name: form for form in ()}
