@@ -133,7 +133,7 @@ class FullBlockSparseAttention(_BlockSparse, FullAttention):
         x, positions, _ = self.place(x, mask, starts)
 
         def attend(q: Tensor, k: Tensor, v: Tensor, rows: Literal["all", "global", "other"], probe: Probe) -> Tensor:
-            q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
+            q, k = self.positions.turn(q, k, positions)
             plan = Plan(Pattern(False, blocks=replaced(self.layout, rows=rows)))
             return execute(q, k, v, plan.packed(q, mask, starts, positions, probe.attached), probe)
 

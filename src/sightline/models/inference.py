@@ -62,12 +62,13 @@ def _version(model: nn.Module) -> Hashable | None:
 
     Fused optimizers of torch change parameters without counting (2.13), so that some of the values belong to it too.
     """
-    tensors = list(chain(model.parameters(), model.buffers()))
+    parts = list(model.modules())
+    each = (part_tensors.values() for part in parts for part_tensors in (part._parameters, part._buffers))
+    tensors = [tensor for tensor in chain.from_iterable(each) if tensor is not None]
     if any(tensor.is_inference() for tensor in tensors):
         return None
-    parts = tuple(id(part) for part in model.modules())
     counted = tuple((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors)
-    return parts, counted, tuple(map(_sample, tensors))
+    return tuple(map(id, parts)), counted, tuple(map(_sample, tensors))
 
 
 def _sample(tensor: Tensor) -> bytes:

@@ -70,32 +70,41 @@ def rotate(x: Queries, positions: TokenPositions) -> Queries:
 
     Dimension i < K/2 is paired with i + K/2 and turned by pos · 10000^(-2i/K); an odd last dimension stays.
     """
-    cos, sin = _turns(positions, x.shape[-1] // 2, x.dtype)
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return _turned(x, cos, sin)
-    return _Rotation.apply(x, cos, sin)
+    return _turned(x, *_turns(positions, x.shape[-1] // 2, x.dtype))
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return _turned_by_parts(x, cos, sin)
+    return _Rotation.apply(x, cos, sin) if torch.is_grad_enabled() else _turned_in_place(x, cos, sin)
+
+
+def _turned_by_parts(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     half = cos.shape[-1]
     first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], -1)
 
 
+def _turned_in_place(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """The same with half the passes over memory."""
+    half = cos.shape[-1]
+    y = x.new_empty(x.shape)  # contiguous, as kernels of attention take it
+    first, second = x[..., :half], x[..., half : 2 * half]
+    torch.mul(first, cos, out=y[..., :half]).sub_(second * sin)
+    torch.mul(second, cos, out=y[..., half : 2 * half]).add_(first * sin)
+    if 2 * half < x.shape[-1]:
+        y[..., 2 * half :] = x[..., 2 * half :]
+    return y
+
+
 @final
 class _Rotation(torch.autograd.Function):
-    """`_turned` with half the passes over memory; its gradient is the rotation back."""
+    """`_turned_in_place`, whose gradient is the rotation back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        half = cos.shape[-1]
-        y = x.new_empty(x.shape)  # contiguous, as kernels of attention take it
-        (first, second), (of_first, of_second) = ((z[..., :half], z[..., half : 2 * half]) for z in (x, y))
-        torch.mul(first, cos, out=of_first).sub_(second * sin)
-        torch.mul(second, cos, out=of_second).add_(first * sin)
-        y[..., 2 * half :] = x[..., 2 * half :]
-        return y
+        return _turned_in_place(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -205,6 +214,10 @@ class AttentionPositions(nn.Module):
         """The layer's input x (B, T, D), with encodings added where the kind is sinusoidal or learned."""
         return x if self.added is None else x + self.added.encode(positions, x.dtype)
 
-    def turn(self, x: Queries, positions: TokenPositions) -> Queries:
-        """Queries or keys (B, H, T, K), turned where the kind is rotary."""
-        return rotate(x, positions) if self.kind == "rotary" else x
+    def turn(self, q: Queries, k: Queries, positions: TokenPositions) -> tuple[Queries, Queries]:
+        """Queries and keys (B, H, T, K), turned where the kind is rotary."""
+        if self.kind != "rotary":
+            return q, k
+        cos, sin = _turns(positions, k.shape[-1] // 2, k.dtype)
+        k = _turned(k, cos, sin)  # first: the order in which gradients are added is that of version 0.1.0
+        return _turned(q, cos, sin), k

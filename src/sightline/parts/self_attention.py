@@ -90,7 +90,7 @@ class SelfAttention(nn.Module, PrunableHeads, ABC):
         """Queries, keys and values of x (B, T, D); arguments and errors as in `place`."""
         x, positions, after = self.place(x, mask, starts, position)
         q, k, v = self.heads.project(x)
-        k, q = self.positions.turn(k, positions), self.positions.turn(q, positions)
+        q, k = self.positions.turn(q, k, positions)
         return Projected(q, k, v, positions, after)
 
     def join_products(self) -> None:
