@@ -16,7 +16,7 @@ from sightline.parts.packed_linear import check_precision, pack_linears
 
 M = TypeVar("M", bound=nn.Module)
 
-SAMPLED = 16  # values at each end of a tensor
+SAMPLED = 32  # values of a tensor, at least, where it has as many
 _copies: WeakKeyDictionary[nn.Module, tuple[Hashable, dict[str, Any]]] = WeakKeyDictionary()
 
 
@@ -68,11 +68,14 @@ def _version(model: nn.Module) -> Hashable | None:
     if any(tensor.is_inference() for tensor in tensors):
         return None
     counted = tuple((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors)
-    return tuple(map(id, parts)), counted, tuple(map(_sample, tensors))
+    return tuple(map(id, parts)), counted, _samples(tensors)
 
 
-def _sample(tensor: Tensor) -> bytes:
-    """The first and the last values of a tensor."""
-    flat = tensor.detach().reshape(-1)
-    ends = torch.cat([flat[:SAMPLED], flat[-SAMPLED:]]).cpu().contiguous()
-    return ends.view(torch.uint8).numpy().tobytes()
+@torch.no_grad()
+def _samples(tensors: list[Tensor]) -> bytes:
+    """Some values of each tensor, from all of its parts."""
+    if not tensors:
+        return b""
+    flat = [tensor.reshape(-1) for tensor in tensors]
+    some = [values[:: max(1, len(values) // SAMPLED)].to("cpu") for values in flat]
+    return torch.cat(some).view(torch.uint8).numpy().tobytes()
