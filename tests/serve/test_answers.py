@@ -110,6 +110,41 @@ def test_decoding_is_that_of_predict() -> None:
         assert outputs == task.predict(["12", "907"], DecodingConfig(**settings))
 
 
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_answers_at_a_precision_are_those_of_predict_and_generate(precision: str, stories: Any) -> None:
+    from sightline.decoding.engine import DecodingConfig
+    from sightline.tasks.language.generation import GenerationConfig
+
+    task = numbers()
+    greedy = {"prompt": "1", "max_new_tokens": 5, "greedy": True, "stream": False}
+    completion = {"model": "stories", "prompt": "1", "max_tokens": 5, "temperature": 0}
+    models, answers, whole, beam, completed = serving.asked(
+        {"it": task, "stories": stories},
+        [
+            ("/v1/models", None),
+            ("/v1/predict", {"model": "it", "inputs": ["12", "907"]}),
+            ("/v1/generate", {"model": "stories", **greedy}),
+            ("/v1/predict", {"model": "it", "inputs": ["907"], "decoding": {"beam": 3}}),
+            ("/v1/completions", completion),
+        ],
+        precision=precision,
+    )
+    assert {model["precision"] for model in models.json()["data"]} == {precision}
+    records = {
+        key: [without_input(one.record) for one in task.answer(["12", "907"], DecodingConfig(precision=key))]
+        for key in ("float32", precision)
+    }
+    assert close(answers.json()["predictions"], records[precision])
+    # An untrained model's scores tell the precisions apart.
+    assert not close(answers.json()["predictions"], records["float32"])
+    (expected,) = task.answer(["907"], DecodingConfig(beam=3, precision=precision))
+    assert close(beam.json()["predictions"], [without_input(expected.record)])
+    config = GenerationConfig(DecodingConfig(max_length=5, precision=precision))
+    (continued,) = stories.generate(["1"], config)
+    assert (whole.json()["text"], whole.json()["score"]) == (continued.text, pytest.approx(continued.score, rel=1e-5))
+    assert completed.json()["choices"][0]["text"] == continued.text
+
+
 def test_sampled_requests_at_once_draw_what_each_would_draw_alone() -> None:
     from sightline.decoding.engine import DecodingConfig
 

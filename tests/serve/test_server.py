@@ -176,6 +176,8 @@ def test_beyond_loopback_a_token_is_needed(capsys: pytest.CaptureFixture[str], t
         (["numbers", "--port", "PORT"], "is in use: choose another"),
         (["numbers", "--host", "no.such.host.invalid", "--token", "0123456789abcdef"], "no address of this machine"),
         (["numbers", "--queue", "0"], "queue: must be at least 1"),
+        (["numbers", "--precision", "int4"], "--precision"),
+        (["lines", "--precision", "bf16"], "--precision: lines is a classification model and does not decode"),
     ],
 )
 def test_a_wrong_command_is_an_error_in_one_line(
@@ -183,6 +185,7 @@ def test_a_wrong_command_is_an_error_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     numbers().save(tmp_path / "numbers")
+    SUBJECTS["classification of series"](tmp_path).built().save(tmp_path / "lines")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["serve", *(port if one == "PORT" else one for one in arguments)]) == 2

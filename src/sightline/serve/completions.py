@@ -26,6 +26,7 @@ from sightline.serve.routes import (
     serving_of,
 )
 from sightline.serve.schemas import CompletionBody, decoding_config
+from sightline.serve.served import ServedModel
 from sightline.serve.waiting import EventStream, Pieces, answer
 from sightline.serve.works import Continued, Continuing
 from sightline.tasks.language.generation import Generated
@@ -57,7 +58,7 @@ async def completions(request: Request, body: CompletionBody) -> Response:
         raise Refusal(422, "prompt: the list is empty", param="prompt")
     for prompt in prompts:
         checked_text(prompt, serving.limits.characters, "prompt")
-    work = _work(body, samples, serving.limits)
+    work = _work(model, body, samples, serving.limits)
     head = {"id": f"cmpl-{secrets.token_hex(12)}", "object": "text_completion", "created": int(time.time()),
             "model": model.name}  # fmt: skip
     echoed = [prompt if body.echo else "" for prompt in prompts for _ in range(samples)]
@@ -72,7 +73,7 @@ async def completions(request: Request, body: CompletionBody) -> Response:
     return EventStream(_events(head, pieces, echoed, with_usage=with_usage), pieces)
 
 
-def _work(body: CompletionBody, samples: int, limits: ServerLimits) -> Continuing:
+def _work(model: ServedModel, body: CompletionBody, samples: int, limits: ServerLimits) -> Continuing:
     for name, harmless in NOT_BUILT.items():
         if getattr(body, name) not in harmless:
             raise Refusal(422, f"{name}: is not built; leave it out", param=name)
@@ -90,7 +91,8 @@ def _work(body: CompletionBody, samples: int, limits: ServerLimits) -> Continuin
         values |= {"sample": True, "seed": seed}
         values |= {} if body.temperature is None else {"temperature": body.temperature}
         values |= {} if body.top_p is None else {"top_p": body.top_p}
-    return Continuing(generation(decoding_config(limits, "", values), samples, stop, "error"))
+    decoding = model.decoding(decoding_config(limits, "", values))
+    return Continuing(generation(decoding, samples, stop, "error"))
 
 
 async def _events(

@@ -124,7 +124,8 @@ async def predict(request: Request, body: PredictBody) -> Response:
     check_count(len(body.inputs), serving.limits.inputs, "inputs")
     decoding = None
     if model.task.accepts_decoding:
-        decoding = DecodingConfig() if body.decoding is None else body.decoding.config(serving.limits)
+        settings = DecodingConfig() if body.decoding is None else body.decoding.config(serving.limits)
+        decoding = model.decoding(settings)
     elif body.decoding is not None:
         raise Refusal(422, f"decoding: {model.task.name} does not decode sequences", param="decoding")
     sources = model.task.input_sources
@@ -169,7 +170,7 @@ async def generate(request: Request, body: GenerateBody) -> Response:
         raise Refusal(422, "length_penalty: needs a beam of 2 or more", param="length_penalty")
     if body.greedy and body.beam > 1:
         raise Refusal(422, "beam: choose one of greedy and beam", param="beam")
-    work = Continuing(generation(decoding, 1, body.stop, body.truncate))
+    work = Continuing(generation(model.decoding(decoding), 1, body.stop, body.truncate))
 
     def whole(output: Generated) -> dict[str, Any]:
         return {"done": True, "model": model.name, "text": output.text, "score": output.score,

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
+from sightline.core.errors import InputError
+from sightline.core.precision import Precision
 from sightline.core.suggest import unknown
+from sightline.decoding.engine import DecodingConfig
+from sightline.parts.packed_linear import check_precision
 from sightline.serve.batching import Batcher, PendingJob, Work
 from sightline.serve.limits import ServerLimits
 from sightline.serve.metrics import Measurements
@@ -32,10 +37,29 @@ def names_of_runs(runs: Sequence[Path]) -> list[str]:
 
 @final
 class ServedModel:
-    """A trained task, its name and its queue."""
+    """A trained task, its name and its queue.
 
-    def __init__(self, name: str, task: Any, limits: ServerLimits, measurements: Measurements) -> None:
+    precision: of the products of the model when it decodes; None = float32
+
+    Raises:
+        InputError: "--precision: reviews is a classification model and does not decode sequences"; what
+            `check_precision` raises.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task: Any,
+        limits: ServerLimits,
+        measurements: Measurements,
+        precision: Precision | None = None,
+    ) -> None:
+        if precision is not None:
+            if not task.accepts_decoding:
+                raise InputError(f"{name} is a {task.name} model and does not decode sequences", where="--precision")
+            check_precision(precision, next(task.model.parameters()).device)
         self.name, self.task, self._limits = name, task, limits
+        self.precision: Precision = precision or "float32"
         self.created = int(time.time())
         self._measurements = measurements
         self.batcher: Batcher | None = None
@@ -71,6 +95,10 @@ class ServedModel:
         self.batcher.add(job)
         return job
 
+    def decoding(self, config: DecodingConfig) -> DecodingConfig:
+        """The settings of a request, at the precision of this server."""
+        return replace(config, precision=self.precision)
+
     def facts(self) -> dict[str, Any]:
         """What `/v1/models` says of it."""
         return {
@@ -81,6 +109,7 @@ class ServedModel:
             "task": self.task.name,
             "architecture": self.task.arch,
             "parameters": self.task.parameters,
+            "precision": self.precision,
             "sources": [{"name": name, "kind": kind} for name, kind in self.task.input_sources.items()],
             "continues_prompts": self.task.continues_prompts,
             "accepts_decoding": self.task.accepts_decoding,

@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.precision import Precision
 from sightline.serve.app import create_app
 from sightline.serve.guard import LOOPBACK_NAMES, check_token, is_loopback
 from sightline.serve.limits import ServerLimits
@@ -61,19 +62,21 @@ def application(
     host: str = "127.0.0.1",
     token: str | None = None,
     allowed_hosts: Sequence[str] = (),
+    precision: Precision | None = None,
 ) -> Any:
     """The application that serves tasks under the names of their runs.
 
     On loopback a Host header must be one of loopback or an allowed one; beyond it any is right, as there is a token.
+    `precision` is that of the products of every model.
 
     Raises:
-        InputError: what `check_token` raises.
+        InputError: what `check_token` and `ServedModel` raise.
     """
     check_token(token, host)
     hosts = [*LOOPBACK_NAMES, host, *allowed_hosts] if is_loopback(host) or allowed_hosts else None
     measurements = Measurements()
     named = zip(names_of_runs(runs), tasks, strict=True)
-    served = [ServedModel(name, task, limits, measurements) for name, task in named]
+    served = [ServedModel(name, task, limits, measurements, precision) for name, task in named]
     return create_app(ServedModels(served), limits, measurements, token=token, hosts=hosts)
 
 
