@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,12 @@ def test_ray_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) 
         connected("auto")
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port on which nobody listens, nor can meanwhile."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        yield silent.getsockname()[1]
 
 
 class Ray:
@@ -118,11 +121,13 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], Ray]:
 
 def test_the_latest_cluster_of_this_machine_may_have_crashed(installed: Callable[[str | None], Ray]) -> None:
     """Ray would try its address for a quarter of an hour."""
-    port = free_port()
-    ray = installed(f"127.0.0.1:{port}")
-    refused = rf"^--cluster auto: no Ray cluster answers at 127\.0\.0\.1:{port} \(Connection refused\): start one with"
-    with pytest.raises(EnvironmentFault, match=refused):
-        connected("auto")
+    with silent_port() as port:
+        ray = installed(f"127.0.0.1:{port}")
+        refused = (
+            rf"^--cluster auto: no Ray cluster answers at 127\.0\.0\.1:{port} \(Connection refused\): start one with"
+        )
+        with pytest.raises(EnvironmentFault, match=refused):
+            connected("auto")
     assert ray.attempts == []
 
 
@@ -147,9 +152,11 @@ def test_where_no_cluster_was_ever_started_ray_says_so(installed: Callable[[str 
 
 
 def test_an_address_where_nothing_listens_is_one_line() -> None:
-    port = free_port()
-    with pytest.raises(EnvironmentFault, match=rf"^--cluster 127\.0\.0\.1:{port}: no Ray cluster answers \(Connection"):
-        connected(f"127.0.0.1:{port}")
+    with silent_port() as port:
+        with pytest.raises(
+            EnvironmentFault, match=rf"^--cluster 127\.0\.0\.1:{port}: no Ray cluster answers \(Connection"
+        ):
+            connected(f"127.0.0.1:{port}")
     for address in ("local", "host:", ":6379", "host:port"):
         with pytest.raises(InputError, match="expected auto or HOST:PORT"):
             connected(address)

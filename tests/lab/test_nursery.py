@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sightline.lab.jobs import ENDED
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system cannot fork safely")
 
@@ -54,11 +54,14 @@ def begin(nursery: subprocess.Popen[str], name: str) -> str:
 
 def gone(pid: int) -> bool:
     """Whether the process has ended, at last."""
-    while Path(f"/proc/{pid}").exists():
-        if ") Z " in Path(f"/proc/{pid}/stat").read_text():  # nobody waits for it
+
+    def ended() -> bool:
+        try:
+            return ") Z " in Path(f"/proc/{pid}/stat").read_text()  # nobody waits for it
+        except (FileNotFoundError, ProcessLookupError):
             return True
-        time.sleep(0.01)
-    return True
+
+    return wait_until(ended)
 
 
 def test_a_crash_ends_one_job(nursery: subprocess.Popen[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from tests.tasks.translation import small as pairs
+from tests.waiting import PATIENCE_S
 
 
 @cache
@@ -16,22 +17,35 @@ def numbers(seed: int = 0) -> Any:
     return pairs.untrained("gru", seed=seed)
 
 
-class Slow:
-    """A stand-in for a task that takes its time, and keeps what it was asked for."""
+class Reverser:
+    """A stand-in for a task, which turns texts around."""
 
     name, arch, parameters = "translation", "none", 0
     accepts_decoding, continues_prompts = True, False
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self) -> None:
         from torch import nn
 
-        self.seconds, self.model = seconds, nn.Module()
+        self.model = nn.Module()
         self.input_sources = {"text": "text"}
-        self.batches: list[list[str]] = []
 
     def answer(self, inputs: Sequence[str], decoding: Any = None) -> list[Any]:
         from sightline.tasks.outcomes import Answer
 
-        self.batches.append(list(inputs))
-        time.sleep(self.seconds)
         return [Answer(one[::-1], {"source": one, "output": one[::-1]}) for one in inputs]
+
+
+class Gated:
+    """A task that answers once its gate is open, and keeps what it was asked for."""
+
+    def __init__(self, task: Any = None) -> None:
+        self.task, self.gate = task or Reverser(), threading.Event()
+        self.batches: list[list[str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def answer(self, inputs: Sequence[str], decoding: Any = None) -> list[Any]:
+        self.batches.append(list(inputs))
+        assert self.gate.wait(PATIENCE_S)
+        return self.task.answer(inputs, decoding)

@@ -15,10 +15,15 @@ import uvicorn
 
 from sightline.serve.limits import ServerLimits
 from sightline.serve.server import application, listening
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
-__all__ = ["TOKEN", "ServerLimits", "application", "asked", "events", "running", "started"]
+__all__ = ["TOKEN", "application", "asked", "events", "patient", "running", "started", "waiting_inputs"]
 TOKEN = "a secret of some length".replace(" ", "-")
+
+
+def patient(**limits: Any) -> ServerLimits:
+    """Limits whose times a busy machine does not reach."""
+    return ServerLimits(**{"timeout_s": PATIENCE_S, "body_s": PATIENCE_S, **limits})
 
 
 @asynccontextmanager
@@ -26,10 +31,12 @@ async def started(
     tasks: Mapping[str, Any], limits: ServerLimits | None = None, **options: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a server in this event loop."""
-    app = application([Path("runs", name) for name in tasks], list(tasks.values()), limits or ServerLimits(), **options)
+    app = application([Path("runs", name) for name in tasks], list(tasks.values()), limits or patient(), **options)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.app.router.lifespan_context(app.app):
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", timeout=120) as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1:8000", timeout=PATIENCE_S
+        ) as client:
             yield client
 
 
@@ -48,7 +55,7 @@ def asked(tasks: Mapping[str, Any], requests: Sequence[tuple[str, Any]], **optio
 @contextmanager
 def running(tasks: Mapping[str, Any], limits: ServerLimits | None = None, **options: Any) -> Iterator[str]:
     """The address of a server in a thread of its own."""
-    app = application([Path("runs", name) for name in tasks], list(tasks.values()), limits or ServerLimits(), **options)
+    app = application([Path("runs", name) for name in tasks], list(tasks.values()), limits or patient(), **options)
     listener = listening("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_level="warning", ws="none", http="h11"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -60,6 +67,11 @@ def running(tasks: Mapping[str, Any], limits: ServerLimits | None = None, **opti
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+def waiting_inputs(metrics: str) -> float:
+    """The inputs in the queue, of the counters of a server with one model."""
+    return float(next(line for line in metrics.splitlines() if line.startswith("sightline_waiting_inputs")).split()[1])
 
 
 def events(text: str) -> list[Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serve.models import numbers
+from tests.serve.models import Gated, numbers
 from tests.tasks.subjects import SUBJECTS
 
 serving: Any = pytest.importorskip("tests.serve.serving", reason="pip install 'sightline[serve]'")
@@ -163,18 +164,22 @@ def test_sampled_requests_at_once_draw_what_each_would_draw_alone() -> None:
 
 
 def test_a_hundred_clients_at_once_get_what_predict_gives() -> None:
-    task = numbers()
+    task = Gated(numbers())
     texts = [str(number) for number in range(100)]
 
     async def ask() -> tuple[list[Any], str]:
         async with serving.started({"it": task}) as client:
-            responses = await asyncio.gather(*(client.post("/v1/predict", json={"inputs": [text]}) for text in texts))
-            return responses, (await client.get("/metrics")).text
+            sent = [asyncio.ensure_future(client.post("/v1/predict", json={"inputs": [text]})) for text in texts]
+            while sum(map(len, task.batches[:1])) + serving.waiting_inputs((await client.get("/metrics")).text) < 100:
+                await asyncio.sleep(0.01)
+            task.gate.set()
+            return await asyncio.gather(*sent), (await client.get("/metrics")).text
 
     responses, metrics = asyncio.run(ask())
     assert [one.json()["predictions"][0]["output"] for one in responses] == task.predict(texts)
     batches = next(line for line in metrics.splitlines() if line.startswith("sightline_batch_inputs_count"))
-    assert float(batches.split()[1]) < 20  # they were computed together
+    meanwhile = 100 - len(task.batches[0])
+    assert float(batches.split()[1]) == 1 + math.ceil(meanwhile / 64)  # what waits is computed together
 
 
 def test_one_wrong_input_does_not_spoil_the_answers_of_others(tmp_path: Path) -> None:
@@ -183,7 +188,7 @@ def test_one_wrong_input_does_not_spoil_the_answers_of_others(tmp_path: Path) ->
     right, wrong = json.loads(subject.inputs[0]), [[1.0], [2.0]]
 
     async def ask() -> list[Any]:
-        async with serving.started({"it": task}, serving.ServerLimits(wait_ms=200.0)) as client:
+        async with serving.started({"it": task}, serving.patient(wait_ms=200.0)) as client:
             bodies = [{"inputs": [right]}, {"inputs": [wrong]}, {"inputs": [right]}]
             return await asyncio.gather(*(client.post("/v1/predict", json=body) for body in bodies))
 
@@ -281,13 +286,13 @@ def test_a_page_of_maps_for_one_model_or_two(stories: Any) -> None:
 
 def test_old_pages_of_maps_make_room() -> None:
     async def ask() -> list[int]:
-        async with serving.started({"a": numbers()}, serving.ServerLimits(pages=2)) as client:
+        async with serving.started({"a": numbers()}, serving.patient(pages=2)) as client:
             body = {"models": ["a"], "input": "12"}
             pages = [(await client.post("/v1/maps", json=body)).json()["page"] for _ in range(3)]
             return [(await client.get(page)).status_code for page in pages]
 
     async def refused() -> int:
-        async with serving.started({"a": numbers()}, serving.ServerLimits(pages_bytes=1000)) as client:
+        async with serving.started({"a": numbers()}, serving.patient(pages_bytes=1000)) as client:
             return (await client.post("/v1/maps", json={"models": ["a"], "input": "12"})).status_code
 
     assert asyncio.run(ask()) == [404, 200, 200]

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.serve.models import numbers
+from tests.serve.models import Gated, Reverser, numbers
 from tests.tasks.subjects import SUBJECTS
+from tests.waiting import PATIENCE_S
 
 serving: Any = pytest.importorskip("tests.serve.serving", reason="pip install 'sightline[serve]'")
 
@@ -140,7 +141,7 @@ def responses(tasks: dict[str, Any]) -> dict[str, Any]:
             for name, (path, body, _, _) in WRONG.items():
                 content = body if isinstance(body, bytes) else json.dumps(body).encode()
                 headers = {"Content-Type": "application/json"}
-                found[name] = await asyncio.wait_for(client.post(path, content=content, headers=headers), 60)
+                found[name] = await asyncio.wait_for(client.post(path, content=content, headers=headers), PATIENCE_S)
             right = await client.post(PREDICT, json=predict(["12"]))
             assert right.json()["predictions"][0]["output"] == tasks["numbers"].predict("12")  # it still answers
             return found
@@ -179,29 +180,28 @@ def test_the_names_of_files_are_texts_to_a_model_of_texts(tasks: dict[str, Any],
 
 
 def test_a_full_queue_and_a_late_answer_are_refused() -> None:
-    from tests.serve.models import Slow
-
     async def ask() -> list[Any]:
-        slow, limits = Slow(0.5), serving.ServerLimits(queue=2, timeout_s=0.2, inputs=2, wait_ms=0.0)
-        async with serving.started({"it": slow}, limits) as client:
-            first = asyncio.ensure_future(client.post(PREDICT, json={"inputs": ["a"]}))
-            while not slow.batches:
+        gated, limits = Gated(), serving.patient(queue=2, inputs=2, wait_ms=0.0)
+        async with serving.started({"it": gated}, limits) as client:
+            computed = asyncio.ensure_future(client.post(PREDICT, json={"inputs": ["a"]}))
+            while not gated.batches:
                 await asyncio.sleep(0.01)
-            second = asyncio.ensure_future(client.post(PREDICT, json={"inputs": ["b", "c"]}))
-            await asyncio.sleep(0.01)
-            third = await client.post(PREDICT, json={"inputs": ["d"]})
-            return [await first, await second, third]
+            late = await client.post(PREDICT, json={"inputs": ["b"], "timeout_s": 0.05})
+            waits = asyncio.ensure_future(client.post(PREDICT, json={"inputs": ["c", "d"]}))
+            while serving.waiting_inputs((await client.get("/metrics")).text) < 2:
+                await asyncio.sleep(0.01)
+            refused = await client.post(PREDICT, json={"inputs": ["e"]})
+            gated.gate.set()
+            return [await computed, late, await waits, refused]
 
-    first, second, third = asyncio.run(ask())
-    assert [one.status_code for one in (first, second, third)] == [504, 504, 429]
-    assert int(third.headers["retry-after"]) >= 1
-    assert third.json()["error"]["type"] == "rate_limit_error"
+    computed, late, waits, refused = asyncio.run(ask())
+    assert [one.status_code for one in (computed, late, waits, refused)] == [200, 504, 200, 429]
+    assert int(refused.headers["retry-after"]) >= 1
+    assert refused.json()["error"]["type"] == "rate_limit_error"
 
 
 def test_an_error_of_ours_is_one_without_details() -> None:
-    from tests.serve.models import Slow
-
-    broken = Slow()
+    broken = Reverser()
     broken.input_sources = None  # no task is so
     (response,) = serving.asked({"it": broken}, [(PREDICT, {"inputs": ["a"]})])
     assert response.status_code == 500
