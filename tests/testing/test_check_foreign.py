@@ -198,6 +198,32 @@ def test_nan_counts_as_an_infinite_error_and_the_first_position_is_named() -> No
     assert cell.position == 5  # the first of the second call
 
 
+class Windowed(Sums):
+    """Of this package, with an error of its own kind."""
+
+    name = "a window of this package"
+    offers: ClassVar[Offers] = Offers("tokens", 11, 2)
+
+    def build(self, seed: int) -> Any:
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Embedding(11, 4), NoFewerThanTwo()).double()
+
+
+class NoFewerThanTwo(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] < 2:
+            raise InputError("expected 2 positions or more", where="x")
+        return x
+
+
+def test_an_input_error_of_the_module_is_a_refusal_of_one_law() -> None:
+    report = check_foreign(Windowed(), ["control", "empty chunk"])
+    assert report.cell("control").outcome == "holds"
+    empty = report.cell("empty chunk")
+    assert empty.outcome == "refused"
+    assert empty.detail.startswith("InputError: x: expected 2 positions or more (test_check_foreign.py:")
+
+
 def test_a_cache_that_is_updated_in_place_is_no_violation() -> None:
     class InPlace(WritesState):
         offers: ClassVar[Offers] = Offers("tokens", 11, 2, state="in place")

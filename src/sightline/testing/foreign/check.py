@@ -15,7 +15,7 @@ from sightline.core.errors import InputError
 from sightline.core.suggest import unknown
 from sightline.testing.foreign.adapter import Adapter, NotOffered, Offers
 from sightline.testing.foreign.laws import FOREIGN_LAWS
-from sightline.testing.foreign.subject import Difference, ForeignSubject
+from sightline.testing.foreign.subject import AdapterFault, Difference, ForeignSubject
 
 SCHEMA_VERSION = 1
 
@@ -141,11 +141,11 @@ def _judged(name: str, subjects: list[ForeignSubject]) -> LawCell:
             differences += FOREIGN_LAWS[name].check(subject)
     except NotOffered as reason:
         return LawCell(name, "not offered", detail=str(reason))
-    except InputError:
+    except AdapterFault:
         raise
-    except Exception as error:
+    except Exception as error:  # an `InputError` of a module of this package is one of them
         if _own(error, subjects[0].adapter):
-            raise InputError(
+            raise AdapterFault(
                 f"{name}: the adapter itself failed: {_shown(error)}", where=subjects[0].adapter.name
             ) from error
         return LawCell(name, "refused", detail=_shown(error))

@@ -29,6 +29,11 @@ class Difference(NamedTuple):
 
 
 @final
+class AdapterFault(InputError):
+    """What an adapter does wrong, whatever its module does: no law can be checked."""
+
+
+@final
 class ForeignSubject:
     """One module of an adapter with the weights of a seed, and inputs that follow from it."""
 
@@ -51,12 +56,12 @@ class ForeignSubject:
         """The outputs and the state that `forward` or `step` of the adapter gives.
 
         Raises:
-            InputError: "nn.LSTM: expected (outputs, state) from forward, found Tensor".
+            AdapterFault: "nn.LSTM: expected (outputs, state) from forward, found Tensor".
         """
         result = call(self.model, x, state, **how)
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Tensor)):
             what = f"expected (outputs, state) from {call.__name__}, found {type(result).__name__}"
-            raise InputError(what, where=self.adapter.name)
+            raise AdapterFault(what, where=self.adapter.name)
         return result
 
     def whole(self, x: Tensor, **how: Tensor) -> Tensor:
