@@ -136,6 +136,8 @@ class WindowAttention(_Windowed, SequenceMixer[WindowState]):
     def _last(self, part: Tensor) -> Tensor:
         """The keys or values (B, G, L, K) that later queries may see, of those so far (B, G, S, K)."""
         length, sinks = part.shape[2], self.sinks
+        if torch.compiler.is_exporting():  # any length: nothing is left out of a short one
+            return torch.cat([part[:, :, :sinks], part[:, :, max(sinks, length - self.most + sinks) :]], 2)
         if length <= self.most:
             return part
         return torch.cat([part[:, :, :sinks], part[:, :, length - self.most + sinks :]], 2)

@@ -49,7 +49,7 @@ class FullEncoder(Encoder):
         if self.summary == "none":
             return Memory(values, mask)
         backward = values[:, :, values.shape[2] // 2 :]
-        rows = torch.arange(len(x), device=x.device)
+        rows = torch.arange(x.shape[0], device=x.device)
         first = torch.zeros_like(rows) if mask is None else mask.int().argmax(1)
         return Memory(values, mask, backward[rows, first])
 

@@ -71,7 +71,7 @@ class DirectForecaster(nn.Module):
         y = self.head(self.dropout(self.encoder(positions).flatten(1)))
         y = y.unflatten(1, (source.horizon, -1, self.outputs))  # (B·C, H, 1, Q) or (B, H, C, Q)
         if self.channels == "independent":
-            y = y.squeeze(2).unflatten(0, (len(values), source.channels)).transpose(1, 2)
+            y = y.squeeze(2).unflatten(0, (values.shape[0], source.channels)).transpose(1, 2)
         return self.norm.undo(y, statistics)
 
 
@@ -122,7 +122,7 @@ class AutoregressiveForecaster(nn.Module):
             y, _ = self._predict(whole[:, : -self.patch], covariates, 0, None)
             y = y[:, : rows.shape[1] - self.patch + self.source.horizon]
         if self.channels == "independent":
-            y = y.squeeze(2).unflatten(0, (len(values), self.source.channels)).transpose(1, 2)
+            y = y.squeeze(2).unflatten(0, (values.shape[0], self.source.channels)).transpose(1, 2)
         return self.norm.undo(y, statistics)
 
     @torch.no_grad()
@@ -163,7 +163,7 @@ class AutoregressiveForecaster(nn.Module):
             start, steps = start + self.patch, steps - self.patch
         y = torch.cat(patches, 1)[:, : self.source.horizon]
         if self.channels == "independent":
-            y = y.squeeze(2).unflatten(0, (len(values), self.source.channels)).transpose(1, 2)
+            y = y.squeeze(2).unflatten(0, (values.shape[0], self.source.channels)).transpose(1, 2)
         return self.norm.undo(y, statistics)
 
     def _rollout(self, rows: Tensor, covariates: Tensor | None) -> Tensor:

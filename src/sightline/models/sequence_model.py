@@ -28,7 +28,7 @@ class SequenceModel(nn.Module):
 
     def initial_state(self, memory: Memory) -> Any:
         """The decoder's state before the first token, everything it reads of the memory included."""
-        return self.decoder.initial_state(len(memory.values), memory)
+        return self.decoder.initial_state(memory.values.shape[0], memory)
 
     def decode(self, tokens: Tensor, state: Any, mask: Tensor | None = None) -> tuple[Tensor, Any]:
         """Logits (B, T, V) of what follows each of tokens (B, T), and the next state; any chunking gives the same."""

@@ -41,7 +41,8 @@ def dense_attention(
     if grouped:  # the queries of one key head become consecutive positions, so that each key is read once
         q, groups, causal, probe = q.unflatten(1, (-1, groups)).squeeze(3), 1, False, None
         visible, bias = (_group_heads(x, q.shape[1]) for x in (visible, bias))
-    square = steps == length and visible is None and bias is None
+    # An exported graph has any lengths, and the kernel's own limit needs a Python bool.
+    square = not torch.compiler.is_exporting() and steps == length and visible is None and bias is None
     if causal and steps > 1 and (plain or not square):
         before = torch.ones(steps, length, dtype=torch.bool, device=q.device).tril(length - steps)
         visible = before if visible is None else visible & before

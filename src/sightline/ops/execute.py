@@ -70,7 +70,7 @@ def _execute_rows(q: Tensor, k: Tensor, v: Tensor, plan: Plan, probe: Probe | No
         visible = None if plan.real is None else plan.real[:, None, None, :]
         return dense_attention(q, k, v, visible=visible, probe=probe, **options)
     block = CAPPED if plan.softcap is not None and q.device.type == "cpu" else BLOCK
-    if steps <= block or listened:
+    if torch.compiler.is_exporting() or steps <= block or listened:
         visible, bias = plan.relate(q, length, 0, steps)
         return dense_attention(q, k, v, visible=visible, bias=bias, probe=probe, **options)
     return _by_queries(q, k, v, plan, block, options)

@@ -53,15 +53,16 @@ class Plan(NamedTuple):
         This plan is the one without either; `places` are positions in documents. Padding gets zeros or, where it only
         follows and nobody listens to the weights, any finite values.
         """
-        pattern, short = self.pattern, q.shape[2] < TRIM_FROM
         if mask is None and starts is None:
             return self
+        exporting, pattern = torch.compiler.is_exporting(), self.pattern
+        short = exporting or q.shape[2] < TRIM_FROM
         if mask is not None and starts is None:
             if pattern.everywhere and not pattern.causal and self.slopes is None:
                 return replaced(self, real=mask)
             if pattern.causal and short and not listened and right_padded(mask):
                 return self
-        if pattern.everywhere and (short or not available(q)):
+        if exporting or (pattern.everywhere and (short or not available(q))):  # documents have no size in a graph
             labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, q.shape[2])
             return replaced(self, labels=labels, places=places)
         return replaced(self, documents=split_documents(mask, starts))
@@ -71,10 +72,12 @@ class Plan(NamedTuple):
 
         With a soft cap or a listener weights are formed, which the first three do not do.
         """
-        steps = q.shape[2]
-        pattern = self.pattern.reduced(steps, length)
         if self.documents is not None or self.labels is not None:
             return "masked"
+        if torch.compiler.is_exporting():  # for any number of queries and keys
+            return "masked"
+        steps = q.shape[2]
+        pattern = self.pattern.reduced(steps, length)
         plain = pattern.everywhere and self.slopes is None and self.softcap is None
         if plain and self.real is None and not listened and length and products_pay(q):
             return "products"
@@ -99,7 +102,8 @@ class Plan(NamedTuple):
         else:
             places = torch.arange(length, device=q.device).unsqueeze(0) if self.places is None else self.places
             at, keys = places[:, rows].unsqueeze(2), places.unsqueeze(1)
-            pattern = self.pattern.reduced(q.shape[2], length)
+            exporting = torch.compiler.is_exporting()
+            pattern = self.pattern if exporting else self.pattern.reduced(q.shape[2], length)
             visible = None if pattern.everywhere else pattern.sees(at, keys, length)
             distance = None if self.slopes is None else (at - keys).abs()
         if self.labels is not None:

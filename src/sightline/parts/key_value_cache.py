@@ -29,7 +29,7 @@ class KeyValueCache(NamedTuple):
 
 def empty_cache(none: Keys) -> KeyValueCache:
     """The cache before the first position, for keys and values like `none` (B, G, 0, K)."""
-    position = torch.zeros(len(none), dtype=torch.long, device=none.device)
+    position = torch.zeros(none.shape[0], dtype=torch.long, device=none.device)
     return KeyValueCache(Growing(none, 2), Growing(none, 2), position)
 
 

@@ -62,7 +62,7 @@ class LastPooling(Pooling):
         if mask is None:
             return x[:, -1]
         last = x.shape[1] - 1 - mask.flip(1).int().argmax(1)  # (B,)
-        return keep(x, mask)[torch.arange(len(x), device=x.device), last]
+        return keep(x, mask)[torch.arange(x.shape[0], device=x.device), last]
 
 
 @final
@@ -79,8 +79,8 @@ class ClassToken(Pooling):
         self.token = nn.Parameter(0.02 * torch.randn(d_model))
 
     def prepare(self, x: Sequences, mask: Mask | None = None) -> tuple[Tensor, Tensor | None]:
-        x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x], 1)
-        return x, None if mask is None else torch.cat([mask.new_ones(len(mask), 1), mask], 1)
+        x = torch.cat([self.token.to(x.dtype).expand(x.shape[0], 1, -1), x], 1)
+        return x, None if mask is None else torch.cat([mask.new_ones(mask.shape[0], 1), mask], 1)
 
     def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         check_inputs(x, self.d_model, mask)

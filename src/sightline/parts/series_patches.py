@@ -52,7 +52,7 @@ class SeriesPatchEmbedding(FrontEnd):
         if inputs.dim() != 3 or inputs.shape[2] != self.channels:
             raise ValueError(f"expected a series of shape (B, T, {self.channels}), got {tuple(inputs.shape)}")
         steps = inputs.shape[1]
-        lengths = torch.full((len(inputs),), steps, device=inputs.device)
+        lengths = torch.full((inputs.shape[0],), steps, device=inputs.device)
         if mask is not None:
             lengths = mask.sum(1)
             holes = (mask != (torch.arange(steps, device=mask.device) < lengths[:, None])).any(1)

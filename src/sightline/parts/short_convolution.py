@@ -56,7 +56,7 @@ class ShortConvolution(nn.Module):
         """The state that has seen nothing, around an initial memory (B, H, K, V)."""
         if self.weight is None:
             return ConvolvedState(memory)
-        batch, (channels, width) = len(memory), self.weight.shape
+        batch, (channels, width) = memory.shape[0], self.weight.shape
         tail = self.weight.new_zeros(batch, width - 1, channels)
         return ConvolvedState(memory, tail, torch.zeros(batch, dtype=torch.long, device=memory.device))
 
