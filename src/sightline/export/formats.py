@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from sightline.export.format import Format
+from sightline.export.onnx import Onnx
 
-FORMATS: dict[str, Format] = {form.name: form for form in ()}
+FORMATS: dict[str, Format] = {form.name: form for form in (Onnx(),)}
