@@ -42,7 +42,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-extras verify-serve hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,15 +73,19 @@ test: install
 
 # The other tests run without extras, so that nothing needs them unnoticed. This environment sees the packages of .venv.
 test-extras: $(EXTRAS)/.installed
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest -n $(CORES) --dist worksteal tests/serve $(ARGS)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest -n $(CORES) --dist worksteal tests/serve tests/export $(ARGS)
 
 $(EXTRAS)/.installed: $(STAMP) tests/serve/requirements.txt
 	$(BIN)/python -m venv $(EXTRAS)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> "$$($(EXTRAS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/packages_of_development.pth"
-	$(EXTRAS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[serve]" \
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[serve,ctranslate2,hf]" \
 		--requirement tests/serve/requirements.txt
 	@touch $@
+
+# Exports to CTranslate2 write the tokens that we write, on Multi30k.
+verify-ctranslate2: $(EXTRAS)/.installed
+	$(EXTRAS)/bin/python benchmarks/verify_ctranslate2.py $(ARGS)
 
 # A hundred clients for a minute, wrong requests by the thousand, and SIGTERM under load.
 verify-serve: $(EXTRAS)/.installed

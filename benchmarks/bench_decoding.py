@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from decoding_peers import BOS, EOS, CTranslate2, ctranslate2_generate, llama, marian, marian_generate
+from decoding_peers import BOS, EOS, CTranslate2, llama, marian, marian_generate
 from record import measured, write
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.decoding.prompt import after_prompt
@@ -72,7 +72,7 @@ def translation_jobs(directory: Path, threads: int) -> Iterator[Job]:
     for d_model, heads, layers, rows in ((512, 8, 6, 32), (256, 4, 3, 1)):
         config, model = translation(d_model, heads, layers)
         peer = marian(model, config, VOCABULARY)
-        converted = CTranslate2(peer, directory / str(d_model), threads)
+        converted = CTranslate2(model, config, VOCABULARY, directory / str(d_model), threads)
         translators = {kind: converted.translator(kind) for kind in ("float32", "int8")}
         sources = torch.randint(4, VOCABULARY, (rows, LENGTH_IN), generator=torch.Generator().manual_seed(1))
         for beam in (4, 1):
@@ -84,7 +84,7 @@ def translation_jobs(directory: Path, threads: int) -> Iterator[Job]:
             }
             systems["transformers"] = lambda p=peer, s=sources, b=beam: marian_generate(p, s, b, LENGTH_OUT)
             for kind, one in translators.items():
-                systems[f"ctranslate2 {kind}"] = lambda t=one, s=sources, b=beam: ctranslate2_generate(
+                systems[f"ctranslate2 {kind}"] = lambda c=converted, t=one, s=sources, b=beam: c.generate(
                     t, s, b, LENGTH_OUT
                 )
             size = "32 sentences" if rows > 1 else "one sentence"

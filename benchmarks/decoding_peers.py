@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.data.tokens.tokenizer import SPECIALS
+from sightline.export.ctranslate2 import save
+from sightline.export.transformer_spec import encoder_decoder_spec
 from sightline.lab.bench.peers import load
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.transformer import TransformerConfig
@@ -84,24 +87,17 @@ def marian_generate(model: Any, sources: Tensor, beam: int, length: int) -> list
 
 
 class CTranslate2:
-    """A Marian model of transformers in CTranslate2, converted by its own specification."""
+    """Our Transformer in CTranslate2, as `sightline export` writes it."""
 
-    def __init__(self, model: Any, directory: Path, threads: int) -> None:
+    def __init__(self, model: Any, config: TransformerConfig, vocabulary: int, directory: Path, threads: int) -> None:
         self._library = load("ctranslate2", "ctranslate2")
         self._directory, self._threads = directory, threads
-        converters: Any = load("ctranslate2", "ctranslate2.converters.transformers")
-        model.config.normalize_before = model.config.normalize_embedding = False
-        spec = converters.BartLoader().get_model_spec(model)
-        tokens = [f"t{number}" for number in range(model.config.vocab_size)]
-        spec.register_source_vocabulary(tokens)
-        spec.register_target_vocabulary(tokens)
-        spec.config.add_source_bos = spec.config.add_source_eos = False
-        spec.config.bos_token = spec.config.decoder_start_token = tokens[BOS]
-        spec.config.eos_token, spec.config.unk_token = tokens[EOS], tokens[3]
-        spec.validate()
-        spec.optimize()
+        spec = encoder_decoder_spec(model, config)
+        self.tokens = [*SPECIALS, *(f"t{number}" for number in range(len(SPECIALS), vocabulary))]
+        spec.register_source_vocabulary(self.tokens)
+        spec.register_target_vocabulary(self.tokens)
         directory.mkdir(parents=True)
-        spec.save(str(directory))
+        save(spec, directory)
 
     def translator(self, kind: str) -> Any:
         """A translator in `float32` or `int8`."""
@@ -109,12 +105,11 @@ class CTranslate2:
             str(self._directory), device="cpu", compute_type=kind, inter_threads=1, intra_threads=self._threads
         )
 
-
-def ctranslate2_generate(translator: Any, sources: Tensor, beam: int, length: int) -> list[list[int]]:
-    """As `marian_generate`."""
-    tokens = [[f"t{number}" for number in row] for row in sources.tolist()]
-    results = translator.translate_batch(tokens, beam_size=beam, max_decoding_length=length)
-    return [[int(token[1:]) for token in result.hypotheses[0]] for result in results]
+    def generate(self, translator: Any, sources: Tensor, beam: int, length: int) -> list[list[int]]:
+        """As `marian_generate`; the sources have no special tokens."""
+        tokens = [[self.tokens[number] for number in row] for row in sources.tolist()]
+        results = translator.translate_batch(tokens, beam_size=beam, max_decoding_length=length)
+        return [[int(token[1:]) for token in result.hypotheses[0]] for result in results]
 
 
 @torch.no_grad()

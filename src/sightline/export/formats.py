@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from sightline.export.ctranslate2 import CTranslate2
 from sightline.export.format import Format
 from sightline.export.onnx import Onnx
 
-FORMATS: dict[str, Format] = {form.name: form for form in (Onnx(),)}
+FORMATS: dict[str, Format] = {form.name: form for form in (Onnx(), CTranslate2())}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal, final
 
 from sightline.core.errors import InputError
-from sightline.core.mixer import SequenceMixer
 from sightline.core.settings import key
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
@@ -17,7 +16,7 @@ from sightline.parts.feed_forward import Activation
 from sightline.parts.front_ends import Source, as_config, build_front_end
 from sightline.parts.heads import TokenHead
 from sightline.parts.norm import Norm
-from sightline.parts.positions import AddPositions, PositionEncoding
+from sightline.parts.positions import PositionEncoding
 from sightline.parts.token_embedding import EmbeddedTokens, TokenEmbedding, Tokens
 
 ADDED = ("sinusoidal", "learned")
@@ -64,9 +63,9 @@ class TransformerConfig:
             if self.tie == "all"
             else build_front_end(source, self.d_model, scale=self.scale_embedding)
         )
-        layers = self._layers()
-        encoder = FullEncoder(of_source, layers.full_layers(self._positions()))
-        stack = layers.causal_layers(self._positions(), reads_memory=True)
+        layers = self.layer_options()
+        encoder = FullEncoder(of_source, layers.full_layers())
+        stack = layers.causal_layers(reads_memory=True)
         head = TokenHead(self.d_model, outputs, tied=embed.weight if tied else None, bias=not tied)
         return SequenceModel(encoder, Decoder(embed, stack, head))
 
@@ -82,25 +81,21 @@ class TransformerConfig:
                     f"{value!r} has no counterpart in a model of several mechanisms, which has {only!r}",
                     where=f"model.{name}",
                 )
-        layers = self._layers()
-        options = {field.name: getattr(layers, field.name) for field in fields(layers)}
-        added = self.positions if self.positions in ADDED else "none"
-        return EncoderDecoderConfig(**options | {"input_positions": added})
+        layers = self.layer_options()
+        return EncoderDecoderConfig(**{field.name: getattr(layers, field.name) for field in fields(layers)})
 
-    def _layers(self) -> LayersConfig:
-        """The options of encoder and decoder; positions inside the attention alone."""
+    def layer_options(self) -> LayersConfig:
+        """The options of the layers of encoder and decoder; some positions are added once, below the layers."""
+        added, inside = (self.positions, "none") if self.positions in ADDED else ("none", self.positions)
         return LayersConfig(
             d_model=self.d_model,
             layers=self.layers,
             heads=self.heads,
-            positions="none" if self.positions in ADDED else self.positions,
+            positions=inside,
+            input_positions=added,
             d_feed_forward=self.d_feed_forward or 4 * self.d_model,
             activation=self.activation,
             norm=self.norm,
             order=self.order,
             dropout=self.dropout,
         )
-
-    def _positions(self) -> list[SequenceMixer]:
-        """Positions that are added once, below the layers."""
-        return [AddPositions(self.d_model, self.positions)] if self.positions in ADDED else []
