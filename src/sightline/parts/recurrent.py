@@ -23,6 +23,7 @@ from sightline.core.shapes import (
 from sightline.core.state import replaced
 from sightline.ops.cells import Cell
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
+from sightline.ops.eager import eager
 from sightline.ops.packed import CellWeights, packable, run_packed
 
 
@@ -90,15 +91,21 @@ class Recurrent(SequenceMixer[RecurrentState]):
         if batch == 0 or steps == 0:
             return x.new_zeros(batch, steps, self.d_out), state
         fresh = self._zeros(batch) if state.first is None else state.first
-        documents = None if mask is None and starts is None else split_documents(mask, starts)
-        packed = self.packed(x, documents) if packable(x, self.like, *state.carried, *fresh) else None
-        if packed is not None:
-            y, carried = run_packed(*packed, x, state.carried, fresh, documents)
-        elif documents is None:
-            y, carried = self.run(x, state.carried, None)
-        else:
-            y, carried = run_documents(self._run_any, x, state.carried, fresh, documents)
+        y, carried = self._recur(x, state.carried, fresh, mask, starts)
         return y, replaced(state, carried=carried)
+
+    @eager  # a graph would repeat the step for every position; torch.compile leaves nn.LSTM and nn.GRU alone too
+    def _recur(
+        self, x: Tensor, carried: Carried, fresh: Carried, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, Carried]:
+        """Outputs (B, T, H) and the state after the rows, by the fastest way at hand; B, T >= 1."""
+        documents = None if mask is None and starts is None else split_documents(mask, starts)
+        packed = self.packed(x, documents) if packable(x, self.like, *carried, *fresh) else None
+        if packed is not None:
+            return run_packed(*packed, x, carried, fresh, documents)
+        if documents is None:
+            return self.run(x, carried, None)
+        return run_documents(self._run_any, x, carried, fresh, documents)
 
     def _run_any(self, x: Tensor, carried: Carried, length: Tensor) -> tuple[Tensor, Carried]:
         if x.shape[1] == 0:
