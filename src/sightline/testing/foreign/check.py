@@ -141,11 +141,11 @@ def _judged(name: str, subjects: list[ForeignSubject]) -> LawCell:
             differences += FOREIGN_LAWS[name].check(subject)
     except NotOffered as reason:
         return LawCell(name, "not offered", detail=str(reason))
-    except AdapterFault:
-        raise
+    except AdapterFault as fault:
+        raise InputError(str(fault), where=subjects[0].adapter.name) from fault
     except Exception as error:  # an `InputError` of a module of this package is one of them
         if _own(error, subjects[0].adapter):
-            raise AdapterFault(
+            raise InputError(
                 f"{name}: the adapter itself failed: {_shown(error)}", where=subjects[0].adapter.name
             ) from error
         return LawCell(name, "refused", detail=_shown(error))
