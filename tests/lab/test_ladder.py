@@ -11,10 +11,10 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.lab.job_runs import run_config
 from sightline.lab.ladder import FREE, LADDERS, ClaimKind, Lineage, described, lineage
 from sightline.lab.ladder_run import planned
 from sightline.lab.plan import CompareConfig
-from sightline.lab.worker import run_config
 from sightline.models import FORMS
 from sightline.models.plugins import load_plugin
 from sightline.parts.token_embedding import Tokens

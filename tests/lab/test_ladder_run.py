@@ -15,12 +15,12 @@ from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.lab import ladder as table
 from sightline.lab.directory import RESULTS
+from sightline.lab.job_runs import run_config
 from sightline.lab.jobs import DONE
 from sightline.lab.ladder_claims import ONE_SEED
 from sightline.lab.ladder_results import LADDER, LadderResults
 from sightline.lab.ladder_run import planned
 from sightline.lab.plan import CompareConfig
-from sightline.lab.worker import run_config
 from sightline.tasks.table import TASKS
 from tests.plugins import ECHO, forgotten
 

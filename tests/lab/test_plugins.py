@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import sightline.api.compare as api
+from sightline.lab.job_runs import run_config
 from sightline.lab.plan import CompareConfig
-from sightline.lab.worker import plugins_of, run_config
+from sightline.lab.preparing import plugins_of
 from sightline.models.plugins import load_plugin
 from sightline.report.html import using
 from tests.plugins import BAG, ECHO, forgotten

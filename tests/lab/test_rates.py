@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.lab.halving import SearchCandidate
+from sightline.lab.job_runs import training_config
 from sightline.lab.jobs import Failure, Job, JobResult
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
 from sightline.lab.rates import EXTRA, best, beyond, candidates, edge, most_trials, trial_warmup
 from sightline.lab.session import Session
 from sightline.lab.summary import Outcome
-from sightline.lab.worker import last_loss, training_config
+from sightline.lab.worker import last_loss
 from sightline.training.budget import Budget, Spent
 from sightline.training.optim import OptimConfig
 from sightline.training.pace import Pace

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sightline.core.metrics import METRICS, Metric
-from sightline.lab.worker import deciding
+from sightline.lab.preparing import deciding
 from sightline.testing import check_task
 from tests.recipes import metrics
 from tests.tasks.subjects import SUBJECTS

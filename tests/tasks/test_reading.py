@@ -10,8 +10,8 @@ import pytest
 import sightline
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.data.tokens.words import Words
+from sightline.lab.job_runs import run_config
 from sightline.lab.plan import CompareConfig
-from sightline.lab.worker import run_config
 from tests.tasks.options import texts
 
 SMALL = {"model.d_model": 16, "optim.lr": 1e-2, "optim.warmup_steps": 0, "device": "cpu", "lowercase": True}

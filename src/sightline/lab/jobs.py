@@ -162,3 +162,8 @@ def put_job(job: Job) -> None:
         for name in (DONE, FAILED, LOG):
             (job.directory / name).unlink(missing_ok=True)
     write_json(job.directory / JOB, job)
+
+
+def say(stage: str, **values: float | None) -> None:
+    """Print one line of progress."""
+    print(to_json({"stage": stage, **values}), flush=True)

@@ -11,12 +11,12 @@ from typing import Any, final
 
 from sightline.core.cpu_clock import CpuClock
 from sightline.lab.growth import PreparedPhase, prepare
+from sightline.lab.job_runs import built_for, run_config
 from sightline.lab.ladder import Lineage
 from sightline.lab.ladder_results import LayerCosts
 from sightline.lab.mechanism import BuiltModule, Mechanism
 from sightline.lab.plan import CompareConfig
 from sightline.lab.serial import count_chain
-from sightline.lab.worker import built_for, run_config
 from sightline.models.layers import LayersConfig
 from sightline.tasks.table import task_class
 

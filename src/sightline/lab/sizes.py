@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from sightline.core.errors import InputError
 from sightline.core.metrics import find_metric
+from sightline.lab.job_runs import built_for, run_config
 from sightline.lab.plan import CompareConfig
+from sightline.lab.preparing import deciding
 from sightline.lab.scaling_results import SizePoint
-from sightline.lab.worker import built_for, deciding, run_config
 from sightline.models.plugins import load_plugins
 from sightline.tasks.match import flops_per_token
 from sightline.tasks.table import task_class

@@ -21,24 +21,23 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sightline.core.config import encode, override
+from sightline.core.config import encode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted, SightlineError, exit_status
 from sightline.core.files import faults
 from sightline.core.json_text import to_json
 from sightline.core.kept_memory import keep_freed_memory
-from sightline.core.metrics import defined, find_metric
+from sightline.core.metrics import defined
 from sightline.core.processes import peak_memory_bytes
 from sightline.core.subnormals import flush_subnormals
 from sightline.data.spaced import spaced
-from sightline.lab.attention import attention_examples, attention_maps
+from sightline.lab.attention import attention_maps
 from sightline.lab.continuing import continues
-from sightline.lab.halving import size_factors
+from sightline.lab.job_runs import built_for, run_config, training_config
 from sightline.lab.jobs import (
     DONE,
     FAILED,
@@ -50,21 +49,19 @@ from sightline.lab.jobs import (
     Prepared,
     Timed,
     read_json,
+    say,
     write_json,
 )
 from sightline.lab.nursery import Nursery
-from sightline.lab.plan import CompareConfig, divide
+from sightline.lab.preparing import prepare
 from sightline.lab.processes import THREAD_COUNTS, log_to
-from sightline.lab.rates import trial_warmup
-from sightline.lab.results import Data
 from sightline.lab.watching import watcher
-from sightline.models.plugins import line_of, load_plugin, load_plugins
+from sightline.models.plugins import line_of, load_plugins
 from sightline.tasks.fit import rehearse, train_run
-from sightline.tasks.match import matched
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
 from sightline.training.energy import EnergyMeter, budget_meter, find_meter
-from sightline.training.environment import environment, resolve_device
+from sightline.training.environment import resolve_device
 from sightline.training.plan import rough_seconds
 from sightline.training.state import Progress, most_steps
 from sightline.training.timing import Rehearsal, measure_speeds, measuring_s
@@ -116,115 +113,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def run_config(config: CompareConfig, arch: str) -> Any:
-    """The preset of the architecture, or of the variant, with the data and settings of the comparison."""
-    kind = task_class(config.task)
-    variant = config.variant(arch)
-    preset = variant.pop("arch")
-    kind.check_architecture(preset)
-    usual = kind.Run().settings
-    common = {key: attrgetter(key)(usual) for key in kind.same_in_comparison}
-    common |= {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
-    run = override(kind.preset(preset), {key: v for key, v in common.items() if v is not None}, prefix="--")
-    return override(override(replace(run, task=config.task), variant), config.settings, prefix="--")
-
-
-def built_for(kind: Any, data: Any, run: Any, directory: Path) -> Any:
-    """The untrained task of a run, of the size that its `match` asks for."""
-    return kind.build_prepared(data, matched(kind, data, run, directory), directory)
-
-
-def prepare(job: Job) -> Prepared:
-    """Read the data, check every architecture, and score the baselines, once for all runs."""
-    config = job.config
-    budget = Budget.parse(config.budget)
-    divide(config, budget.amount, budget.unit)
-    meter = (budget_meter if budget.unit == "joules" else find_meter)(str(resolve_device(config.device)))
-    runs = [run_config(config, arch) for arch in config.archs]
-    kind = task_class(config.task)
-    say("reading the data")
-    data = kind.load_prepared(runs[0], job.prepared)
-    data.check()
-    for part, size in data.sizes.items():
-        if not size:
-            raise InputError(f"no {part} {kind.unit}", where=data.name)
-    say("checking the architectures")
-    built: list[Any] = [built_for(kind, data, run, job.prepared) for run in runs]
-    presets = {arch: task.parameters for arch, task in zip(config.archs, built, strict=True)}
-    sizes = {arch: tried_sizes(kind, data, config, arch, preset, job.prepared) for arch, preset in presets.items()}
-    task = built[0]
-    metrics = kind.metrics(data, runs[0])
-    metric = deciding(metrics, config.metric)
-    tested = spaced(data.sizes["test"], config.tested)
-    part = data.test.select(tested)
-    say("scoring the baselines")
-    baselines = task.baselines(data.train, data.valid, part)
-    known = [baseline.metrics[metric] for baseline in baselines if metric in baseline.metrics]
-    if known and not any(map(defined, known)):
-        raise InputError(f"{metric} is undefined for these test items", where="--metric")
-    sources = kind.sources(part)
-    attended = attention_examples(task, sources) if kind.shows_attention else []
-    pieces = [task.trained.source_pieces(sources[i]) for i in attended]
-    return Prepared(
-        data=Data(
-            name=data.name,
-            sha256=data.sha256,
-            train=data.sizes["train"],
-            valid=data.sizes["valid"],
-            test=data.sizes["test"],
-            tested=len(tested),
-            notes=list(data.notes),
-            unit=kind.unit,
-            facts=task.facts(),
-            loss_unit=kind.loss_unit,
-            counted=kind.counted,
-            length_of=kind.length_of,
-        ),
-        budget_amount=budget.amount,
-        budget_unit=budget.unit,
-        learning_rates={arch: run.training.optim.lr for arch, run in zip(config.archs, runs, strict=True)},
-        metric=metric,
-        metrics=list(metrics),
-        sources=sources,
-        lengths=kind.lengths(part),
-        attended=attended,
-        attended_pieces=pieces,
-        baselines=baselines,
-        environment=environment()
-        | {"threads": torch.get_num_threads(), "command": "", "energy_counters": meter.sources if meter else []}
-        | plugins_of(config, runs),
-        validations=runs[0].training.validations,
-        validation_share=runs[0].training.validation_share,
-        presets=presets,
-        sizes=sizes if config.sizes > 1 else {},
-    )
-
-
-def tried_sizes(kind: Any, data: Any, config: CompareConfig, arch: str, preset: int, directory: Path) -> list[int]:
-    """The parameters of the sizes that a search tries, ascending, `preset` among them.
-
-    Widths come in steps: a size that is too narrow, or equal to another one, is left out.
-    """
-    sizes = {preset}
-    for factor in size_factors(config.sizes):
-        run = run_config(config, arch).changed(match=f"params={round(factor * preset)}")
-        with suppress(InputError):  # the architecture has no width, or none that small
-            sizes.add(preset if factor == 1 else built_for(kind, data, run, directory).parameters)
-    return sorted(sizes)
-
-
-def plugins_of(config: CompareConfig, runs: Sequence[Any]) -> dict[str, dict[str, str]]:
-    """The plugins that the comparison uses: by what was named, their versions and the hashes of their sources."""
-    used = {one.name for run in runs for one in run.plugins}
-    sources = {named: load_plugin(named).source for named in config.plugin}
-    rows = {
-        named: f"{one.name}{f' {one.version}' if one.version else ''}, sha256 {one.sha256}"
-        for named, one in sources.items()
-        if one.name in used
-    }
-    return {"plugins": rows} if rows else {}
-
-
 def measure(job: Job) -> Timed:
     """The speed of every architecture, in turns; without a budget only what bounds their batches.
 
@@ -267,32 +155,6 @@ def failure_of(error: SightlineError) -> Failure:
     kind = "diverged" if isinstance(error, Diverged) else "failed"
     kind = "interrupted" if isinstance(error, Interrupted) else kind
     return Failure(kind, str(error), exit_status(error))
-
-
-def deciding(metrics: Sequence[str], asked: str) -> str:
-    """The metric that decides among those that a task reports, of which "auto" is the first.
-
-    Raises `InputError` where it is not among them, or where a comparison may not rank by it.
-    """
-    names = [name for name in metrics if find_metric(name).decides]
-    if asked == "auto":
-        return names[0]
-    if asked not in names:
-        reason = "alone does not rank models" if asked in metrics else "is not a metric of this task"
-        raise InputError(f"{asked!r} {reason}: choose one of {', '.join(names)}", where="--metric")
-    return asked
-
-
-def training_config(job: Job) -> Any:
-    """The configuration of a trial or a run: its own length and rate; in a trial, warm-up in proportion."""
-    run = run_config(job.config, job.arch)
-    optim = replace(run.training.optim, lr=run.training.optim.lr * job.lr_factor)
-    if job.kind == "trial":
-        whole = Budget.parse(job.run_budget)
-        run_steps = whole.amount if whole.unit == "steps" else None
-        optim = replace(optim, warmup=trial_warmup(optim.warmup, optim.warmup_steps, run_steps), warmup_steps=None)
-    settled = {"budget": job.budget, "validations": job.validations, "validation_share": job.validation_share}
-    return run.changed(seed=job.seed, optim=optim, **settled)
 
 
 def train(job: Job) -> JobResult:
@@ -365,11 +227,6 @@ def _thinned(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     others = [i for i, record in enumerate(history) if record["event"] == "train"]
     kept = set(others[:: max(1, -(-len(others) // MOST_RECORDS))])
     return [record for i, record in enumerate(history) if record["event"] == "valid" or i in kept]
-
-
-def say(stage: str, **values: float | None) -> None:
-    """Print one line of progress."""
-    print(to_json({"stage": stage, **values}), flush=True)
 
 
 def _progress(meter: EnergyMeter | None) -> Callable[[Progress], None]:
