@@ -7,6 +7,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree
 
 from sightline.core.branches import Branches, Paths, selected
 
@@ -77,7 +78,7 @@ class Growing:
         added = new.shape[self.axis]
         if added == 0:
             return self
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.compiler.is_exporting():
             return Growing(torch.cat([self.tensor, new], self.axis) if self.length else new, self.axis)
         frozen = self._buffer.is_inference() and not torch.is_inference_mode_enabled()
         if self._paths is not None and added == 1 and not frozen:
@@ -205,3 +206,30 @@ def repeats(index: Tensor, known: dict[Any, Any]) -> bool:
 def content_of(leaf: Tensor | Growing | Shared | None) -> Tensor | None:
     """The tensor of a leaf of a state."""
     return leaf.tensor if isinstance(leaf, Growing | Shared) else leaf
+
+
+def _unflattened(leaves: Any, axis: int) -> Growing:
+    """A cache around what a tree contains in place of its content, which need not be a tensor."""
+    (content,) = leaves
+    if isinstance(content, Tensor):
+        return Growing(content, axis)
+    cache = object.__new__(Growing)
+    cache.axis, cache.length, cache._buffer, cache._tail, cache._paths = axis, 0, content, _Tail(0), None
+    return cache
+
+
+# torch's functions over trees of tensors, torch.export and torch.func among them, see the content of caches.
+_pytree.register_pytree_node(
+    Growing,
+    lambda cache: ([cache.tensor], cache.axis),
+    _unflattened,
+    serialized_type_name="sightline.Growing",
+    flatten_with_keys_fn=lambda cache: ([(_pytree.GetAttrKey("tensor"), cache.tensor)], cache.axis),
+)
+_pytree.register_pytree_node(
+    Shared,
+    lambda one: ([one.tensor], None),
+    lambda leaves, _: Shared(*leaves),
+    serialized_type_name="sightline.Shared",
+    flatten_with_keys_fn=lambda one: ([(_pytree.GetAttrKey("tensor"), one.tensor)], None),
+)

@@ -14,7 +14,9 @@ from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.core.state import replaced
 from sightline.ops.dense import softmax_average
 from sightline.ops.gates import gate_and_candidate, transposed_parts
+from sightline.ops.traced import any_length
 from sightline.parts.recurrent import input_weight, recurrent_weight
+from sightline.parts.traced_steps import step_by_step
 
 Query = Literal["previous", "current"]
 AttentionScore = Literal["additive", "general", "dot"]
@@ -148,6 +150,8 @@ class Additive(SequenceMixer[AdditiveState]):
             raise ValueError("Additive reads a memory: give the state from initial_state(batch, memory)")
         if x.shape[1] == 0:
             return x.new_zeros(x.shape[0], 0, self.d_out), state
+        if any_length(x.shape[1]):
+            return step_by_step(self, x, state, mask, starts, fixed=("first", "keys", "values", "mask"))
         x = keep(x, mask)
         y, state = self._fed(x, state, mask, starts) if self.input_feeding else self._unfed(x, state, mask, starts)
         return keep(y, mask), state

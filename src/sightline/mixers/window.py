@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.core.state import replaced
-from sightline.ops.documents import Documents, split_documents
+from sightline.ops.documents import Documents, label_documents, split_documents
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
 from sightline.parts.positions import PositionEncoding
@@ -117,9 +117,15 @@ class WindowAttention(_Windowed, SequenceMixer[WindowState]):
         self, x: Sequences, state: WindowState | None = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, WindowState]:
         state = self.initial_state(x.shape[0]) if state is None else state
-        q, keys, values, _, after = self.project(x, mask, starts, state.position)
+        q, keys, values, positions, after = self.project(x, mask, starts, state.position)
         keys, values = torch.cat([state.keys, keys], 2), torch.cat([state.values, values], 2)  # (B, G, S, K)
-        if mask is None and starts is None and state.held is None:
+        alone = mask is None and starts is None and state.held is None
+        if torch.compiler.is_exporting() and not alone:
+            labels, places, document = self._located(state, positions, mask, starts)
+            plan = replaced(self.plan, labels=labels, places=places)
+            y = self.heads.join(execute(q, keys, values, plan, self.weights), mask)
+            return y, self._kept(keys, values, labels == document.unsqueeze(1), places, after)
+        if alone:
             y = execute(q, keys, values, self.plan, self.weights)
             return self.heads.join(y, mask), WindowState(self._last(keys), self._last(values), after)
         real, begins = self._flags(state, x, mask, starts)
@@ -132,6 +138,37 @@ class WindowAttention(_Windowed, SequenceMixer[WindowState]):
         held = documents.length[documents.last].clamp(max=self.most)
         state = WindowState(self._last_of(documents, keys), self._last_of(documents, values), after, held)
         return self.heads.join(y, mask), state
+
+    def _located(
+        self, state: WindowState, positions: Tensor, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Document, -1 for padding, and place in it (B, S) of the keys of state and input, and the last document (B,).
+
+        Documents are counted from the one that the state ends in.
+        """
+        back = torch.arange(state.keys.shape[2], device=positions.device).flip(0)  # (L,) 0 = the newest
+        before = state.position.unsqueeze(1)
+        held = torch.full_like(before, state.keys.shape[2]) if state.held is None else state.held.unsqueeze(1)
+        places = torch.where(back < self.window - 1, before, held) - 1 - back
+        labels = torch.zeros_like(places).masked_fill(back >= held, -1)
+        of_new, document = label_documents(torch.zeros_like(state.position), mask, starts, positions.shape[1])
+        return torch.cat([labels, of_new], 1), torch.cat([places, positions], 1), document
+
+    def _kept(self, keys: Tensor, values: Tensor, own: Tensor, places: Tensor, after: Tensor) -> WindowState:
+        """The state in the largest size, for `torch.export`; `own` (B, S): real and in the row's last document."""
+        later = own.flip(1).cumsum(1).flip(1) - own.long()  # (B, S) of the last document
+        chosen = own & ((later < self.window - 1) | (places < self.sinks))
+        length = keys.shape[2]
+        chosen = F.pad(chosen, (self.most, 0))
+        order = chosen.long().argsort(dim=1, stable=True)[:, length:]  # (B, most) those chosen last, in order
+        hidden = ~chosen.gather(1, order)
+
+        def taken(part: Tensor) -> Tensor:
+            part = F.pad(part, (0, 0, self.most, 0))
+            index = order[:, None, :, None].expand(-1, part.shape[1], -1, part.shape[3])
+            return part.gather(2, index).masked_fill(hidden[:, None, :, None], 0.0)
+
+        return WindowState(taken(keys), taken(values), after, chosen.sum(1))
 
     def _last(self, part: Tensor) -> Tensor:
         """The keys or values (B, G, L, K) that later queries may see, of those so far (B, G, S, K)."""

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor
 
 from sightline.ops.eager import eager
+from sightline.ops.traced import any_length
 
 BlockPattern = Literal["bigbird", "longformer", "strided", "fixed"]
+NONE = torch.iinfo(torch.long).max  # a rank behind all others
 PAIRS = 2**17  # pairs of blocks that random blocks are drawn from at a time, so that caches hold them
 
 
@@ -62,6 +64,10 @@ class BlockMask(NamedTuple):
         """The number of blocks of `length` positions; the last one may be shorter."""
         return -(-length // self.size)
 
+    def counted(self, causal: bool) -> bool:
+        """Whether who sees whom depends on how many blocks there are."""
+        return False
+
     def check(self, length: int, causal: bool) -> None:
         """Raise `ValueError` where the matrix is too small for `length` positions."""
         number, there = self.number(length), min(self.visible.shape)
@@ -97,6 +103,10 @@ class BlockLayout(NamedTuple):
     def number(self, length: int) -> int:
         """The number of blocks of `length` positions; the last one may be shorter."""
         return -(-length // self.size)
+
+    def counted(self, causal: bool) -> bool:
+        """Whether who sees whom depends on how many blocks there are: random ones may be any of them."""
+        return self.pattern == "bigbird" and self.random > 0 and not causal
 
     def check(self, length: int, causal: bool) -> None:
         """Raise `ValueError` where the options contradict each other; see `block_pattern`."""
@@ -140,15 +150,20 @@ class BlockLayout(NamedTuple):
 
     def common(self, row: Tensor, number: int, causal: bool) -> Tensor:
         """The global and the local blocks that blocks `row` (R, 1) of `number` see, (R, ·) long, -1 for none."""
-        summary, half = min(self.globals, number), min(self.local // 2, number)
-        near = torch.arange(1 - min(self.local, number), 1) if causal else torch.arange(-half, half + 1)
-        columns = torch.cat([torch.arange(summary).expand(len(row), -1), row + near], 1)
+        most = number if not any_length(number) else max(self.globals, self.local)
+        summary, half = min(self.globals, most), min(self.local // 2, most)
+        near = torch.arange(1 - min(self.local, most), 1) if causal else torch.arange(-half, half + 1)
+        columns = torch.cat([torch.arange(summary).expand(row.shape[0], -1), row + near], 1)
         columns[:, summary:].masked_fill_(columns[:, summary:] < summary, -1)
         return columns.masked_fill_(columns > (row if causal else number - 1), -1)
 
     def _drawn(self, first: int, last: int, number: int, causal: bool) -> Tensor:
-        if self.pattern != "bigbird" or not self.random or last <= first:
+        if self.pattern != "bigbird" or not self.random:
             return torch.zeros(max(0, last - first), 0, dtype=torch.long)
+        if any_length(number):
+            return _drawn_at_once(self, first, last, number, causal)
+        if last <= first:
+            return torch.zeros(0, 0, dtype=torch.long)
         return random_blocks(self._replace(size=1, rows="all"), first, last, number, causal)
 
 
@@ -158,20 +173,34 @@ def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causa
     """The random blocks of the query blocks first..last-1 of `number`, (R, `random`) long; -1 where none is left."""
     # The cached result must not depend on the first caller's device or gradient mode.
     with torch.inference_mode(False), torch.device("cpu"):
-        none, step = torch.iinfo(torch.long).max, max(1, PAIRS // number)
+        step = max(1, PAIRS // number)
         drawn = torch.full((last - first, layout.random), -1)
         for begin in range(first, last, step):
             end = min(begin + step, last)
-            row, column = torch.arange(begin, end).unsqueeze(1), torch.arange(end if causal else number)
-            ranked = scatter(row, column, layout.seed)  # no two alike in a row: each step of it can be undone
-            if causal:
-                ranked[:, begin:].masked_fill_(column[begin:] > row, none)
-            taken = layout.common(row, number, causal)
-            ranked.scatter_(1, torch.where(taken < 0, row, taken), none)  # every block sees itself
-            ranked[: max(0, layout.globals - begin)] = none
-            smallest, chosen = ranked.topk(min(layout.random, len(column)), 1, largest=False)
-            drawn[begin - first : end - first, : chosen.shape[1]] = chosen.masked_fill_(smallest == none, -1)
+            ranked = _ranked(layout, begin, end, number, causal)
+            smallest, chosen = ranked.topk(min(layout.random, ranked.shape[1]), 1, largest=False)
+            drawn[begin - first : end - first, : chosen.shape[1]] = chosen.masked_fill_(smallest == NONE, -1)
         return drawn
+
+
+def _drawn_at_once(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> Tensor:
+    """`random_blocks` for a number of blocks that `torch.export` leaves open."""
+    ranked = _ranked(layout, first, last, number, causal)
+    ranked = torch.cat([ranked, ranked.new_full((ranked.shape[0], layout.random), NONE)], 1)
+    smallest, chosen = ranked.topk(layout.random, 1, largest=False)
+    return chosen.masked_fill(smallest == NONE, -1)
+
+
+def _ranked(layout: BlockLayout, begin: int, end: int, number: int, causal: bool) -> Tensor:
+    """A number for every block that the query blocks begin..end-1 may draw, `NONE` for those that they may not."""
+    row, column = torch.arange(begin, end).unsqueeze(1), torch.arange(end if causal else number)
+    ranked = scatter(row, column, layout.seed)  # no two alike in a row: each step of it can be undone
+    if causal:
+        ranked[:, begin:].masked_fill_(column[begin:] > row, NONE)
+    taken = layout.common(row, number, causal)
+    ranked.scatter_(1, torch.where(taken < 0, row, taken), NONE)  # every block sees itself
+    ranked[: max(0, layout.globals - begin)] = NONE
+    return ranked
 
 
 def block_pattern(

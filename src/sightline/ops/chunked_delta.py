@@ -31,6 +31,7 @@ from sightline.ops.chunks import (
     times,
     weigh,
 )
+from sightline.ops.traced import Tensors, any_length, traced_scan
 
 
 class DeltaKept(NamedTuple):
@@ -56,15 +57,39 @@ def delta_plain(inputs: LinearInputs, chunk: int) -> LinearOutputs:
     inverse = _inverse(pair_scores(k, written, weights).tril(-1))
     alone, factor = inverse @ v, inverse @ times(k, weights.enter)
     leaving = times(written, weights.leave).transpose(-1, -2)
-    state, states, errors = inputs.memory, [], []
+    loop = _chunks_traced if any_length(alone.shape[1]) else _chunks_in_turn
+    state, states, errors = loop(alone, factor, leaving, weights.total, inputs.memory)
+    y = pair_scores(q, written, weights) @ errors
+    y = add_product(y, times(q, weights.enter), states)
+    return LinearOutputs(join(y, length), state)
+
+
+def _chunks_in_turn(
+    alone: Tensor, factor: Tensor, leaving: Tensor, total: Tensor | None, state: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The state after all chunks, the states before each (R, N, K, V), and w (R, N, C, V)."""
+    states, errors = [], []
     for n in range(alone.shape[1]):
         states.append(state)
         errors.append(torch.baddbmm(alone[:, n], factor[:, n], state, alpha=-1.0))
-        total = None if weights.total is None else weights.total[:, n]
-        state = torch.baddbmm(times(state, total), leaving[:, n], errors[-1])
-    y = pair_scores(q, written, weights) @ torch.stack(errors, 1)
-    y = add_product(y, times(q, weights.enter), torch.stack(states, 1))
-    return LinearOutputs(join(y, length), state)
+        state = torch.baddbmm(times(state, None if total is None else total[:, n]), leaving[:, n], errors[-1])
+    return state, torch.stack(states, 1), torch.stack(errors, 1)
+
+
+def _chunks_traced(
+    alone: Tensor, factor: Tensor, leaving: Tensor, total: Tensor | None, state: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`_chunks_in_turn` for a number of chunks that `torch.export` leaves open."""
+
+    def step(carried: Tensors, inputs: Tensors, constants: Tensors) -> tuple[Tensors, Tensors]:
+        (before,), (own, read, write, *decay) = carried, inputs
+        error = torch.baddbmm(own, read, before, alpha=-1.0)
+        after = torch.baddbmm(times(before, decay[0] if decay else None), write, error)
+        return (after,), (before, error)
+
+    inputs = [alone, factor, leaving] if total is None else [alone, factor, leaving, total]
+    (last,), (states, errors) = traced_scan(step, [state], inputs)
+    return last, states, errors
 
 
 def delta_forward(inputs: LinearInputs, chunk: int) -> tuple[LinearOutputs, DeltaKept]:

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.state import replaced
+from sightline.ops.traced import Tensors, any_length, traced_scan
 
 RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e17 is far from overflow
 
@@ -100,10 +101,14 @@ class ChunkWeights(NamedTuple):
 
 def split(x: Tensor, chunk: int) -> Tensor:
     """x (R, T, …) as chunks (R, N, C, …), the last one filled up with zeros."""
-    missing = -x.shape[1] % chunk
-    if missing:
+    length = x.shape[1]
+    chunks = -(-length // chunk)
+    if any_length(length):
+        chunks = (length + chunk - 1) // chunk + 1  # never 1, or the trace would be for one chunk or for more
+    missing = chunks * chunk - length
+    if any_length(length) or missing:
         x = F.pad(x, (0, 0) * (x.dim() - 2) + (0, missing))
-    return x.reshape(x.shape[0], -1, chunk, *x.shape[2:]).contiguous()
+    return x.reshape(x.shape[0], chunks, chunk, *x.shape[2:]).contiguous()
 
 
 def join(x: Tensor, length: int) -> Tensor:
@@ -347,6 +352,8 @@ def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bo
     updates (R, N, K, V); total broadcasts to them; first (R, K, V). `backwards` begins with the last chunk.
     """
     chunks = updates.shape[1]
+    if any_length(chunks):
+        return _carry_traced(updates, total, first)
     order = list(range(chunks - 1, -1, -1) if backwards else range(chunks))
     if torch.is_grad_enabled():
         states = [first]
@@ -359,6 +366,19 @@ def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bo
     for n, after in zip(order, [*order[1:], None], strict=True):
         into = last if after is None else before[:, after]
         _next(updates[:, n], total, n, before[:, n], into)
+    return before, last
+
+
+def _carry_traced(updates: Tensor, total: Tensor | None, first: Tensor) -> tuple[Tensor, Tensor]:
+    """`carry` for a number of chunks that `torch.export` leaves open."""
+
+    def step(carried: Tensors, inputs: Tensors, constants: Tensors) -> tuple[Tensors, Tensors]:
+        update, *factor = inputs
+        after = update + carried[0] * factor[0] if factor else update + carried[0]
+        return (after,), carried
+
+    inputs = [updates] if total is None else [updates, total.expand(-1, updates.shape[1], *total.shape[2:])]
+    (last,), (before,) = traced_scan(step, [first], inputs)
     return before, last
 
 

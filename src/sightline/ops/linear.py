@@ -19,6 +19,7 @@ from sightline.ops.chunked_linear import reciprocal
 from sightline.ops.chunks import LinearInputs
 from sightline.ops.derivatives import Maybe
 from sightline.ops.tiles import Tiled, forward_plain, forward_tiled
+from sightline.ops.traced import any_length
 
 CHUNK = 64  # positions whose pairs are formed
 DELTA_CHUNK = 32  # the same for the delta rule, which solves a system over them
@@ -198,7 +199,7 @@ def _by_chunks(
     dtype = state.memory.dtype
     chunk = _even_chunk(length, CHUNK if beta is None else min(CHUNK, DELTA_CHUNK))
     if decay is not None:
-        if decay.dim() == 4:
+        if decay.dim() == 4 and not any_length(length):
             chunk = min(CHUNK, 1 << (length - 1).bit_length())
         decay = decay.to(dtype).expand(batch, heads) if decay.dim() == 1 else decay.to(dtype)
         decay = decay.flatten(0, 1)
@@ -240,7 +241,7 @@ def _shared_by_chunks(
 
 def _even_chunk(length: int, longest: int) -> int:
     """The shortest chunk of which as few fill `length` as of chunks of `longest`."""
-    return -(-length // -(-length // longest))
+    return longest if any_length(length) else -(-length // -(-length // longest))
 
 
 def _run(inputs: LinearInputs, chunk: int) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -263,7 +264,8 @@ def _check(q: Tensor, k: Tensor, v: Tensor, decay: Maybe, beta: Maybe, normalise
             raise ValueError(f"{heads} heads of v cannot share {groups} heads of q and k evenly")
         if beta is not None or normaliser or by_channel:
             raise ValueError("shared q and k allow decay of shape (H,) or (B, H, T), but no beta and no normaliser")
-    if decay is not None and decay.shape not in (v.shape[1:2], v.shape[:3], (*v.shape[:3], q.shape[3])):
+    shapes = {1: v.shape[1:2], 3: v.shape[:3], 4: torch.Size((*v.shape[:3], q.shape[3]))}
+    if decay is not None and decay.shape != shapes.get(decay.dim()):
         expected = f"(H,), (B, H, T) or (B, H, T, K) beside q of {tuple(q.shape)}"
         raise ValueError(f"expected decay of shape {expected}, got {tuple(decay.shape)}")
     if beta is not None:

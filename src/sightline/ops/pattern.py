@@ -10,6 +10,7 @@ from torch import Tensor
 from sightline.ops.block_patterns import BlockLayout, BlockMask
 from sightline.ops.block_pieces import block_pieces
 from sightline.ops.blocks import Blocks, Piece
+from sightline.ops.traced import any_length
 from sightline.ops.window_pieces import causal_pieces, sink_pieces, window_pieces
 
 
@@ -36,6 +37,14 @@ class Pattern(NamedTuple):
         """Whether nothing is hidden, or later keys alone."""
         return self.window is None and self.blocks is None
 
+    def check_open(self) -> None:
+        """Raise `ValueError` where who sees whom depends on a document's length, which `torch.export` leaves open."""
+        if self.blocks is not None and self.blocks.counted(self.causal):
+            raise ValueError(
+                "two-sided bigbird draws random blocks out of all blocks of a row, whose number is left open: "
+                "train with random=0 or another pattern"
+            )
+
     def check(self, length: int) -> None:
         """Raise `ValueError` where the options contradict each other, or do not fit `length` keys."""
         if self.window is not None and self.window < 1:
@@ -60,6 +69,8 @@ class Pattern(NamedTuple):
             seen = seen & (((at - keys).abs() < self.window) | (keys < self.sinks))
         if self.blocks is not None:
             size, number = self.blocks.size, self.blocks.number(length)
+            if any_length(length):
+                number = number + 1  # never 1, or the trace would be for one block or for more
             seen = seen & self.blocks.sees(at // size, keys // size, number, self.causal)
         return seen
 

@@ -17,6 +17,7 @@ from sightline.ops.block_products import products_pay
 from sightline.ops.documents import Documents, label_documents, right_padded, split_documents
 from sightline.ops.pattern import Pattern
 from sightline.ops.piece_kernel import available
+from sightline.ops.traced import any_length
 
 TRIM_FROM = 384  # queries from which a causal call is cut up: at 256 that gains nothing, at 512 a fifth of the time
 TRIM_TO = 768  # from here on torch's kernel wastes less, and only one thread gains by cutting (1.14 at 1,024, two 0.96)
@@ -63,7 +64,7 @@ class Plan(NamedTuple):
             if pattern.causal and short and not listened and right_padded(mask):
                 return self
         if exporting or (pattern.everywhere and (short or not available(q))):  # documents have no size in a graph
-            labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, q.shape[2])
+            labels, _ = label_documents(places.new_zeros(places.shape[0]), mask, starts, q.shape[2])
             return replaced(self, labels=labels, places=places)
         return replaced(self, documents=split_documents(mask, starts))
 
@@ -72,6 +73,8 @@ class Plan(NamedTuple):
 
         With a soft cap or a listener weights are formed, which the first three do not do.
         """
+        if any_length(length):
+            self.pattern.check_open()
         if self.documents is not None or self.labels is not None:
             return "masked"
         if torch.compiler.is_exporting():  # for any number of queries and keys

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Num
+from sightline.ops.traced import Tensors, any_length, traced_scan
 
 GRAIN = 32768  # numbers for which a call's work outweighs its overhead
 FEWEST = 16  # chunks below which a second loop costs more than it saves
@@ -41,6 +42,8 @@ def linear_scan(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
     a, b, initial, dtype = _alike(a, b, initial)
     if b.numel() == 0:
         return b.to(dtype)
+    if any_length(b.shape[1]):
+        return _traced(lambda h, a, b: torch.addcmul(b, a, h), a, b, initial).to(dtype)
     if torch.compiler.is_compiling():
         return scan_by_doubling(a, b, initial).to(dtype)
     return _LinearScan.apply(a, b, initial).to(dtype)
@@ -54,6 +57,8 @@ def gated_scan(z: ScanRows, c: ScanRows, initial: ScanState) -> ScanRows:
     z, c, initial, dtype = _alike(z, c, initial)
     if c.numel() == 0:
         return c.to(dtype)
+    if any_length(c.shape[1]):
+        return _traced(lambda h, z, c: torch.lerp(h, c, z), z, c, initial).to(dtype)
     if torch.compiler.is_compiling():
         return scan_by_doubling(1.0 - z, z * c, initial).to(dtype)
     return _GatedScan.apply(z, c, initial).to(dtype)
@@ -68,6 +73,16 @@ def scan_by_doubling(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
         a = torch.cat([a[:, :span], a[:, span:] * a[:, :-span]], 1)
         span *= 2
     return h
+
+
+def _traced(advance: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, y: Tensor, initial: Tensor) -> Tensor:
+    """The recurrence h ← advance(h, x_t, y_t) for a length that `torch.export` leaves open."""
+
+    def step(carried: Tensors, inputs: Tensors, constants: Tensors) -> tuple[Tensors, Tensors]:
+        h = advance(*carried, *inputs)
+        return (h,), (h,)
+
+    return traced_scan(step, [initial], [x, y])[1][0]
 
 
 def positive(x: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ def extend_cache(
         if mask is None and starts is None:
             return cache
         document = torch.zeros_like(after)
-        past = torch.arange(cache.keys.length - keys.shape[2], device=keys.device).expand(len(after), -1)
+        past = torch.arange(cache.keys.length - keys.shape[2], device=keys.device).expand(after.shape[0], -1)
         labels, places = Growing(torch.zeros_like(past), 1), Growing(past.contiguous(), 1)
     of_new, document = label_documents(document, mask, starts, keys.shape[2])
     return replaced(cache, document=document, labels=labels.append(of_new), places=places.append(positions))

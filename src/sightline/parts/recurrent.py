@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.shapes import (
     Counts,
     Hidden,
@@ -25,6 +25,8 @@ from sightline.ops.cells import Cell
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
 from sightline.ops.eager import eager
 from sightline.ops.packed import CellWeights, packable, run_packed
+from sightline.ops.traced import any_length
+from sightline.parts.traced_steps import step_by_step
 
 
 class RecurrentState(NamedTuple):
@@ -91,6 +93,8 @@ class Recurrent(SequenceMixer[RecurrentState]):
         if batch == 0 or steps == 0:
             return x.new_zeros(batch, steps, self.d_out), state
         fresh = self._zeros(batch) if state.first is None else state.first
+        if torch.compiler.is_exporting():
+            return self._traced(x, state, fresh, mask, starts)
         y, carried = self._recur(x, state.carried, fresh, mask, starts)
         return y, replaced(state, carried=carried)
 
@@ -107,6 +111,24 @@ class Recurrent(SequenceMixer[RecurrentState]):
             return self.run(x, carried, None)
         return run_documents(self._run_any, x, carried, fresh, documents)
 
+    def _traced(
+        self, x: Tensor, state: RecurrentState, fresh: Carried, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Position by position: neither the length nor flags decide what `torch.export` records."""
+        if any_length(x.shape[1]):
+            return step_by_step(self, x, state, mask, starts, fixed=("first",))
+        outputs = []
+        for t, x_t in enumerate(keep(x, mask).unbind(1)):
+            before = state.carried
+            if starts is not None:
+                before = _chosen(starts[:, t], fresh, before)
+            y, after = self.step(x_t, replaced(state, carried=before))
+            if mask is not None:
+                after = replaced(after, carried=_chosen(mask[:, t], after.carried, before))
+            outputs.append(y)
+            state = after
+        return keep(torch.stack(outputs, 1), mask), state
+
     def _run_any(self, x: Tensor, carried: Carried, length: Tensor) -> tuple[Tensor, Carried]:
         if x.shape[1] == 0:
             return x.new_zeros(x.shape[0], 0, self.d_out), carried
@@ -114,6 +136,11 @@ class Recurrent(SequenceMixer[RecurrentState]):
 
     def _zeros(self, batch: int) -> Carried:
         return tuple(self.like.new_zeros(batch, self.d_hidden) for _ in range(self.carries))
+
+
+def _chosen(flag: Tensor, first: Carried, second: Carried) -> Carried:
+    """`first` where the flag (B,) is True, `second` elsewhere, both (B, H)."""
+    return tuple(torch.where(flag.unsqueeze(1), *pair) for pair in zip(first, second, strict=True))
 
 
 def recurrent_weight(gates: int, d_hidden: int) -> nn.Parameter:

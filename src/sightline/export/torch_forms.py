@@ -1,0 +1,201 @@
+"""The programs of each form of model, each compared with the model when it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from sightline.export.onnx_inputs import Sources
+from sightline.export.torch_program import Inputs, Program, check_equal, save
+from sightline.export.torch_state import StateForm
+from sightline.tasks.task import Task
+
+STEPS = 3  # steps of a decoder that are compared
+EXAMPLE, OTHERS = (3, 5), ((2, 9), (1, 1), (4, 70))  # rows and length: recorded, and compared
+
+Facts = dict[str, Any]
+
+
+@final
+class Call(nn.Module):
+    """A function of a model and tensors, as a module: its weights belong to the program."""
+
+    def __init__(self, model: nn.Module, function: Callable[..., tuple[Tensor, ...]]) -> None:
+        super().__init__()
+        self.model, self.function = model, function
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return self.function(*tensors)
+
+
+def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+    """`encoder.pt2` gives the decoder's first state, `step.pt2` the next one, `forward.pt2` all logits of a target."""
+    model: Any = _copied(task)
+    sources, form = Sources.of(task.source), StateForm()
+
+    def begin(*tensors: Tensor) -> Any:
+        return model.initial_state(model.encode(*sources.nested(list(tensors))))
+
+    def forward(*tensors: Tensor) -> tuple[Tensor]:
+        return (model(*sources.nested(list(tensors[:-1])), tensors[-1]),)
+
+    def decode(rows: int, length: int) -> list[Tensor]:
+        return _logits(model, begin(*sources.example(rows, length).values()), _tokens(task, rows, STEPS))
+
+    encoder = Program(
+        "encoder", Call(model, lambda *x: tuple(form.take(begin(*x)))), sources.example(*EXAMPLE), sources.axes
+    )
+    inputs = {**sources.example(*EXAMPLE), "target": _tokens(task, EXAMPLE[0], 4)}
+    axes = {**sources.axes, "target": {0: "batch", 1: "target_length"}}
+    whole = Program("forward", Call(model, forward), inputs, axes)
+    facts = _write_decoder(task, directory, encoder, form, 0, decode, lambda *size: sources.example(*size))
+
+    def example(rows: int, length: int) -> Inputs:
+        return {**sources.example(rows, length), "target": _tokens(task, rows, length + 2)}
+
+    return {**facts, **_write_whole(directory, whole, "logits", example)}
+
+
+def write_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+    """`prompt.pt2` reads tokens with a mask, `step.pt2` one more, `forward.pt2` tokens without a mask."""
+    model, form = _copied(task), StateForm()
+
+    def prompt(tokens: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        logits, state = model(tokens, model.initial_state(tokens.shape[0]), mask)
+        return logits, *form.take(state)
+
+    def forward(tokens: Tensor) -> tuple[Tensor]:
+        return (model(tokens, model.initial_state(tokens.shape[0]))[0],)
+
+    def example(rows: int, length: int) -> Inputs:
+        real = torch.tensor([length, (length + 1) // 2, length - 1] * rows)[:rows].clamp(min=1)
+        return {"tokens": _tokens(task, rows, length), "mask": torch.arange(length) < real.unsqueeze(1)}
+
+    def decode(rows: int, length: int) -> list[Tensor]:
+        tokens, mask = example(rows, length).values()
+        logits, state = model(tokens, model.initial_state(rows), mask)
+        shown = logits.masked_fill(~mask.unsqueeze(2), 0.0)
+        return [shown, *_logits(model, state, _tokens(task, rows, STEPS))]
+
+    both = {0: "batch", 1: "length"}
+    reader = Program("prompt", Call(model, prompt), example(*EXAMPLE), {"tokens": both, "mask": both})
+    facts = _write_decoder(task, directory, reader, form, 1, decode, example)
+    whole = Program("forward", Call(model, forward), {"tokens": _tokens(task, *EXAMPLE)}, {"tokens": both})
+    return {**facts, **_write_whole(directory, whole, "logits", lambda *size: {"tokens": _tokens(task, *size)})}
+
+
+def write_encoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+    """`forward.pt2` gives a number for each class."""
+    model, sources = _copied(task), Sources.of(task.source)
+
+    def forward(*tensors: Tensor) -> tuple[Tensor]:
+        return (model(*sources.nested(list(tensors))),)
+
+    whole = Program("forward", Call(model, forward), sources.example(*EXAMPLE), sources.axes)
+    return _write_whole(directory, whole, "logits", sources.example)
+
+
+def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> Facts:
+    """`forward.pt2` gives scaled forecasts of scaled windows."""
+    model, levels = _copied(task), task.config.levels
+    source: Any = task.source
+    lengths = {"values": source.lookback, "past": source.lookback, "known": source.lookback + source.horizon}
+    widths = {"values": source.channels, "past": source.past, "known": source.known}
+
+    def example(rows: int, length: int) -> Inputs:
+        generator = torch.Generator().manual_seed(rows)
+        sizes = {name: (rows, lengths[name], width) for name, width in widths.items() if width}
+        return {name: torch.randn(*size, generator=generator) for name, size in sizes.items()}
+
+    read = tuple(example(1, 1))
+
+    def forward(*tensors: Tensor) -> tuple[Tensor]:
+        given = dict(zip(read, tensors, strict=True))
+        y = model(*(given.get(name) for name in widths))
+        return (y.sort(3).values if levels else y,)
+
+    whole = Program("forward", Call(model, forward), example(*EXAMPLE), {name: {0: "batch"} for name in read})
+    return _write_whole(directory, whole, "forecast", example)
+
+
+WRITERS: dict[str, Callable[[Task[Any, Any, Any], Path], Facts]] = {
+    "encoder-decoder": write_encoder_decoder,
+    "decoder": write_decoder,
+    "encoder": write_encoder,
+    "forecaster": write_forecaster,
+}
+
+
+def _copied(task: Task[Any, Any, Any]) -> Any:
+    """The model for programs: on the CPU, in float32 and without gradients."""
+    model = getattr(getattr(task, "trained", None), "model", task.stored_model)
+    return deepcopy(model).cpu().float().eval().requires_grad_(False)
+
+
+def _tokens(task: Task[Any, Any, Any], rows: int, length: int) -> Tensor:
+    """Some tokens (B, T) of the output's vocabulary."""
+    return (torch.arange(rows * length) * 7 % (task.outputs - 4) + 4).view(rows, length)
+
+
+def _logits(model: Any, state: Any, tokens: Tensor) -> list[Tensor]:
+    """The logits of steps over tokens (B, T)."""
+    results = []
+    for token in tokens.unbind(1):
+        logits, state = model.step(token, state)
+        results.append(logits)
+    return results
+
+
+def _write_decoder(
+    task: Task[Any, Any, Any],
+    directory: Path,
+    first: Program,
+    form: StateForm,
+    before: int,
+    decode: Callable[[int, int], list[Tensor]],
+    example: Callable[[int, int], Inputs],
+) -> Facts:
+    """Write the program that gives a state, after `before` other outputs, and the step; compare both by decoding."""
+    begun = first.trace()
+    start = save(begun, directory / f"{first.name}.pt2")
+    state, axes = form.example(begun, start(*first.inputs.values())[before:])
+    model: Any = first.module.model
+
+    def following(token: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        logits, after = model.step(token, form.fill(tensors))
+        return logits, *form.take(after)
+
+    inputs = {"token": _tokens(task, EXAMPLE[0], 1)[:, 0], **state}
+    step = Program("step", Call(model, following), inputs, {"token": {0: "batch"}, **axes})
+    stepped = step.trace()
+    advance = save(stepped, directory / "step.pt2")
+    for rows, length in (EXAMPLE, *OTHERS):
+        given = start(*example(rows, length).values())
+        outputs, tensors = list(given[:before]), given[before:]
+        for token in _tokens(task, rows, STEPS).unbind(1):
+            logits, *tensors = advance(token, *tensors)
+            outputs.append(logits)
+        for ours, theirs in zip(decode(rows, length), outputs, strict=True):
+            if before and theirs.dim() == 3:
+                theirs = theirs.masked_fill(~example(rows, length)["mask"].unsqueeze(2), 0.0)
+            check_equal(first.name if theirs.dim() == 3 else "step", ours, theirs)
+    names = ["logits"] * before + form.names
+    return {
+        first.name: first.describe(begun, names),
+        "step": step.describe(stepped, ["logits", *form.names]),
+    }
+
+
+def _write_whole(directory: Path, whole: Program, output: str, example: Callable[[int, int], Inputs]) -> Facts:
+    """Write a program without a state, and compare it."""
+    program = whole.trace()
+    run = save(program, directory / f"{whole.name}.pt2")
+    for size in (EXAMPLE, *OTHERS):
+        inputs = example(*size).values()
+        check_equal(whole.name, whole.module(*inputs)[0], run(*inputs)[0])
+    return {whole.name: whole.describe(program, [output])}

@@ -1,0 +1,104 @@
+"""One program of a `torch.export` archive: a module over tensors, the sizes that may change, and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+
+RELATIVE, ABSOLUTE = 1e-5, 1e-6  # by which outputs of a program may differ from the model's, in float32
+
+Inputs = dict[str, Tensor]
+
+
+@final
+@dataclass(frozen=True)
+class Program:
+    """A module that takes tensors, one argument each, and gives a tuple of tensors.
+
+    inputs: examples, by name; none has the size 0 or 1 along an axis that may change
+    axes: of each input, the axes whose size may change, with a name
+    """
+
+    name: str
+    module: nn.Module
+    inputs: Inputs
+    axes: dict[str, dict[int, str]]
+
+    def trace(self) -> Any:
+        """The module as `torch.export` records it, an `ExportedProgram`.
+
+        Raises:
+            InputError: "step: torch.export cannot record it: …".
+        """
+        sizes = [{axis: torch.export.Dim.DYNAMIC for axis in self.axes[name]} for name in self.inputs]
+        # An export that fails leaves marks on its tensors, by which the next one would be of fixed size: copies.
+        tensors = tuple(tensor.clone() for tensor in self.inputs.values())
+        try:
+            with torch.no_grad():
+                program = torch.export.export(self.module, tensors, dynamic_shapes=(tuple(sizes),))
+        except Exception as error:  # torch raises many classes, and none is about this model alone
+            raise InputError(f"{self.name}: torch.export cannot record it: {_cause(error)}") from error
+        for part in _graphs(program.graph_module):
+            for node in part.graph.nodes:
+                node.meta.pop("stack_trace", None)  # which lines of which files of this machine
+        return program
+
+    def describe(self, program: Any, outputs: Sequence[str]) -> dict[str, Any]:
+        """Names, types and sizes of the program's inputs and outputs; sizes that may change are names or formulas."""
+        placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+        taken = [node.meta["val"] for node in placeholders[-len(self.inputs) :]]
+        names: dict[str, str] = {}
+        for name, value in zip(self.inputs, taken, strict=True):
+            names.update({str(value.shape[axis]): called for axis, called in self.axes[name].items()})
+        given = [node.meta["val"] for node in program.graph.find_nodes(op="output")[0].args[0]]
+        return {
+            "file": f"{self.name}.pt2",
+            "inputs": [_described(*pair, names) for pair in zip(self.inputs, taken, strict=True)],
+            "outputs": [_described(*pair, names) for pair in zip(outputs, given, strict=True)],
+        }
+
+
+def save(program: Any, path: Path) -> Any:
+    """Write an archive, and give what `torch.export.load` reads back, as a callable."""
+    torch.export.save(program, path)
+    return torch.export.load(path).module()
+
+
+def check_equal(name: str, expected: Tensor, given: Tensor) -> None:
+    """Raise `InputError` where a program's output differs from the model's."""
+    if given.shape == expected.shape and torch.allclose(given, expected, RELATIVE, ABSOLUTE):
+        return
+    same = given.shape == expected.shape
+    problem = f"differ by {(given - expected).abs().max():.1g}" if same else f"have the shape {tuple(given.shape)}"
+    raise InputError(f"{name}: outputs of the program {problem}, the model's {tuple(expected.shape)}")
+
+
+def _described(name: str, value: Tensor, names: dict[str, str]) -> dict[str, Any]:
+    sizes = [size if isinstance(size, int) else _spelled(str(size), names) for size in value.shape]
+    return {"name": name, "dtype": str(value.dtype).removeprefix("torch."), "shape": sizes}
+
+
+def _spelled(size: str, names: dict[str, str]) -> str:
+    """A size such as "s75 + 1" with the names of inputs' axes."""
+    for symbol in sorted(names, key=len, reverse=True):
+        size = size.replace(symbol, names[symbol])
+    return size
+
+
+def _graphs(module: Any) -> Iterator[Any]:
+    """The graph of a program and those of its loops."""
+    return (part for part in module.modules() if isinstance(part, torch.fx.GraphModule))
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of the error that others followed from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
