@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -37,9 +36,7 @@ class Onnx(Format):
         return None
 
     def write(self, task: Task[Any, Any, Any], directory: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch's exporter, about itself
-            facts = WRITERS[task.form](task, directory)
+        facts = WRITERS[task.form](task, directory)
         about = {"format": FORMAT, "task": task.name, "form": task.form, "arch": task.arch, "data": task.data}
         write_facts(directory, about | facts)
         runner = files("sightline.export").joinpath("onnx_runner.py").read_text(encoding="utf-8")

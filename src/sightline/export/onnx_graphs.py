@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any, final
 
@@ -40,7 +44,8 @@ class Graph:
             InputError: "decoder: torch cannot export it: …"; "decoder: ONNX Runtime gives logits that differ by 0.1".
         """
         try:
-            self._export(path)
+            with _silence():
+                self._export(path)
         except Exception as error:  # torch raises many classes, and none is about this model alone
             raise InputError(f"{path.stem}: torch cannot export it: {_cause(error)}") from error
         for inputs in (self.inputs, *self.others):
@@ -67,6 +72,18 @@ class Graph:
         for name, ours, theirs in zip(self.outputs, expected, run(path, inputs), strict=True):
             if (worst := difference(ours.numpy(), theirs)) > TOLERANCE:
                 raise InputError(f"{path.stem}: ONNX Runtime gives {name} that differ by {worst:.1g}")
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without what torch's exporter writes about itself, whole graphs where it fails."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def run(path: Path, inputs: dict[str, Tensor]) -> list[np.ndarray]:

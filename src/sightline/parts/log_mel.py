@@ -140,7 +140,7 @@ class LogMel(nn.Module):
 
     def count(self, samples: int) -> int:
         """The number of frames of a row of `samples` samples."""
-        return 1 - (-max(0, samples - self.window) // self.hop) if samples else 0
+        return 1 + (max(0, samples - self.window) + self.hop - 1) // self.hop if samples else 0
 
     def _mask(self, lengths: Tensor, frames: int) -> Tensor:
         counts = 1 + (lengths - self.window).clamp(min=0).add(self.hop - 1).div(self.hop, rounding_mode="floor")

@@ -56,7 +56,7 @@ class SeriesPatchEmbedding(FrontEnd):
         if mask is not None:
             lengths = mask.sum(1)
             holes = (mask != (torch.arange(steps, device=mask.device) < lengths[:, None])).any(1)
-            if holes.any():
+            if not torch.compiler.is_exporting() and holes.any():
                 raise ValueError(f"a series is masked at its end only: row {int(holes.int().argmax())} has a hole")
         if not steps:
             return self.project(inputs.new_zeros(len(inputs), 0, self.channels * self.patch)), mask
@@ -87,7 +87,7 @@ def count_patches(steps: int, patch: int, stride: int, padding: Padding) -> int:
     if not steps:
         return 0
     over = max(steps, patch) - patch
-    return over // stride + 2 if padding == "repeat" else -(-over // stride) + 1
+    return over // stride + 2 if padding == "repeat" else (over + stride - 1) // stride + 1
 
 
 @final
