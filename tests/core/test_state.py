@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 
 from sightline.core.caches import Shared
-from sightline.core.state import Growing, detach, leaves, map_state, nbytes, select
+from sightline.core.state import Growing, detach, join, leaves, map_state, nbytes, retract, select
 
 
 class Inner(NamedTuple):
@@ -163,3 +163,33 @@ def test_what_is_no_state_is_refused(wrong):
         list(leaves(wrong))
     with pytest.raises(TypeError, match="a state consists of tensors"):
         map_state(torch.clone, wrong)
+
+
+def test_join_puts_selected_rows_together_again():
+    state = example()
+    parts = [select(state, torch.tensor(rows)) for rows in ([2], [0, 1])]
+    again = select(join(parts), torch.tensor([1, 2, 0]))
+    assert all(map(torch.equal, leaves(again), leaves(state)))
+    assert join([state]) is not None
+
+
+def test_a_state_that_cannot_have_padding_is_refused_by_its_name():
+    shorter = example()._replace(inner=(Inner(Growing(torch.zeros(3, 2, 1), 2), None),))
+    with pytest.raises(ValueError, match="states of Inner differ in the shapes"):
+        join([example(), shorter])
+
+
+@torch.no_grad()
+def test_what_is_given_up_makes_room_without_a_copy():
+    state = Inner(example().inner[0].cache.append(torch.zeros(3, 2, 1)), None)  # now with room
+    place = state.cache.tensor.data_ptr()
+    before = state.cache.tensor.clone()
+    later = Inner(state.cache.append(torch.full((3, 2, 1), 7.0)), None)
+    retract(state, later)
+    after = state.cache.append(torch.full((3, 2, 1), 8.0))
+    assert after.tensor.data_ptr() == place
+    assert torch.equal(after.tensor, torch.cat([before, torch.full((3, 2, 1), 8.0)], 2))
+    with pytest.raises(RuntimeError, match="given up by `retract`"):
+        later.cache.tensor
+    retract(state, Inner(example().inner[0].cache, None))  # of other buffers nothing is given up
+    assert torch.equal(state.cache.tensor, before)

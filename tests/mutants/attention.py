@@ -17,6 +17,7 @@ import sightline.ops.plan as ops_plan
 import sightline.parts.attention_heads as heads
 import sightline.parts.positions as positions
 import sightline.parts.self_attention as self_attention
+from sightline.core.caches import Shared
 from sightline.core.state import Growing
 from sightline.testing.laws import states
 
@@ -138,6 +139,31 @@ def _(patch):
         return original(state, index)._replace(mask=state.mask[:1].expand(len(index), -1))
 
     wrap(patch, states, "select", select)
+
+
+@mutant("padding of joined rows taken for keys", SOFTMAX, "joined = alone")
+def _(patch):
+    wrap(patch, Growing, "ending", lambda original, self, length, fill=0: original(self, length, 0))
+
+
+@mutant("padding of a joined memory visible", CROSS, "joined = alone")
+def _(patch):
+    wrap(
+        patch,
+        cross.CrossState,
+        "stretched",
+        lambda original, self, length: original(self._replace(mask=None), length)._replace(
+            mask=Shared(torch.ones(len(self.keys.tensor), length, dtype=torch.bool))
+        ),
+    )
+
+
+@mutant("a rollback that leaves what was given up in the cache", GROUPED, "rollback")
+def _(patch):
+    def retract(original, self, later):
+        self.length = later.length
+
+    wrap(patch, Growing, "retract", retract)
 
 
 @mutant("document starts ignored", SOFTMAX, "packed = alone", "equals the reference")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import torch
@@ -22,6 +22,16 @@ class _Tail:
 
     def __init__(self, length: int) -> None:
         self.length = length
+
+
+class _Retracted:
+    """The buffer of a value that was given up."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("this cache was given up by `retract` and has no content")
+
+
+_RETRACTED: Any = _Retracted()
 
 
 @final
@@ -150,6 +160,28 @@ class Growing:
         """`function` of the content, in a buffer of its own."""
         return Growing(function(self.tensor), self.axis)
 
+    def ending(self, length: int, fill: int = 0) -> Growing:
+        """The last `length` items of the content, after as many of the value `fill` as are missing."""
+        content = self.tensor
+        if length <= self.length:
+            return Growing(content.narrow(self.axis, self.length - length, length), self.axis)
+        shape = list(content.shape)
+        shape[self.axis] = length - self.length
+        return Growing(torch.cat([content.new_full(shape, fill), content], self.axis), self.axis)
+
+    def joined(self, others: Sequence[Growing]) -> Growing:
+        """The rows of this value and of others of the same length, with room for more items."""
+        content = torch.cat([self.tensor, *(other.tensor for other in others)])
+        if torch.is_grad_enabled():
+            return Growing(content, self.axis)
+        return self._with_room(content, 2 * self.length + SPARE)
+
+    def retract(self, later: Growing) -> None:
+        """See `core.state.retract`."""
+        if self._paths is None and later._tail is self._tail and later.length > self.length:
+            self._tail.length = self.length
+            later._buffer = _RETRACTED
+
     def __repr__(self) -> str:
         return f"Growing({tuple(self.tensor.shape)}, axis={self.axis}, capacity={self.capacity})"
 
@@ -192,6 +224,14 @@ class Shared:
             return Shared(self._stored, branches)
         return Shared(self._stored.index_select(0, branches.used), branches.of_used())
 
+    def beginning(self, length: int, axis: int) -> Shared:
+        """The first `length` items along `axis`, with zeros (False) for those that are missing."""
+        return Shared(beginning(self.tensor, length, axis))
+
+    def joined(self, others: Sequence[Shared]) -> Shared:
+        """The rows of this value and of others."""
+        return Shared(torch.cat([self.tensor, *(other.tensor for other in others)]))
+
     def __repr__(self) -> str:
         return f"Shared({tuple(self.tensor.shape)})"
 
@@ -201,6 +241,15 @@ def repeats(index: Tensor, known: dict[Any, Any]) -> bool:
     if "repeats" not in known:
         known["repeats"] = len(index.unique()) < len(index)
     return known["repeats"]
+
+
+def beginning(x: Tensor, length: int, axis: int) -> Tensor:
+    """The first `length` items of x along `axis`, with zeros (False) for those that are missing."""
+    if length <= x.shape[axis]:
+        return x.narrow(axis, 0, length)
+    shape = list(x.shape)
+    shape[axis] = length - x.shape[axis]
+    return torch.cat([x, x.new_zeros(shape)], axis)
 
 
 def content_of(leaf: Tensor | Growing | Shared | None) -> Tensor | None:

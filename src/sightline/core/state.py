@@ -6,9 +6,10 @@ search, forks, checkpoints, the laws) uses the functions of this file and knows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from sightline.core.caches import Growing, Shared
@@ -57,6 +58,84 @@ def select(state: S, index: Tensor) -> S:
     """The state of the rows `index` (N,), in that order; rows may repeat. Forks, beams and dropped rows are this."""
     known: dict[Any, Any] = {}  # about this index: the caches of one state branch in the same way
     return _mapped(lambda leaf: leaf.index_select(0, index), lambda cache: cache.select(index, known), state)
+
+
+class Stretchable(Protocol):
+    """A state whose leaves have a length that depends on what was fed: keys of a cache, keys of a memory.
+
+    Rows of different lengths can be joined, since such a state can have padding that no output depends on.
+    """
+
+    @property
+    def stretch(self) -> int:
+        """The smallest length at which every row keeps all of its content."""
+        ...
+
+    def stretched(self, length: int) -> Any:
+        """The same rows at this length, at least `stretch`, with every leaf present that marks padding."""
+        ...
+
+
+def join(states: Sequence[S]) -> S:
+    """The rows of all states in one state, in order.
+
+    Where parts differ in length they must be `Stretchable`: the shorter ones get padding, and what no row needs is left
+    out.
+
+    Raises:
+        ValueError: "states of FooState differ in the shapes of their leaves: rows of different lengths need the methods
+            of core.state.Stretchable".
+    """
+    return _join(list(states), "this kind")
+
+
+def _join(parts: list[Any], owner: str) -> Any:
+    first = parts[0]
+    if isinstance(first, tuple):
+        owner = type(first).__name__
+        if hasattr(type(first), "stretched") and len(set(map(_shapes, parts))) > 1:
+            length = max(part.stretch for part in parts)
+            parts = [part.stretched(length) for part in parts]
+        joined = [_join(list(leaf), owner) for leaf in zip(*parts, strict=True)]
+        return type(first)(*joined) if hasattr(first, "_fields") else type(first)(joined)
+    if len(set(map(_shapes, parts))) > 1:
+        raise ValueError(
+            f"states of {owner} differ in the shapes of their leaves: rows of different lengths need the methods of "
+            "core.state.Stretchable"
+        )
+    if first is None:
+        return None
+    return torch.cat(parts) if isinstance(first, Tensor) else first.joined(parts[1:])
+
+
+def _shapes(state: Any) -> Any:
+    """What states must have in common to be joined: the shapes of their leaves without the batch."""
+    if state is None:
+        return None
+    if isinstance(state, Tensor):
+        return state.shape[1:]
+    if isinstance(state, Growing | Shared):
+        return state.tensor.shape[1:]
+    return tuple(map(_shapes, state))
+
+
+def first_to_end(real: Tensor) -> int:
+    """Columns of real (B, S), bool, from the first that is True in a row to the last column."""
+    columns = real.any(0).nonzero()
+    return real.shape[1] - int(columns[0]) if len(columns) else 0
+
+
+def retract(state: Any, later: Any) -> None:
+    """Give up `later`, which continues `state`, and every value between them, so that `state` may grow in their place.
+
+    The caller promises never to use them again. Without this `state` would still be right, but its caches would be
+    copied at the next append, since `later` owns what follows in their buffers.
+    """
+    if isinstance(state, Growing) and isinstance(later, Growing):
+        state.retract(later)
+    elif isinstance(state, tuple) and isinstance(later, tuple):
+        for of_state, of_later in zip(state, later, strict=True):
+            retract(of_state, of_later)
 
 
 def detach(state: S) -> S:

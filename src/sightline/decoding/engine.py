@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from itertools import chain
+from typing import Any, Literal, NamedTuple, TypeAlias, final
 
 import torch
 
@@ -12,11 +13,16 @@ from sightline.core.errors import InputError
 from sightline.core.precision import Precision
 from sightline.core.settings import check_in_range
 from sightline.decoding.beam import LENGTH_PENALTY, beam
-from sightline.decoding.greedy import Watch, greedy
-from sightline.decoding.hypothesis import Hypothesis, Step, state_device
-from sightline.decoding.sample import check_truncation, sample
+from sightline.decoding.choose import Chooser, MostLikely
+from sightline.decoding.drafts import Draft, NGramDraft
+from sightline.decoding.greedy import Refill, unroll
+from sightline.decoding.hypothesis import Extend, Hypothesis, Step, state_device
+from sightline.decoding.outputs import Outputs, Watch
+from sightline.decoding.sample import Sampler, check_truncation
+from sightline.decoding.speculate import Tally, speculate
 
 Begin: TypeAlias = Callable[[list[int]], Any]
+DraftKind: TypeAlias = Literal["none", "ngram", "model"]
 
 
 @final
@@ -28,6 +34,10 @@ class DecodingConfig:
     batch_size: maximum number of sources in a batch.
     batch_tokens: maximum number of padded source tokens in a batch, times the beam width.
     precision: of the products of linear layers; the caller prepares the model for it (`models.inference`).
+    refill: sources enter a batch when others have ended, instead of when all have; for greedy decoding and sampling.
+    draft: who proposes tokens that the model then checks several at a time: nobody, the text itself, where its last
+        tokens occurred before ("ngram"), or a smaller model, which the caller passes ("model"); not with beam search.
+    draft_tokens: maximum number of tokens proposed at a time.
     """
 
     beam: int = 1
@@ -43,15 +53,36 @@ class DecodingConfig:
     batch_size: int = 256
     batch_tokens: int = 4096
     precision: Precision = "float32"
+    refill: bool = False
+    draft: DraftKind = "none"
+    draft_tokens: int = 8
 
     def __post_init__(self) -> None:
         if self.beam > 1 and self.sample:
             raise InputError(f"a beam of {self.beam} and sampling are mutually exclusive")
         check_in_range("length_penalty", self.length_penalty)
         check_in_range("temperature", self.temperature, at_least=0)
-        for name in ("beam", "max_length", "batch_size", "batch_tokens"):
+        for name, needed in (("refill", self.refill), ("draft", self.draft != "none")):
+            if needed and self.beam > 1:
+                raise InputError("needs greedy decoding or sampling: remove the beam", where=name)
+        if self.refill and self.draft != "none":
+            raise InputError("drafts and refill are mutually exclusive", where="draft")
+        for name in ("beam", "max_length", "batch_size", "batch_tokens", "draft_tokens"):
             check_in_range(name, getattr(self, name), at_least=1)
         check_truncation(self.top_k, self.top_p, self.min_p, self.repetition_penalty)
+
+
+class Speculation(NamedTuple):
+    """What drafts need of the model and its inputs, besides what decoding needs.
+
+    extend: as in `decoding.hypothesis`, for states of `step` after the first token
+    draft: of a smaller model, for a batch of sources; None unless `draft` is "model"
+    tally: counts proposals
+    """
+
+    extend: Extend
+    draft: Callable[[list[int]], Draft] | None = None
+    tally: Tally | None = None
 
 
 def decode(
@@ -67,6 +98,7 @@ def decode(
     names: Sequence[int] | None = None,
     prompts: Sequence[Sequence[int]] | None = None,
     watch: Watch | None = None,
+    speculation: Speculation | None = None,
 ) -> list[Hypothesis]:
     """The best or one sampled hypothesis of each source, in the order of the sources, whose token counts are `lengths`.
 
@@ -74,50 +106,89 @@ def decode(
     `names` number the sources' random streams (default: their indices): a source decoded in another call under the same
     name gives the same output. `config.max_length` overrides `max_length`, one number or one per source.
     `repetition_penalty` also covers the tokens `prompts` of each source. `watch` sees the tokens of all sources, with
-    their indices, as they are generated and may end a source; beam search has no such order.
+    their indices, as they are generated and may end a source; beam search has no such order. `config.draft` needs
+    `speculation`.
 
     Raises:
-        ValueError: "beam search cannot be watched: use beam 1".
+        ValueError: "beam search cannot be watched: use beam 1"; "drafts of kind 'ngram' need `speculation` of that
+            kind".
     """
     if watch is not None and config.beam > 1:
         raise ValueError("beam search cannot be watched: use beam 1")
     limits = [max_length] * len(lengths) if isinstance(max_length, int) else list(max_length)
     if config.max_length is not None:
         limits = [config.max_length] * len(lengths)
+    if config.draft != "none" and (speculation is None or (config.draft == "model") != (speculation.draft is not None)):
+        raise ValueError(f"drafts of kind {config.draft!r} need `speculation` of that kind")
+    names = range(len(lengths)) if names is None else names
+    # What drafts that are drawn cost of a row's random numbers depends on the other rows of a batch.
+    max_rows = 1 if config.sample and config.draft == "model" else config.batch_size
+    max_tokens = config.batch_tokens // config.beam
+    batches = plan(lengths, max_rows, max_tokens)
     decoded: dict[int, Hypothesis] = {}
-    for rows in plan(lengths, config.batch_size, config.batch_tokens // config.beam):
+    for first in [batches[0]] if config.refill and batches else batches:
         with torch.inference_mode():
-            state = begin(rows)
-        common: dict[str, Any] = {
-            "batch": len(rows),
-            "bos": bos,
-            "eos": eos,
-            "max_length": [limits[row] for row in rows],
-            "banned": banned,
-        }
-        if watch is not None:
-            common["watch"] = _of_batch(watch, rows)
-        if config.sample:
-            hypotheses = sample(
-                step,
-                state,
-                temperature=config.temperature,
-                top_k=config.top_k,
-                top_p=config.top_p,
-                min_p=config.min_p,
-                repetition_penalty=config.repetition_penalty,
-                seed=config.seed,
-                rows=rows if names is None else [names[row] for row in rows],
-                prompts=None if prompts is None else _padded([prompts[row] for row in rows]).to(state_device(state)),
-                **common,
-            )
-        elif config.beam == 1:
-            hypotheses = greedy(step, state, **common)
+            state = begin(first)
+        rows = list(chain(*batches)) if config.refill else first
+        if config.beam > 1:
+            ranked = beam(
+                step, state, batch=len(rows), bos=bos, eos=eos, max_length=[limits[row] for row in rows],
+                banned=banned, width=config.beam, alpha=config.length_penalty,
+            )  # fmt: skip
+            decoded.update(zip(rows, (best for best, *_ in ranked), strict=True))
+            continue
+        device = state_device(state)
+        before = None if prompts is None else [prompts[row] for row in rows]
+        of_rows = [limits[row] for row in rows]
+        chooser = _chooser(config, [names[row] for row in rows], before, max(of_rows), device)
+        heard = None if watch is None else _of_batch(watch, rows)
+        outputs = Outputs(chooser, len(rows), of_rows, eos, banned, heard, device)
+        if speculation is None or config.draft == "none":
+            refill = _refill(begin, rows, len(first), lengths, max_rows, max_tokens) if config.refill else None
+            hypotheses = unroll(step, state, outputs, bos=bos, refill=refill)
         else:
-            ranked = beam(step, state, width=config.beam, alpha=config.length_penalty, **common)
-            hypotheses = [best for best, *_ in ranked]
+            draft = NGramDraft(before or [()] * len(rows)) if speculation.draft is None else speculation.draft(rows)
+            tally, most = speculation.tally or Tally(), config.draft_tokens
+            hypotheses = speculate(step, speculation.extend, state, outputs, draft, bos=bos, most=most, tally=tally)
         decoded.update(zip(rows, hypotheses, strict=True))
     return [decoded[row] for row in range(len(lengths))]
+
+
+def _chooser(
+    config: DecodingConfig,
+    names: Sequence[int],
+    prompts: Sequence[Sequence[int]] | None,
+    longest: int,
+    device: torch.device,
+) -> Chooser:
+    """How the rows with these names and prompts choose their tokens."""
+    if not config.sample:
+        return MostLikely()
+    return Sampler(
+        names,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        min_p=config.min_p,
+        repetition_penalty=config.repetition_penalty,
+        seed=config.seed,
+        longest=longest,
+        prompts=None if prompts is None else _padded(prompts).to(device),
+        device=device,
+    )
+
+
+def _refill(
+    begin: Begin, rows: Sequence[int], first: int, lengths: Sequence[int], max_rows: int, max_tokens: int
+) -> Refill:
+    """The sources `rows`, longest first: a batch begins with the `first` and never exceeds what `plan` allows."""
+
+    def room(staying: list[int], waiting: int) -> int:
+        longest = max(1, lengths[rows[min([*staying, waiting])]])
+        fit = max(1, min(max_rows, max_tokens // longest))
+        return max(0, fit - len(staying))
+
+    return Refill(first, lambda places: begin([rows[place] for place in places]), room)
 
 
 def _of_batch(watch: Watch, rows: Sequence[int]) -> Watch:

@@ -1,7 +1,8 @@
 """The interface of all decoders: a step function, a state, and hypotheses.
 
-A decoder knows a model only as `step(tokens (B,), state) -> (logits (B, V), state)` and the state only through
-`core.state`, so that it can search any model that satisfies the contract.
+A decoder knows a model only as `step(tokens (B,), state) -> (logits (B, V), state)`, or for several tokens at a time as
+`extend(tokens (B, T), state) -> (logits (B, T, V), state)`, and the state only through `core.state`, so that it can
+search any model that satisfies the contract.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from sightline.core.state import leaves, select
 
 Step: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
+Extend: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 class Hypothesis(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from sightline.decoding.hypothesis import Step
+from sightline.decoding.hypothesis import Extend, Step
 
 
 class Prompted(NamedTuple):
@@ -23,6 +23,16 @@ def after_prompt(step: Step) -> Step:
         if prompted.logits is not None:
             return prompted.logits, Prompted(None, prompted.state)
         logits, state = step(tokens, prompted.state)
+        return logits, Prompted(None, state)
+
+    return continued
+
+
+def extend_after_prompt(extend: Extend) -> Extend:
+    """`extend` for the `Prompted` states of `after_prompt`, once the first token has been chosen."""
+
+    def continued(tokens: Tensor, prompted: Prompted) -> tuple[Tensor, Prompted]:
+        logits, state = extend(tokens, prompted.state)
         return logits, Prompted(None, state)
 
     return continued

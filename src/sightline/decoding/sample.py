@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from sightline.core.seeds import derive
 from sightline.core.settings import check_in_range
-from sightline.decoding.greedy import Watch, unroll
+from sightline.decoding.choose import Chooser, Proposed
+from sightline.decoding.greedy import Refill, unroll
 from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits, state_device
+from sightline.decoding.outputs import Outputs, Watch
 from sightline.decoding.top import argmax
 
 
@@ -33,6 +35,7 @@ def sample(
     banned: Sequence[int] = (),
     watch: Watch | None = None,
     prompts: Tensor | None = None,
+    refill: Refill | None = None,
 ) -> list[Hypothesis]:
     """Sample one sequence per row, token by token, from the model's distribution as modified by `distribution`.
 
@@ -44,30 +47,117 @@ def sample(
     Raises:
         InputError: an option out of range, e.g. "top_p: must be above 0 and at most 1, found 2.0".
     """
-    check_in_range("temperature", temperature, at_least=0)
-    check_truncation(top_k, top_p, min_p, repetition_penalty)
-    names = range(batch) if rows is None else rows
-    if len(names) != batch:
-        raise ValueError(f"expected {batch} row names, got {len(names)}")
-    longest = max(row_limits(max_length, batch), default=0)
-    noise = torch.empty(batch, longest, dtype=torch.float64)  # (B, T) uniform in [0, 1)
-    for i, name in enumerate(names):
-        stream = torch.Generator().manual_seed(derive(seed, "sampling", name))
-        noise[i] = torch.rand(longest, generator=stream, dtype=torch.float64)
-    device = state_device(state)
-    noise = noise.to(precise(device)).to(device)
+    sampler = Sampler(
+        batch if rows is None else rows,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+        longest=max(row_limits(max_length, batch), default=0),
+        prompts=prompts,
+        device=state_device(state),
+    )
+    if sampler.size != batch:
+        raise ValueError(f"expected {batch} row names, got {sampler.size}")
+    outputs = Outputs(sampler, batch, max_length, eos, banned, watch, state_device(state))
+    return unroll(step, state, outputs, bos=bos, refill=refill)
 
-    def draw(logits: Tensor, places: Tensor, t: int, generated: Tensor) -> Tensor:
-        if repetition_penalty != 1.0:
-            before = generated[places, :t]
-            before = before if prompts is None else torch.cat([prompts[places], before], 1)
-            logits = penalise(logits, before, repetition_penalty)
-        if temperature == 0.0:
+
+@final
+class Sampler(Chooser):
+    """Draws tokens with random numbers that depend on the row's name and the token's place alone.
+
+    `names` are those of the rows, or their number. The other options are those of `sample`; `longest` bounds the length
+    of an output.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[int] | int,
+        *,
+        temperature: float,
+        top_k: int | None,
+        top_p: float,
+        min_p: float,
+        repetition_penalty: float,
+        seed: int,
+        longest: int,
+        prompts: Tensor | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        check_in_range("temperature", temperature, at_least=0)
+        check_truncation(top_k, top_p, min_p, repetition_penalty)
+        names = range(names) if isinstance(names, int) else names
+        self.size = len(names)
+        self._temperature, self._penalty, self._prompts = temperature, repetition_penalty, prompts
+        self._truncation = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
+        self._draws = lambda purpose: _uniform(names, longest, seed, purpose, device or torch.device("cpu"))
+        self._noise = self._draws("sampling")  # (B, T)
+        self._of_drafts: tuple[Tensor, Tensor] | None = None
+
+    def choose(
+        self, logits: Tensor, rows: Tensor, counts: Tensor, generated: Tensor, proposed: Proposed | None = None
+    ) -> Tensor:
+        logits = self._penalised(logits, rows, counts, generated)
+        if self._temperature == 0.0:
             return argmax(logits)
-        chances = distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-        return invert(chances, noise[places, t])
+        chances, noise = self._distribution(logits), self._noise[rows, counts]
+        if proposed is None or proposed.chances is None:
+            # A proposal x that was not drawn is accepted with probability p(x), which is how often x is drawn.
+            return invert(chances, noise)
+        return accept_or_draw(chances, proposed.chances, proposed.tokens, self._drafting[1][rows, counts], noise)
 
-    return unroll(step, state, draw, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned, watch=watch)
+    def propose(self, logits: Tensor, rows: Tensor, counts: Tensor, generated: Tensor) -> Proposed:
+        logits = self._penalised(logits, rows, counts, generated)
+        if self._temperature == 0.0:
+            return Proposed(argmax(logits))
+        chances = self._distribution(logits)
+        return Proposed(invert(chances, self._drafting[0][rows, counts]), chances)
+
+    @property
+    def _drafting(self) -> tuple[Tensor, Tensor]:
+        """Random numbers (B, T) for the draws of a draft, and for their acceptance."""
+        if self._of_drafts is None:
+            self._of_drafts = self._draws("drafts"), self._draws("acceptance")
+        return self._of_drafts
+
+    def _distribution(self, logits: Tensor) -> Tensor:
+        return distribution(logits, temperature=self._temperature, **self._truncation)
+
+    def _penalised(self, logits: Tensor, rows: Tensor, counts: Tensor, generated: Tensor) -> Tensor:
+        if self._penalty == 1.0:
+            return logits
+        before = generated[rows, : int(counts.max()) if len(counts) else 0]  # (N, t)
+        places = torch.arange(before.shape[1], device=before.device)
+        before = torch.where(places < counts.unsqueeze(1), before, before[:, :1])  # each counts once
+        before = before if self._prompts is None else torch.cat([self._prompts[rows], before], 1)
+        return penalise(logits, before, self._penalty)
+
+
+def _uniform(names: Sequence[int], longest: int, seed: int, purpose: str, device: torch.device) -> Tensor:
+    """Numbers (B, T + 1) in [0, 1), each row from a stream of its own; the last column is for rows that have ended."""
+    noise = torch.zeros(len(names), longest + 1, dtype=torch.float64)
+    for i, name in enumerate(names):
+        stream = torch.Generator().manual_seed(derive(seed, purpose, name))
+        noise[i, :longest] = torch.rand(longest, generator=stream, dtype=torch.float64)
+    return noise.to(precise(device)).to(device)
+
+
+def accept_or_draw(chances: Tensor, drafted: Tensor, tokens: Tensor, acceptance: Tensor, noise: Tensor) -> Tensor:
+    """Tokens (N,) distributed as `chances` (N, V) where `tokens` (N,) were drawn from `drafted` (N, V).
+
+    Leviathan, Kalman & Matias 2023 (arXiv:2211.17192, § 2.3 and Algorithm 1): a token x with p(x) here and q(x) in the
+    draft stays with probability min(1, p(x) / q(x)); else another one is drawn from norm(max(0, p - q)), which lacks x.
+    By their appendix A.1 the result is distributed as p. `acceptance` and `noise` (N,) are uniform in [0, 1).
+    """
+    own, of_draft = (some.gather(1, tokens.unsqueeze(1)).squeeze(1) for some in (chances, drafted))
+    accepted = acceptance * of_draft < own
+    rest = (chances - drafted).clamp(min=0.0)
+    # Where p = q nothing is left over, and rounding alone can refuse x.
+    rest = torch.where(rest.sum(1, keepdim=True) > 0, rest, chances)
+    return torch.where(accepted, tokens, invert(rest, noise))
 
 
 def check_truncation(top_k: int | None, top_p: float, min_p: float, repetition_penalty: float) -> None:

@@ -8,10 +8,11 @@ from typing import Literal, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from sightline.core.caches import beginning
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
-from sightline.core.state import replaced
+from sightline.core.state import first_to_end, replaced
 from sightline.ops.dense import softmax_average
 from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.ops.traced import any_length
@@ -58,6 +59,17 @@ class AdditiveState(NamedTuple):
     keys: Tensor  # (B, M, A)
     values: Tensor  # (B, M, D_memory)
     mask: Tensor | None  # (B, M)
+
+    @property
+    def stretch(self) -> int:
+        """See `core.state.Stretchable`."""
+        return self.keys.shape[1] if self.mask is None else first_to_end(self.mask.flip(1))
+
+    def stretched(self, length: int) -> AdditiveState:
+        """See `core.state.Stretchable`; padding is on the right."""
+        mask = self.keys.new_ones(self.keys.shape[:2], dtype=torch.bool) if self.mask is None else self.mask
+        keys, values = beginning(self.keys, length, 1), beginning(self.values, length, 1)
+        return replaced(self, keys=keys, values=values, mask=beginning(mask, length, 1))
 
 
 @final

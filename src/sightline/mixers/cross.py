@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
+import torch
+
 from sightline.core.caches import Shared
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Mask, MixedSequences, Queries, Sequences, Starts
+from sightline.core.state import first_to_end
 from sightline.ops.dense import dense_attention
 from sightline.parts.attention_heads import AttentionHeads, PrunableHeads, QKNorm, check_softcap, with_heads
 
@@ -51,6 +54,17 @@ class CrossState(NamedTuple):
     keys: Shared  # (B, G, M, K)
     values: Shared  # (B, G, M, K)
     mask: Shared | None  # (B, M)
+
+    @property
+    def stretch(self) -> int:
+        """See `core.state.Stretchable`."""
+        return self.keys.tensor.shape[2] if self.mask is None else first_to_end(self.mask.tensor.flip(1))
+
+    def stretched(self, length: int) -> CrossState:
+        """See `core.state.Stretchable`; padding is on the right."""
+        keys, values, mask = self
+        mask = Shared(keys.tensor.new_ones(keys.tensor.shape[::2], dtype=torch.bool)) if mask is None else mask
+        return CrossState(keys.beginning(length, 2), values.beginning(length, 2), mask.beginning(length, 1))
 
 
 @final

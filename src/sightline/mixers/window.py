@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
-from sightline.core.state import replaced
+from sightline.core.state import Growing, replaced
 from sightline.ops.documents import Documents, label_documents, split_documents
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
@@ -57,6 +57,17 @@ class WindowState(NamedTuple):
     values: Tensor  # (B, G, L, K)
     position: Tensor  # (B,) real tokens of the current document so far
     held: Tensor | None = None  # (B,) how many of the L are real, where padding or documents have been seen
+
+    @property
+    def stretch(self) -> int:
+        """See `core.state.Stretchable`."""
+        return self.keys.shape[2] if self.held is None or not len(self.held) else int(self.held.max())
+
+    def stretched(self, length: int) -> WindowState:
+        """See `core.state.Stretchable`; padding is on the left."""
+        keys, values = (Growing(part, 2).ending(length).tensor for part in (self.keys, self.values))
+        held = torch.full_like(self.position, self.keys.shape[2]) if self.held is None else self.held
+        return replaced(self, keys=keys, values=values, held=held)
 
 
 class _Windowed(SelfAttention, ABC):

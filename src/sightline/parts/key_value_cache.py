@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Counts, Keys, Mask, Queries, SharedQueries, Starts, TokenPositions
-from sightline.core.state import Growing, replaced
+from sightline.core.state import Growing, first_to_end, replaced
 from sightline.ops.dense import dense_attention
 from sightline.ops.documents import label_documents
 from sightline.ops.execute import execute
@@ -25,6 +25,32 @@ class KeyValueCache(NamedTuple):
     document: Tensor | None = None  # (B,) number of the current document
     labels: Growing | None = None  # (B, S) the document of each key, -1 for padding
     places: Growing | None = None  # (B, S) the position of each key in its document
+
+    @property
+    def stretch(self) -> int:
+        """See `core.state.Stretchable`."""
+        return self.keys.length if self.labels is None else first_to_end(self.labels.tensor >= 0)
+
+    def stretched(self, length: int) -> KeyValueCache:
+        """See `core.state.Stretchable`; padding is on the left, and labelled so."""
+        cache = self.labelled()
+        labels, places = cache.labels, cache.places
+        return replaced(
+            cache,
+            keys=cache.keys.ending(length),
+            values=cache.values.ending(length),
+            labels=None if labels is None else labels.ending(length, -1),
+            places=None if places is None else places.ending(length),
+        )
+
+    def labelled(self) -> KeyValueCache:
+        """The cache with labels and places, which mark all keys as those of one document where there were none."""
+        if self.document is not None:
+            return self
+        document = torch.zeros_like(self.position)
+        past = torch.arange(self.keys.length, device=document.device).expand(document.shape[0], -1)
+        labels, places = Growing(torch.zeros_like(past), 1), Growing(past.contiguous(), 1)
+        return replaced(self, document=document, labels=labels, places=places)
 
 
 def empty_cache(none: Keys) -> KeyValueCache:
@@ -43,14 +69,12 @@ def extend_cache(
     starts: Starts | None,
 ) -> KeyValueCache:
     """The cache with keys and values (B, G, T, K) at `positions` (B, T); `after` (B,) is the position that follows."""
+    if mask is not None or starts is not None:
+        cache = cache.labelled()
     cache = replaced(cache, keys=cache.keys.append(keys), values=cache.values.append(values), position=after)
     document, labels, places = cache.document, cache.labels, cache.places
     if document is None or labels is None or places is None:
-        if mask is None and starts is None:
-            return cache
-        document = torch.zeros_like(after)
-        past = torch.arange(cache.keys.length - keys.shape[2], device=keys.device).expand(after.shape[0], -1)
-        labels, places = Growing(torch.zeros_like(past), 1), Growing(past.contiguous(), 1)
+        return cache
     of_new, document = label_documents(document, mask, starts, keys.shape[2])
     return replaced(cache, document=document, labels=labels.append(of_new), places=places.append(positions))
 

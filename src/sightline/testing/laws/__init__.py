@@ -9,7 +9,13 @@ from sightline.testing.laws.chunks import chunks_are_whole, step_is_parallel
 from sightline.testing.laws.modules import compiles, probe_changes_nothing, round_trip
 from sightline.testing.laws.numerics import derivatives, equals_reference, long_and_large, low_precision
 from sightline.testing.laws.shapes import shape_and_dtype, sizes
-from sightline.testing.laws.states import batch_order_and_size, purity, select_commutes
+from sightline.testing.laws.states import (
+    batch_order_and_size,
+    join_is_alone,
+    purity,
+    retraction_is_rollback,
+    select_commutes,
+)
 from sightline.testing.laws.visibility import causality, content_under_mask, packed_is_alone, padding
 from sightline.testing.subject import Subject
 
@@ -26,6 +32,8 @@ LAWS: dict[str, Law] = {
     "batch order and size": batch_order_and_size,
     "purity of states": purity,
     "select commutes": select_commutes,
+    "joined = alone": join_is_alone,
+    "rollback": retraction_is_rollback,
     "equals the reference": equals_reference,
     "gradcheck": derivatives,
     "low precision": low_precision,

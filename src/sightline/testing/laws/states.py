@@ -7,7 +7,8 @@ from contextlib import nullcontext
 
 import torch
 
-from sightline.core.state import leaves, select
+from sightline.core.mixer import Memory
+from sightline.core.state import join, leaves, retract, select
 from sightline.testing.findings import Finding, close, same
 from sightline.testing.subject import DTYPES, Subject, feed, packed, ragged, rows, steps
 
@@ -139,3 +140,56 @@ def select_commutes(subject: Subject) -> Iterator[Finding]:
                     expected_y, final = steps(module, x[chosen, 6:], expected)
                     yield close(y, expected_y, f"steps of rows {index}")
                     yield close(leaves(after), leaves(final), f"state after steps of rows {index}")
+
+
+def join_is_alone(subject: Subject) -> Iterator[Finding]:
+    """Rows of states with pasts and memories of different lengths, joined, continue as each does alone.
+
+    A row of several documents and one with padding are among them; what has left the batch may shorten the padding.
+    """
+    subject.need_mixer("state")
+    for dtype in DTYPES:
+        module = subject.module(dtype)
+        pasts = ((2, 6, None, None), (1, 0, None, None), (3, 9, ragged()[:, :9], packed()[:, :9]), (1, 3, None, None))
+        states, x = [], []
+        for number, (batch, length, mask, starts) in enumerate(pasts):
+            past = subject.x(batch, length, dtype, f"past {number}")
+            memory = _shorter(subject.memory(batch, dtype, masked=mask is not None), number)
+            with torch.no_grad():
+                _, state = module(past, module.initial_state(batch, memory), mask, starts)
+            states.append(state)
+            x.append(subject.x(batch, 4, dtype, f"future {number}"))
+        with torch.no_grad():
+            alone = [steps(module, future, state)[0] for future, state in zip(x, states, strict=True)]
+            y, after = steps(module, torch.cat(x)[:, :2], join(states))
+            yield close(y, torch.cat(alone)[:, :2], "joined rows")
+            kept = torch.tensor([5, 0, 6])
+            after = join([select(after, kept), states[1]])
+            y, _ = feed(module, torch.cat([torch.cat(x)[kept, 2:], x[1][:, :2]]), after, (1, 1))
+            expected = torch.cat([torch.cat(alone)[kept, 2:], alone[1][:, :2]])
+            yield close(y, expected, "some of them, joined with another")
+
+
+def _shorter(memory: Memory | None, by: int) -> Memory | None:
+    """A memory without its last positions."""
+    if memory is None:
+        return None
+    values, mask, summary = memory
+    end = values.shape[1] - by
+    return Memory(values[:, :end], None if mask is None else mask[:, :end], summary)
+
+
+def retraction_is_rollback(subject: Subject) -> Iterator[Finding]:
+    """A state whose successor is given up continues as if that had never been."""
+    subject.need_mixer("state")
+    module, memory = subject.module(), subject.memory()
+    past, other, x = subject.x(steps=5), subject.x(steps=4, name="other"), subject.x(steps=6, name="future")
+    expected = subject.whole(module, torch.cat([past, x], 1), memory)[0][:, 5:]
+    for mode in (torch.no_grad, torch.inference_mode, nullcontext):
+        with mode():
+            _, state = steps(module, past, module.initial_state(len(past), memory))
+            for given_up in (1, 4):
+                _, later = module(other[:, :given_up], state)
+                retract(state, later)
+                y, _ = feed(module, x, state, (2, 1, 3))
+                yield close(y, expected, f"after {given_up} positions were given up")
