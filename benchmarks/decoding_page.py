@@ -16,8 +16,9 @@ Generated from `benchmarks/results/decoding-*.json`, which `make bench-decoding`
 random weights, copied from ours; in float32 their tokens are equal, which is checked before anything is timed. In each
 round every system decodes once, in alternating order; with one thread times are CPU seconds. *Of the limit* is the rate
 of the products that the task needs, weights alone, by that of a 2,048³ product in the same dtype (for int8 in
-bfloat16), the fastest kernel at hand. *Same* counts outputs equal to ours in float32: random models are more easily
-swayed by rounding than trained ones."""
+bfloat16), the fastest kernel at hand. *First* is the time until the first token of all outputs is known, the reading of
+the sources included, and *each* that of every step after it. *Same* counts outputs equal to ours in float32: random
+models are more easily swayed by rounding than trained ones."""
 
 
 def load_decoding(directory: Path) -> list[dict[str, Any]]:
@@ -54,14 +55,16 @@ def _job(result: dict[str, Any]) -> Iterator[str]:
     limits = ", ".join(f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in result["limits"].items())
     yield f"**{result['question'][0].upper()}{result['question'][1:]}** ({result['pairs']} rounds; limits: {limits})"
     yield ""
-    yield "| system | tokens/s | of the limit | same |"
-    yield "|---|--:|--:|--:|"
+    timed = "first_s" in result["systems"][0]
+    yield f"| system | tokens/s | {'first, ms | each, ms | ' if timed else ''}of the limit | same |"
+    yield f"|---|--:|{'--:|--:|' if timed else ''}--:|--:|"
     for row in result["systems"]:
         name, _, precision = row["system"].partition(" ")
         version = f" {row['version']}" if name != "sightline" else ""
         system = f"{name}{version}" + (f", {precision}" if precision else "")
         same = f"{row['same']} of {result['outputs']}"
-        yield f"| {system} | {row['tokens_per_s']:,.0f} | {percent(row['of_limit'])} | {same} |"
+        first, each = (f"{1e3 * row[key]['median']:,.2f} | " if timed else "" for key in ("first_s", "step_s"))
+        yield f"| {system} | {row['tokens_per_s']:,.0f} | {first}{each}{percent(row['of_limit'])} | {same} |"
     yield ""
     for target in result["targets"]:
         ratio = target["ratio"]

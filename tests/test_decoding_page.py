@@ -34,5 +34,16 @@ def test_a_machine_has_all_its_numbers():
         assert part in text
 
 
+def test_times_to_the_first_token_and_of_each_other_stand_where_they_were_measured():
+    systems = [{**row, "first_s": spread(0.0123), "step_s": spread(0.00456)} for row in RESULT["systems"]]
+    report = {
+        "threads": 1, "results": [{**RESULT, "systems": systems}, RESULT], "contexts": [], "environment": ENVIRONMENT
+    }  # fmt: skip
+    text = decoding_section([report])
+    assert "| system | tokens/s | first, ms | each, ms | of the limit | same |" in text
+    assert "| sightline, int8 | 2,048 | 12.30 | 4.56 | 41 % | 31 of 32 |" in text
+    assert "| sightline, int8 | 2,048 | 41 % | 31 of 32 |" in text
+
+
 def test_without_results_there_is_no_section():
     assert decoding_section([]) == ""

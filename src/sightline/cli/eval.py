@@ -22,6 +22,9 @@ def eval(
     length_penalty: float | None = None,
     max_length: int | None = None,
     batch_size: int | None = None,
+    refill: bool = False,
+    draft: Literal["none", "ngram"] = "none",
+    draft_tokens: int | None = None,
     precision: Precision | None = None,
     compare_precision: bool = False,
     device: str = "auto",
@@ -45,6 +48,10 @@ def eval(
         length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
         max_length: Maximum number of tokens of an output.
         batch_size: Maximum number of inputs decoded together.
+        refill: Let inputs enter a batch when others have ended, instead of when all have.
+        draft: Who proposes tokens that the model checks several at a time: the output itself, and the prompt, where
+            the last tokens occurred before (ngram), or nobody. Changes nothing but time.
+        draft_tokens: Maximum number of tokens proposed at a time [default: 8].
         precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
         compare_precision: Measure in float32, bf16 and int8, and print the differences.
@@ -75,10 +82,11 @@ def eval(
         "length_penalty": length_penalty,
         "max_length": max_length,
         "batch_size": batch_size,
+        "draft_tokens": draft_tokens,
         "precision": precision,
     }
     optional = {name: value for name, value in optional.items() if value is not None}
-    decoding = override(DecodingConfig(), {"beam": beam, **optional}, prefix="--")
+    decoding = override(DecodingConfig(), {"beam": beam, "refill": refill, "draft": draft, **optional}, prefix="--")
     load_plugins(plugin)
     with messages():
         run = chosen_run(run)
@@ -87,7 +95,8 @@ def eval(
     task.config = override(task.config, settings, prefix="--")
     if keys and data is None:
         raise InputError("requires --data", where=f"--{next(iter(keys)).replace('_', '-')}")
-    if not task.accepts_decoding and (optional or beam != 1 or compare_precision):
+    chosen = optional or beam != 1 or refill or draft != "none" or compare_precision
+    if not task.accepts_decoding and chosen:
         raise InputError(f"{task.name} does not decode sequences: remove --beam and other decoding flags")
     if compare_precision and (precision is not None or figures is not None):
         raise InputError("measures in every precision: remove --precision and --figures", where="--compare-precision")

@@ -28,6 +28,9 @@ def generate(
     seed: int | None = None,
     num_samples: int = 1,
     batch_size: int | None = None,
+    refill: bool = False,
+    draft: str | None = None,
+    draft_tokens: int | None = None,
     truncate: Literal["error", "left"] = "error",
     precision: Precision | None = None,
     echo: bool = False,
@@ -58,6 +61,11 @@ def generate(
         seed: Seed of the sampling.
         num_samples: Number of outputs per prompt.
         batch_size: Maximum number of outputs generated together.
+        refill: Let outputs enter a batch when others have ended, instead of when all have.
+        draft: Who proposes tokens that the model checks several at a time: the text itself, where its last tokens
+            occurred before (ngram), or a smaller model, as the directory of its run. Changes nothing but time, apart
+            from which outputs a seed gives with a model.
+        draft_tokens: Maximum number of tokens proposed at a time [default: 8].
         truncate: How to handle a prompt that is too long for the model: fail (error) or drop its beginning (left).
         echo: Print each prompt before its output.
         precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
@@ -90,13 +98,18 @@ def generate(
     check_in_range("--max-new-tokens", max_new_tokens, at_least=1)
     if length_penalty is not None and beam < 2:
         raise InputError("requires --beam 2 or more", where="--length-penalty")
-    optional: dict[str, Any] = {**sampling, "length_penalty": length_penalty, "max_length": max_new_tokens}
-    optional = {
-        name: value
-        for name, value in {**optional, "batch_size": batch_size, "precision": precision}.items()
-        if value is not None
+    optional: dict[str, Any] = {
+        **sampling,
+        "length_penalty": length_penalty,
+        "max_length": max_new_tokens,
+        "batch_size": batch_size,
+        "precision": precision,
+        "draft_tokens": draft_tokens,
     }
-    decoding = override(DecodingConfig(), {"beam": beam, "sample": sampled, **optional}, prefix="--")
+    optional = {name: value for name, value in optional.items() if value is not None}
+    kind = "none" if draft is None else "ngram" if draft == "ngram" else "model"
+    values = {"beam": beam, "sample": sampled, "refill": refill, "draft": kind, **optional}
+    decoding = override(DecodingConfig(), values, prefix="--")
     config = GenerationConfig(decoding, num_samples, tuple(stop or ()), truncate)
     if prompts and prompt_file is not None:
         raise InputError("pass either prompts or a file", where="--prompt-file")
@@ -109,6 +122,7 @@ def generate(
             f"is a {task.name} model; `generate` needs a language model (use `sightline predict`)", where=run
         )
     task.to(resolve_device(device))
+    drafting = _draft(Path(draft), device) if draft is not None and kind == "model" else None
     if prompt_file is not None:
         with open_bytes(prompt_file) as stream:
             prompts = (whole_text(stream, str(prompt_file)),)
@@ -124,7 +138,7 @@ def generate(
     single = len(prompts) * num_samples == 1 and not json
     if single and echo:
         show(0, prompts[0])
-    outputs = task.generate(prompts, config, on_text=show if single else None)
+    outputs = task.generate(prompts, config, on_text=show if single else None, draft=drafting)
     if json:
         from sightline.core.json_text import to_json
 
@@ -137,3 +151,17 @@ def generate(
             print(shown((output.prompt if echo else "") + output.text))
     if dropped := max(output.dropped for output in outputs):
         print(f"sightline: dropped the first {dropped} tokens of a prompt (--truncate left)", file=sys.stderr)
+
+
+def _draft(run: Path, device: str) -> Any:
+    """The model that drafts; raises `InputError` if it is not a language model."""
+    from sightline.cli.messages import messages
+    from sightline.core.errors import InputError
+    from sightline.tasks.load import load
+    from sightline.training.environment import resolve_device
+
+    with messages():
+        task = load(run)
+    if not task.continues_prompts:
+        raise InputError(f"{run} is a {task.name} model; drafts need a language model, or ngram", where="--draft")
+    return task.to(resolve_device(device))

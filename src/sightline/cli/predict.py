@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
@@ -33,6 +33,9 @@ def predict(
     max_length: int | None = None,
     seed: int | None = None,
     batch_size: int | None = None,
+    refill: bool = False,
+    draft: Literal["none", "ngram"] = "none",
+    draft_tokens: int | None = None,
     precision: Precision | None = None,
     device: str = "auto",
     plugin: Plugins = None,
@@ -65,6 +68,10 @@ def predict(
         max_length: Maximum number of tokens of an output.
         seed: Seed of the sampling.
         batch_size: Maximum number of inputs decoded together.
+        refill: Let inputs enter a batch when others have ended, instead of when all have.
+        draft: Who proposes tokens that the model checks several at a time: the output itself, and the prompt, where
+            the last tokens occurred before (ngram), or nobody. Changes nothing but time.
+        draft_tokens: Maximum number of tokens proposed at a time [default: 8].
         precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
         figures: For forecasts: write an SVG figure of each series to this directory.
@@ -102,14 +109,16 @@ def predict(
         **sampling,
         "max_length": max_length,
         "batch_size": batch_size,
+        "draft_tokens": draft_tokens,
         "precision": precision,
     }
     optional = {name: value for name, value in optional.items() if value is not None}
-    decoding = override(DecodingConfig(), {"beam": beam, "sample": sample, **optional}, prefix="--")
+    values = {"beam": beam, "sample": sample, "refill": refill, "draft": draft, **optional}
+    decoding = override(DecodingConfig(), values, prefix="--")
     load_plugins(plugin)
     with messages():
         task = load(run).to(resolve_device(device))
-    if not task.accepts_decoding and (optional or sample or beam != 1):
+    if not task.accepts_decoding and (optional or sample or beam != 1 or refill or draft != "none"):
         raise InputError(f"{task.name} does not decode sequences: remove --beam, --sample and other decoding flags")
     if figures is not None and not task.draws_answers:
         raise InputError(f"predict draws no figures for {task.name}", where="--figures")

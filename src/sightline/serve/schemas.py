@@ -39,6 +39,10 @@ Probability: TypeAlias = Annotated[float, Field(gt=0, le=1)]
 Temperature: TypeAlias = Annotated[float, Field(ge=0, le=100)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 31)]
 Penalty: TypeAlias = Annotated[float, Field(gt=0, le=100)]
+DraftField: TypeAlias = Annotated[
+    Literal["none", "ngram"],
+    Field(description="Propose tokens where the last ones occurred before (ngram): changes nothing but time."),
+]
 
 
 class _Body(BaseModel):
@@ -61,6 +65,7 @@ class DecodingBody(_Body):
     repetition_penalty: Penalty | None = None
     seed: SeedField | None = None
     max_length: Annotated[int | None, Field(ge=1, description="Tokens of an output.")] = None
+    draft: DraftField = "none"
 
     def config(self, limits: ServerLimits) -> DecodingConfig:
         """The settings.
@@ -158,6 +163,7 @@ class GenerateBody(_Body):
     min_p: Annotated[float | None, Field(ge=0, le=1)] = None
     repetition_penalty: Penalty | None = None
     seed: SeedField | None = None
+    draft: DraftField = "none"
     stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=8)] = Field(
         default_factory=list, description="The output ends before the first of these."
     )

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.settings import check_in_range
 from sightline.data.tokens.text import TextTokenizer
-from sightline.decoding.engine import DecodingConfig, decode
-from sightline.decoding.prompt import Prompted, after_prompt
+from sightline.decoding.drafts import Draft, ModelDraft
+from sightline.decoding.engine import DecodingConfig, Speculation, decode
+from sightline.decoding.prompt import Prompted, after_prompt, extend_after_prompt
+from sightline.decoding.speculate import Tally
 from sightline.models.decoder import Decoder
 from sightline.models.inference import for_inference
 from sightline.parts.positions import AddPositions
@@ -79,19 +81,23 @@ def generate(
     *,
     first: int = 0,
     on_text: OnText | None = None,
+    draft: Decoder | None = None,
+    tally: Tally | None = None,
 ) -> list[Generated]:
     """`config.samples` continuations of each prompt, one after another.
 
     An empty prompt begins a document. `on_text` gets text as soon as it is certain: whole characters, and nothing that
     may turn out to belong to a stop string; with a beam when all is done. `first` is the first output's number in the
-    random stream. The model must be in evaluation mode.
+    random stream. `draft` is the model of the same tokens that drafts, and `tally` counts what becomes of drafts. The
+    models must be in evaluation mode.
 
     Raises:
         InputError: "prompt 1 has 500 tokens and 200 are to be added, but the model has 512 positions: …".
     """
     decoding = config.decoding
     most = NEW_TOKENS if decoding.max_length is None else decoding.max_length
-    ids, dropped = _fitted(model, [tokenizer.encode(prompt).tolist() for prompt in prompts], most, config.truncate)
+    models = [model] if draft is None else [model, draft]
+    ids, dropped = _fitted(models, [tokenizer.encode(prompt).tolist() for prompt in prompts], most, config.truncate)
     rows = [row for row in range(len(prompts)) for _ in range(config.samples)]
     listeners = [_Listener(tokenizer, config.stop, number, on_text) for number in range(len(rows))]
 
@@ -99,8 +105,16 @@ def generate(
         return [row for row, token in chosen if listeners[row].hear(token)]
 
     model = for_inference(model, decoding.precision)
+    drafter = None if draft is None else for_inference(draft, decoding.precision)
+
+    def begin(model: Decoder, chosen: Sequence[int]) -> Prompted:
+        return read_prompts(model, [ids[rows[i]] for i in chosen])
+
+    def drafting(drafter: Decoder) -> Callable[[list[int]], Draft]:
+        return lambda chosen: ModelDraft(drafter.step, drafter, begin(drafter, chosen).state)
+
     hypotheses = decode(
-        lambda chosen: read_prompts(model, [ids[rows[i]] for i in chosen]),
+        lambda chosen: begin(model, chosen),
         after_prompt(model.step),
         [len(ids[row]) for row in rows],
         replace(decoding, max_length=most),
@@ -111,6 +125,7 @@ def generate(
         names=[first + number for number in range(len(rows))],
         prompts=[ids[row] for row in rows],
         watch=watch if decoding.beam == 1 else None,
+        speculation=Speculation(extend_after_prompt(model), None if drafter is None else drafting(drafter), tally),
     )
     generations = []
     for number, (row, hypothesis) in enumerate(zip(rows, hypotheses, strict=True)):
@@ -125,9 +140,12 @@ def generate(
     return generations
 
 
-def _fitted(model: nn.Module, ids: list[list[int]], most: int, truncate: str) -> tuple[list[list[int]], list[int]]:
-    """Prompts with the start token, cut to the model's positions, and the number of tokens that each has lost."""
-    limit = position_limit(model)
+def _fitted(
+    models: Sequence[nn.Module], ids: list[list[int]], most: int, truncate: str
+) -> tuple[list[list[int]], list[int]]:
+    """Prompts with the start token, cut to the models' positions, and the number of tokens that each has lost."""
+    limits = (position_limit(model) for model in models)
+    limit = min((limit for limit in limits if limit is not None), default=None)
     fitted, dropped = [], []
     for number, prompt in enumerate(ids, 1):
         cut = 0 if limit is None else max(0, len(prompt) + most - limit)  # the last token added is never read

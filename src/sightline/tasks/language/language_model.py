@@ -118,17 +118,36 @@ class LanguageModel:
         return tally
 
     def generate(
-        self, prompts: str | Sequence[str], config: GenerationConfig, *, first: int = 0, on_text: OnText | None = None
+        self,
+        prompts: str | Sequence[str],
+        config: GenerationConfig,
+        *,
+        first: int = 0,
+        on_text: OnText | None = None,
+        draft: LanguageModel | None = None,
     ) -> list[Generated]:
-        """Continuations of prompts, see `generation.generate`.
+        """Continuations of prompts, see `generation.generate`; `draft` is the model of `draft="model"`.
 
         Raises:
-            InputError: what `generation.generate` and `check_not_paths` raise.
+            InputError: "--draft: its tokens are not those of the model: …"; what `generation.generate` and
+                `check_not_paths` raise.
         """
         check_not_paths(prompts)
         several = [prompts] if isinstance(prompts, str) else prompts
-        with evaluating(self.model):
-            return generate(self.model, self.tokenizer, several, config, first=first, on_text=on_text)
+        if (draft is None) == (config.decoding.draft == "model"):
+            raise InputError("drafts of a model need the model, and a model that drafts needs them", where="--draft")
+        if draft is None:
+            with evaluating(self.model):
+                return generate(self.model, self.tokenizer, several, config, first=first, on_text=on_text)
+        if draft.tokenizer.to_dict() != self.tokenizer.to_dict():
+            raise InputError(
+                "its tokens are not those of the model: both need a tokenizer learned from the same text with the same "
+                "settings",
+                where="--draft",
+            )
+        with evaluating(self.model), evaluating(draft.model):
+            options = {"first": first, "on_text": on_text, "draft": draft.model}
+            return generate(self.model, self.tokenizer, several, config, **options)
 
     def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         generations = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)

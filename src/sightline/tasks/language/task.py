@@ -131,9 +131,12 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         *,
         first: int = 0,
         on_text: OnText | None = None,
+        draft: LanguageTask | None = None,
     ) -> list[Generated]:
-        """Continuations of prompts, see `LanguageModel.generate`."""
-        return self.trained.generate(prompts, config or GenerationConfig(), first=first, on_text=on_text)
+        """Continuations of prompts, see `LanguageModel.generate`; `draft` is a task whose model drafts."""
+        of_draft = None if draft is None else draft.trained
+        config = config or GenerationConfig()
+        return self.trained.generate(prompts, config, first=first, on_text=on_text, draft=of_draft)
 
     def state_bytes_after(self, length: int) -> int:
         return self.trained.state_bytes_after(length)

@@ -16,7 +16,7 @@ from sightline.core.settings import check_in_range
 from sightline.data.batches import on_device
 from sightline.data.inputs import InputTable
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
-from sightline.decoding.engine import DecodingConfig, decode
+from sightline.decoding.engine import DecodingConfig, Speculation, decode
 from sightline.models import SequenceModel
 from sightline.models.inference import for_inference
 from sightline.models.store import CONFIG, LoadedModel
@@ -109,10 +109,15 @@ class TextWriter(ABC, Generic[P]):
 
         `first` is the number of the first source in the random stream, so that texts sampled in several calls get what
         one call would give them.
+
+        Raises:
+            InputError: "--draft: a model drafts for language models alone: choose ngram".
         """
         lengths = sources.positions
         rows = [row for row, count in enumerate(lengths) if count]
         decoding = decoding or DecodingConfig()
+        if decoding.draft == "model":
+            raise InputError("a model drafts for language models alone: choose ngram", where="--draft")
         with evaluating(self.model):
             model = for_inference(self.model, decoding.precision)
             hypotheses = decode(
@@ -125,6 +130,7 @@ class TextWriter(ABC, Generic[P]):
                 max_length=self.longest_output,
                 banned=NEVER_SAID,
                 names=[first + row for row in rows],
+                speculation=Speculation(model.decode),
             )
         outputs = [TextOutput("", 0.0, True)] * len(lengths)
         for row, one in zip(rows, hypotheses, strict=True):
