@@ -10,6 +10,7 @@ import pytest
 from torch import nn
 
 from sightline.mixers import MIXERS
+from sightline.models.head_groups import HeadGroups, HeadGroupsEncoder, build_group
 from sightline.models.stack import (
     AsEncoder,
     DeepOutput,
@@ -57,10 +58,25 @@ def encoder(d: int) -> EncoderStack:
     )
 
 
+def head_groups(d: int) -> HeadGroups:
+    return HeadGroups([group("softmax", d, 2, 4, positions="rotary"), group("gated_linear", d, 1, 3, d_value=2)])
+
+
+def head_groups_of_both_sides(d: int) -> HeadGroupsEncoder:
+    causal = {"causal": False, "positions": "alibi"}
+    return HeadGroupsEncoder([group("softmax", d, 1, 3, **causal), group("window", d, 2, 4, window=3, **causal)])
+
+
+def group(name: str, d: int, *heads: int, **options: object):
+    return build_group(MIXERS[name](heads=4, d_head=3, **options), heads, d)
+
+
 BUILDERS: dict[str, Callable[[int], nn.Module]] = {
     "a decoder layer": decoder,
     "summary at every step": with_summary,
     "an encoder": encoder,
+    "groups of heads": head_groups,
+    "groups of heads that see both sides": head_groups_of_both_sides,
     "positions alone": AddPositions,
     "a short convolution": CausalConvolution,
     "bahdanau in a stack": lambda d: Stack([mixer("rnn", d), mixer("additive", d, d_memory=6)]),

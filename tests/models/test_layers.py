@@ -11,7 +11,11 @@ from sightline.models import ARCHITECTURES, EncoderDecoderConfig, LanguageModelC
 from sightline.models.layers import SELF_MIXERS, LayersConfig
 
 VOCABULARY = 11
-PILES = [(name,) for name in SELF_MIXERS] + [("window", "gated_delta", "softmax")]
+PILES = [(name,) for name in SELF_MIXERS] + [
+    ("window", "gated_delta", "softmax"),
+    ("softmax:1+gated_linear:2",),
+    ("linear:2+retention:1", "softmax:none+window:1.2"),
+]
 
 
 def language_model(mixers, **options):
@@ -94,6 +98,17 @@ def test_gated_feed_forward_has_about_as_many_weights():
         ({"mixers": ("windw",)}, "mixers: unknown mixer 'windw', did you mean 'window'?"),
         ({"mixers": ("cross",)}, "mixers: unknown mixer 'cross'"),
         ({"mixers": ()}, "mixers: needs at least one mixer"),
+        ({"mixers": ("softmax:1",)}, "mixers: expected a mechanism, or groups of heads such as softmax:1.3+window:2.4"),
+        ({"mixers": ("softmax:1+",)}, "mixers: expected a mechanism, or groups of heads"),
+        ({"mixers": ("softmax:1+window:" + "9" * 5000,)}, "mixers: expected a mechanism, or groups of heads"),
+        ({"mixers": ("softmax:1.2+windw:3.4",)}, "mixers: unknown mixer 'windw', did you mean 'window'?"),
+        ({"mixers": ("softmax:1.2+window:3",)}, "mixers: softmax:1.2+window:3: each head from 1 to 4 belongs to one"),
+        ({"mixers": ("softmax:1.2+window:2.3.4",)}, "mixers: softmax:1.2+window:2.3.4: each head from 1 to 4 belongs"),
+        ({"mixers": ("softmax:1.2+gru:3.4",)}, "mixers: gru has no heads, of which some could be of another mechanism"),
+        (
+            {"mixers": ("softmax:1.2+window:3.4",), "options": {"window": {"heads": 8}}},
+            "mixers: softmax:1.2+window:3.4: the groups are of layers with 4 and 8 heads",
+        ),
         ({"layers": 0}, "layers: must be at least 1, found 0"),
         (
             {"mixers": ("window",), "options": {"window": {"windw": 3}}},

@@ -16,7 +16,10 @@ from sightline.mixers.block_sparse import BlockSparseConfig
 from sightline.mixers.cross import CrossConfig
 from sightline.mixers.softmax import SoftmaxConfig
 from sightline.mixers.window import WindowConfig
+from sightline.models import LanguageModelConfig
 from sightline.models.pruned import keep_heads, kept_heads, prunable_layers
+from sightline.models.store import load_model, save_model
+from sightline.parts.token_embedding import Tokens
 from sightline.tasks.load import load
 from sightline.testing import Subject
 from sightline.testing.subject import packed, ragged, steps
@@ -172,3 +175,33 @@ def test_a_config_with_kept_heads_is_a_config_like_others():
     assert config.build(16).heads.kept == (0, 2)
     memory = Memory(torch.zeros(1, 2, 16))
     assert CrossConfig(heads=4, kept=(1,)).build(16).initial_state(1, memory).keys.tensor.shape == (1, 1, 2, 4)
+
+
+def test_a_model_that_its_config_builds_with_fewer_heads_survives_its_file(tmp_path):
+    """Numbers of heads in the file are those of all heads, also where more are removed later."""
+    config = LanguageModelConfig(("softmax", "softmax:2.4+window:1.3"), d_model=8, heads=4, layers=2)
+    config = replace(config, options={"softmax": {"kept": [1, 3]}, "window": {"window": 4}})
+    with pytest.raises(ValueError, match="kept heads must be different numbers from 0 to 1"):
+        config.build(11)
+    config = replace(config, options={"window": {"window": 4}})
+    alone = replace(config, mixers=("softmax",), options={"softmax": {"kept": [1, 3]}})
+    for number, one in enumerate((config, alone)):
+        model = one.build(11).eval()
+        path = list(prunable_layers(model))[-1]
+        for removed in (False, True):
+            if removed:
+                keep_heads(model, {path: (1,)})
+                assert kept_heads(model)[path] == ((2,) if number == 0 else (3,))
+            place = tmp_path / f"{number}{removed}"
+            place.mkdir()
+            about = {"form": "decoder", "arch": "hybrid", "task": "language", "options": {}, "card": ""}
+            save_model(place, model, one, Tokens(11), 11, **about)
+            loaded = load_model(place).model
+            assert kept_heads(loaded) == kept_heads(model)
+            tokens = torch.arange(10).view(2, 5)
+            assert torch.equal(loaded(tokens, None)[0], model(tokens, None)[0])
+    stored = json.loads((place / "config.json").read_text())
+    stored["kept_heads"] = {path: [0]}
+    (place / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(InputError, match=r"kept_heads: .*: kept heads \[0\] are not all among those that it is built"):
+        load_model(place)

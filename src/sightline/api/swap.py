@@ -100,7 +100,8 @@ def swap(
 
     run: the directory of a trained run, or of a comparison, whose winner is used; it is left as it is
     to: the mechanism of the new layers; settings: its keys, such as {"window": 64}
-    layers: "all", a number from 1, or "1,3"; side: the half of an encoder-decoder, None = the one with a state
+    layers: "all", a number from 1, "1,3", or heads of layer 2, "2.1,2.3"
+    side: the half of an encoder-decoder, None = the one with a state
     metric: that decides; tested: test items at most
     plan: of the distillation, as the flags of `sightline swap`: layer_steps, tune_steps, layer_lr, tune_lr, kl, length
         and seed

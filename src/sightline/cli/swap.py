@@ -39,16 +39,16 @@ def swap(
 ) -> None:
     """Replace trained softmax attention by windows or recurrences, layer by layer: what is lost, what state is saved?
 
-    Each layer is replaced alone, then all of them together. A new layer begins with the projections of the old one
-    where their shapes allow, learns to give its output on the run's own training data, and then the whole model learns
-    the task together with the outputs of the original. The page has for every layer the metric without and with
-    distillation, on the same test items, and the bytes of state before and after. Writes a run with the last model,
-    swap.html and swap.json. Settings of the mechanism are flags: --to window --to.window 64.
+    Each layer, or each named head, is replaced alone, then all of them together. What is new begins with the
+    projections of the old where their shapes allow, learns to give its output on the run's own training data, and then
+    the whole model learns the task together with the outputs of the original. The page has for every layer the metric
+    without and with distillation, on the same test items, and the bytes of state before and after. Writes a run with
+    the last model, swap.html and swap.json. Settings of the mechanism are flags: --to window --to.window 64.
 
     Args:
         run: Directory of a trained run, or of a comparison, whose winner is used.
         to: Mechanism of the new layers, such as window, linear, gated_linear, gated_delta or retention.
-        layer: Layers to replace, counted from 1: 2, or 1,3, or all. Whole layers: heads of one layer cannot differ.
+        layer: Layers to replace, counted from 1: 2, or 1,3, or all. Heads of layer 2: 2.1,2.3; two as one: 2.1+3.
         side: Half of an encoder-decoder whose layers are replaced. Default: the one that carries a state.
         layer_steps: Steps in which each new layer alone learns from the old one.
         tune_steps: Steps in which the whole model learns.

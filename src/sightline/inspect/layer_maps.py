@@ -14,6 +14,7 @@ from sightline.inspect.jacobian import layer_jacobians
 from sightline.inspect.opened_model import MapPlace, OpenedModel
 from sightline.inspect.record import POOLED, attention_probes
 from sightline.inspect.rollout import attention_rollout, value_weighted_heads
+from sightline.models.head_groups import HeadGroups, HeadGroupsEncoder
 from sightline.ops.pattern import Pattern
 
 CLOSE = 1e-3  # of a layer's output, that weights times values may miss
@@ -78,13 +79,23 @@ def rollout_maps(look: OpenedModel) -> list[InfluenceMap]:
     """All layers of attention over one sequence as one map."""
     maps: list[InfluenceMap] = []
     weights, _, _ = look.recorded
-    layers: dict[MapPlace, list[Tensor]] = {}
+    layers: dict[MapPlace, dict[str, list[Tensor]]] = {}
     for name, probe in attention_probes(look.model).items():
         if name in weights and probe.shape == "B H T S":
-            layers.setdefault(look.place(name, probe.shape), []).append(in_order(look.model, name, weights[name]))
+            of_side = layers.setdefault(look.place(name, probe.shape), {})
+            of_side.setdefault(layer_of(look.model, name), []).append(in_order(look.model, name, weights[name]))
     for place, of_side in layers.items():
-        maps += look.map("rollout", "layers", place, attention_rollout(of_side).mean(0, keepdim=True))
+        joined = [torch.cat(groups, 1) for groups in of_side.values()]  # (B, H, T, T) of each layer
+        maps += look.map("rollout", "layers", place, attention_rollout(joined).mean(0, keepdim=True))
     return maps
+
+
+def layer_of(model: nn.Module, name: str) -> str:
+    """The path of the layer whose heads, or some of whose heads, the probe of this path shows."""
+    parts = name.split(".")
+    paths = [".".join(parts[:depth]) for depth in range(1, len(parts))]
+    groups = [path for path in paths if isinstance(model.get_submodule(path), HeadGroups | HeadGroupsEncoder)]
+    return groups[0] if groups else name
 
 
 def jacobian_maps(look: OpenedModel) -> list[InfluenceMap]:

@@ -32,6 +32,10 @@ class EncoderDecoderConfig(LayersConfig):
         super().__post_init__()
         self.encoder_layers()
 
+    @property
+    def mechanisms(self) -> set[str]:
+        return super().mechanisms | self.encoder_layers().mechanisms
+
     def encoder_layers(self) -> LayersConfig:
         """The options of the encoder's layers."""
         options = {field.name: getattr(self, field.name) for field in fields(LayersConfig)}

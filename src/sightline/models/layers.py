@@ -17,6 +17,7 @@ from sightline.core.settings import CheckedConfig, key
 from sightline.core.suggest import unknown
 from sightline.mixers import MIXERS
 from sightline.mixers.bidirectional import Bidirectional
+from sightline.models.head_groups import HeadGroups, HeadGroupsEncoder, build_group, check_layer, parse_layer
 from sightline.models.stack import AsEncoder, EncoderStack, NormOrder, Pointwise, Residual, ResidualEncoder, Stack
 from sightline.parts.causal_convolution import CausalConvolution
 from sightline.parts.feed_forward import Activation, FeedForward
@@ -32,7 +33,7 @@ class LayersConfig(CheckedConfig):
     """`layers` times (mixer, feed-forward), each inside a residual, the mixers taken in turn from `mixers`.
 
     mixers: names of mechanisms that read their own sequence; ("window", "gated_delta", "softmax") makes every third
-        layer see everything
+        layer see everything. "softmax:1.3+window:2.4" is a layer whose heads are of two mechanisms, see `head_groups`
     options: of a mixer, by its name, as its config has them
     heads, positions: of every mixer that has heads, or positions inside, and no option of its own for them
     input_positions: added once, to what the first layer reads (Vaswani et al. 2017, § 3.5), for every mechanism
@@ -42,7 +43,9 @@ class LayersConfig(CheckedConfig):
     """
 
     mixers: tuple[str, ...] = key(
-        ("softmax",), "Mechanism of each layer; the list is repeated if there are more layers."
+        ("softmax",),
+        "Mechanism of each layer; the list is repeated if there are more layers. softmax:1.3+window:2.4: heads 1 and 3 "
+        "of one mechanism, 2 and 4 of another.",
     )
     options: dict[str, dict[str, Any]] = key(description="Options of a mechanism, by its name.", factory=dict)
     d_model: int = key(64, "Width of the model.")
@@ -67,15 +70,17 @@ class LayersConfig(CheckedConfig):
             raise InputError("needs at least one mixer", where="mixers")
         if self.convolution < 0 or self.convolution == 1:
             raise InputError(f"must be 0 or at least 2, found {self.convolution}", where="convolution")
-        for name in (*self.mixers, *self.options):
+        for name in self.options:
             if name not in SELF_MIXERS:
                 raise InputError(unknown("mixer", name, SELF_MIXERS), where="mixers")
-            if "causal" in self.options.get(name, {}):
+            if "causal" in self.options[name]:
                 raise InputError(
                     "follows from the model: a decoder's layers are causal, an encoder's see both sides",
                     where=f"options.{name}.causal",
                 )
             self.mixer_config(name)
+        for layer in self.mixers:
+            check_layer(layer, SELF_MIXERS, self.mixer_config)
 
     def resized(self: C, d_model: int) -> C:
         """The same architecture at another width, the feed-forward width in proportion."""
@@ -103,7 +108,7 @@ class LayersConfig(CheckedConfig):
         for name in self.layer_mixers:
             if self.convolution:
                 layers.append(self._around(Residual, self._convolution()))
-            layers.append(self._around(Residual, self.mixer_config(name).build(self.d_model)))
+            layers.append(self._around(Residual, self._causal(name)))
             if reads_memory:
                 layers.append(self._around(Residual, MIXERS["cross"](self.heads).build(self.d_model)))
             if self._d_hidden:
@@ -129,17 +134,33 @@ class LayersConfig(CheckedConfig):
         """The mechanism of each layer."""
         return tuple(islice(cycle(self.mixers), self.layers))
 
+    @property
+    def mechanisms(self) -> set[str]:
+        """The names of all mechanisms of the layers."""
+        return {group.mixer for layer in self.mixers for group in parse_layer(layer)}
+
     def layer_places(self, *, reads_memory: bool = False) -> list[int]:
         """The place of each layer's mechanism among the parts of `causal_layers` or `full_layers`."""
         before = int(self.convolution > 0)
         first = (self.input_positions != "none") + 1 + before
         return [first + layer * (before + 1 + reads_memory + (self._d_hidden > 0)) for layer in range(self.layers)]
 
-    def _full(self, name: str) -> SequenceEncoder:
-        config = self.mixer_config(name, causal=False)
-        if hasattr(config, "causal"):
-            return config.build(self.d_model)
-        return self._both_ways(config.build(self.d_model), config.build(self.d_model))
+    def _causal(self, layer: str) -> SequenceMixer:
+        groups = [self._group(*group) for group in parse_layer(layer)]
+        return groups[0] if len(groups) == 1 else HeadGroups(groups)
+
+    def _full(self, layer: str) -> SequenceEncoder:
+        groups = [self._full_group(*group) for group in parse_layer(layer)]
+        return groups[0] if len(groups) == 1 else HeadGroupsEncoder(groups)
+
+    def _full_group(self, name: str, heads: tuple[int, ...] | None) -> SequenceEncoder:
+        if hasattr(self.mixer_config(name), "causal"):
+            return self._group(name, heads, causal=False)
+        return self._both_ways(self._group(name, heads), self._group(name, heads))
+
+    def _group(self, name: str, heads: tuple[int, ...] | None, **changes: Any) -> Any:
+        config = self.mixer_config(name, **changes)
+        return config.build(self.d_model) if heads is None else build_group(config, heads, self.d_model)
 
     def _both_ways(self, ahead: SequenceMixer, back: SequenceMixer) -> EncoderStack:
         both = Bidirectional(ahead, back)

@@ -124,7 +124,7 @@ def load_plugins(named: object) -> list[Plugin]:
 
 def used_plugins(form: str, arch: str, config: Any) -> list[NeededPlugin]:
     """The loaded plugins that an architecture of a form needs: for itself, or for a mechanism of its layers."""
-    mixers = set(getattr(config, "mixers", ()))
+    mixers = getattr(config, "mechanisms", set())
     needed = []
     for plugin in LOADED.values():
         uses = mixers & set(plugin.mechanisms) | {arch} & set(plugin.architectures[form])

@@ -39,3 +39,24 @@ def keep_heads(model: nn.Module, kept: Mapping[str, Sequence[int]]) -> None:
             layers[name].keep_heads(numbers)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+
+
+def restore_heads(model: nn.Module, kept: Mapping[str, Sequence[int]]) -> None:
+    """Remove from a model that its config has just built what `kept_heads` says of the saved one, in place.
+
+    Some layers are built without all heads (`SoftmaxConfig.kept`, `models.head_groups`). The numbers are those of all
+    heads there too.
+
+    Raises:
+        ValueError: as `keep_heads`; "decoder.1: kept heads [0, 3] are not all among those that it is built with, [0]".
+    """
+    layers = prunable_layers(model)
+    places: dict[str, Sequence[int]] = {}
+    for name, numbers in kept.items():
+        built = layers[name].heads.kept if name in layers else None
+        if built is not None and not set(numbers) <= set(built):
+            raise ValueError(
+                f"{name}: kept heads {list(numbers)} are not all among those that it is built with, {list(built)}"
+            )
+        places[name] = numbers if built is None else [built.index(number) for number in numbers]
+    keep_heads(model, places)

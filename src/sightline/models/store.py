@@ -32,7 +32,7 @@ from sightline.core.suggest import look_up
 from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
 from sightline.models import FORMS, SizedConfig
 from sightline.models.plugins import NeededPlugin, check_loaded, used_plugins
-from sightline.models.pruned import keep_heads, kept_heads
+from sightline.models.pruned import kept_heads, restore_heads
 from sightline.models.sizes_only import sizes_only
 from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
 
@@ -151,7 +151,7 @@ def load_model(directory: Path | str) -> LoadedModel:
         _check_hash(weights, stored.weights_sha256)
         with torch.random.fork_rng(devices=[]):
             model = config.build(source, stored.outputs)
-        keep_heads(model, stored.kept_heads)
+        restore_heads(model, stored.kept_heads)
         tensors = {name: file.get_tensor(name) for name in shapes}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
@@ -222,7 +222,7 @@ def _build_empty(config: SizedConfig, source: FrontEndConfig, stored: Stored, pl
         raise InputError(f"model: these sizes make no model: {one_line(error)}", where=place) from None
     try:
         with sizes_only():
-            keep_heads(model, stored.kept_heads)
+            restore_heads(model, stored.kept_heads)
     except ValueError as error:
         raise InputError(f"kept_heads: {one_line(error)}", where=place) from None
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -22,6 +23,13 @@ class Projections(NamedTuple):
     key_bias: Tensor | None = None  # (H·K,)
     value_bias: Tensor | None = None  # (H·K,)
     out_bias: Tensor | None = None  # (D,)
+
+    def of_heads(self, numbers: Sequence[int], size: int) -> Projections:
+        """Those of the heads with these numbers, 0 to H - 1, each of this size K; without the bias of the output."""
+        rows = [row for number in numbers for row in range(number * size, (number + 1) * size)]
+        query, key, value = (weight[rows] for weight in self[:3])
+        biases = (None if bias is None else bias[rows] for bias in (self.query_bias, self.key_bias, self.value_bias))
+        return Projections(query, key, value, self.out[:, rows], *biases)
 
 
 @runtime_checkable

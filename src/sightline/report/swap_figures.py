@@ -103,7 +103,7 @@ def _facts(results: SwapResults, row: SwapRow) -> str:
     if row.saved_bytes is not None:
         facts += [f"{saved_text(row.saved_bytes)} of state saved", f"{lost_per_mb_text(results, row)} lost for each MB"]
     if len(row.layers) == 1:
-        layer = next(one for one in results.layers if one.layer == row.layers[0])
+        layer = next(one for one in results.layers if one.unit == row.units[0])
         facts += [f"error of its output {error_text(layer)}", f"a step {step_text(layer)}"]
     return "\n".join(facts)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sightline.core.digits import significant
 from sightline.core.metrics import defined
 from sightline.lab.results import Estimate
 from sightline.lab.swap.results import LayerSwap, SwapResults, SwapRow, SwapVerdict
+from sightline.lab.swap.units import SwapUnit
 from sightline.report.estimates import amount_of, with_ends
 from sightline.report.text import names_of, size
 
@@ -14,12 +17,23 @@ WORDS: tuple[SwapVerdict, ...] = ("kept", "lost", "not decided")
 
 
 def row_name(row: SwapRow, results: SwapResults) -> str:
-    """The layers of a row: "layer 2", "layers 1 and 2"; "all 4 layers"."""
-    if len(row.layers) == 1:
-        return f"layer {row.layers[0]}"
-    if len(row.layers) == len(results.mechanisms):
-        return f"all {len(row.layers)} layers"
-    return f"layers {names_of(map(str, row.layers))}"
+    """What a row replaces: "layer 2", "layers 1 and 2", "all 4 layers", "head 2.1"."""
+    if 1 < len(row.units) == len(results.mechanisms) and not any(unit.heads for unit in row.units):
+        return f"all {len(row.units)} layers"
+    return units_text(row.units)
+
+
+def units_text(units: Sequence[SwapUnit]) -> str:
+    """Layers and heads in words: "layer 1 and heads 2.1 and 2.3"; heads that are replaced as one are "heads 2.1+3"."""
+    parts = []
+    for word, named in (
+        ("layer", [unit for unit in units if not unit.heads]),
+        ("head", [unit for unit in units if unit.heads]),
+    ):
+        several = len(named) > 1 or any(len(unit.heads) > 1 for unit in named)
+        if named:
+            parts.append(f"{word}{'s' if several else ''} {names_of(unit.text for unit in named)}")
+    return " and ".join(parts)
 
 
 def score_text(results: SwapResults, score: Estimate) -> str:
@@ -47,7 +61,8 @@ def saved_text(saved: int | None) -> str:
 
 def share_text(results: SwapResults, row: SwapRow) -> str:
     """The share of these layers' state that is saved, "" where it is unknown."""
-    before = sum(layer.state_before or 0 for layer in results.layers if layer.layer in row.layers)
+    layers = {layer.layer: layer.state_before or 0 for layer in results.layers if layer.layer in row.layers}
+    before = sum(layers.values())
     return "" if not before or row.saved_bytes is None else f"{100 * row.saved_bytes / before:.1f} %".replace("-", "−")
 
 
@@ -73,20 +88,20 @@ def _percent(share: float) -> str:
 def verdict(results: SwapResults) -> str:
     """Which layers can be replaced at which cost, in whole sentences."""
     alone = [row for row in results.rows if len(row.layers) == 1]
-    named: dict[SwapVerdict, list[str]] = {word: [] for word in WORDS}
+    named: dict[SwapVerdict, list[SwapUnit]] = {word: [] for word in WORDS}
     for row in alone:
-        named[row.verdict].append(str(row.layers[0]))
+        named[row.verdict] += row.units
     parts = []
     unit, margin = results.metric.unit_of_difference, results.margin
     within = "" if margin is None else f" within the margin of {results.metric.amount(margin)}"
     if named["kept"]:
-        parts.append(f"{_layers(named['kept'])} can become {results.target}: quality is kept{within}")
+        parts.append(f"{units_text(named['kept'])} can become {results.target}: quality is kept{within}")
     if named["lost"]:
         costs = [lost_text(results, row.lost) for row in alone if row.verdict == "lost"]
-        verb = "loses" if len(costs) == 1 else "lose"
-        parts.append(f"{_layers(named['lost'])} {verb} quality ({'; '.join(costs)} {unit})")
+        verb = "loses" if units_text(named["lost"]).split()[0] in ("layer", "head") else "lose"
+        parts.append(f"{units_text(named['lost'])} {verb} quality ({'; '.join(costs)} {unit})")
     if named["not decided"]:
-        parts.append(f"for {_layers(named['not decided'], 'layer')} it is not decided")
+        parts.append(f"for {units_text(named['not decided'])} it is not decided")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}. {_together(results)}".strip()
 
@@ -102,10 +117,6 @@ def _together(results: SwapResults) -> str:
         saved = f" and saves no state after {results.plan.length:,} positions"
     what = "The model" if len(results.rows) == 1 else f"With {row_name(row, results)} replaced, the model"
     return f"{what} loses {lost_text(results, row.lost)} {results.metric.unit_of_difference}{saved}."
-
-
-def _layers(numbers: list[str], word: str = "layer") -> str:
-    return f"{word}{'s' if len(numbers) > 1 else ''} {names_of(numbers)}"
 
 
 def terms(results: SwapResults) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.text.corpus import load_text
-from sightline.lab.swap.surgery import Patient, find_target, swapped_task
+from sightline.lab.swap.patient import Patient
+from sightline.lab.swap.surgery import swapped_task
+from sightline.lab.swap.target import find_target
 from sightline.models import LANGUAGE_MODELS
 from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.forecasting.task import ForecastingTask
@@ -35,7 +37,9 @@ def text_file(folder: Path) -> Path:
 
 def language(folder: Path, layers: int = 2, **changes: Any) -> LanguageTask:
     """A language model of softmax attention; `changes` of its config."""
-    model = replace(LANGUAGE_MODELS["transformer"], d_model=16, heads=2, layers=layers, **{"dropout": 0.0, **changes})
+    model = replace(
+        LANGUAGE_MODELS["transformer"], d_model=16, layers=layers, **{"heads": 2, "dropout": 0.0, **changes}
+    )
     config = LanguageConfig(arch="transformer", model=model, context=CONTEXT)
     return LanguageTask.create(load_text(text_file(folder)), config, seed=1)
 

@@ -13,13 +13,16 @@ from sightline.core.modes import evaluating
 from sightline.lab.results import Estimate
 from sightline.lab.swap.costs import state_bytes, step_seconds
 from sightline.lab.swap.distil import check_comparable, errors, held_out, match_layers, passed_through, tune
+from sightline.lab.swap.patient import Patient
 from sightline.lab.swap.results import SwapPlan
 from sightline.lab.swap.scores import SwapScores, verdict_of
-from sightline.lab.swap.surgery import Patient, find_target
+from sightline.lab.swap.target import find_target
+from sightline.lab.swap.units import SwapUnit
 from sightline.tasks.classification.loss import label_divergence
 from sightline.training.loss import divergence
 from tests.lab.swap import made
 
+UNITS = [SwapUnit(1), SwapUnit(2)]
 PLAN = SwapPlan(layer_steps=30, tune_steps=4, layer_lr=1e-2)
 QUIET = print
 
@@ -36,8 +39,8 @@ def data(task, tmp_path_factory):
 
 def begun(task, to, **given):
     patient = Patient.of(task, None, "run")
-    config = find_target(patient, [1, 2], to, given).config
-    return patient.modules(), [patient.start(n, config, 0).module for n in (1, 2)]
+    config = find_target(patient, UNITS, to, given).config
+    return patient.modules(), [patient.start(n, config, 0).module for n in UNITS]
 
 
 def weights(module):

@@ -9,7 +9,9 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
-from sightline.lab.swap.surgery import Patient, find_target
+from sightline.lab.swap.patient import Patient
+from sightline.lab.swap.target import find_target
+from sightline.lab.swap.units import SwapUnit
 from sightline.models import FORMS
 from sightline.models.layers import LayersConfig
 from sightline.models.transformer import TransformerConfig
@@ -123,7 +125,7 @@ def test_a_swapped_model_is_saved_loaded_and_steps_as_it_reads(folder, tmp_path,
 def test_a_new_layer_begins_with_the_projections_that_fit(folder, to, copied):
     task = made.language(folder)
     patient = Patient.of(task, None, "run")
-    started = patient.start(1, find_target(patient, [1], to, {}).config, 0)
+    started = patient.start(SwapUnit(1), find_target(patient, [SwapUnit(1)], to, {}).config, 0)
     assert started.copied == copied
     old = patient.modules()[0].heads
     named = dict(started.module.named_parameters())
@@ -139,9 +141,9 @@ def test_a_new_layer_begins_with_the_projections_that_fit(folder, to, copied):
 
 def test_sizes_that_are_asked_for_are_kept_though_less_can_be_copied(folder):
     patient = Patient.of(made.language(folder), None, "run")
-    target = find_target(patient, [1], "retention", {"d_value": "12"})
+    target = find_target(patient, [SwapUnit(1)], "retention", {"d_value": "12"})
     assert target.config.d_value == 12
-    assert patient.start(1, target.config, 0).copied == ["query", "key"]
+    assert patient.start(SwapUnit(1), target.config, 0).copied == ["query", "key"]
 
 
 def test_heads_that_share_a_key_give_it_to_each_and_begin_with_the_mean():
@@ -205,10 +207,9 @@ REFUSED = {
     "value": ({"to": "window", "window": "wide"}, r"--to\.window: expected an integer, written in full, found 'wide'"),
     "size": ({"to": "window", "window": 0}, r"--to: window: window must be at least 1, got 0"),
     "range": ({"to": "window", "layers": "3"}, r"--layer: must be between 1 and 2, found 3"),
-    "word": ({"to": "window", "layers": "second"}, r"--layer: expected all, a number or 1,3, found 'second'"),
-    "head": (
-        {"to": "window", "layers": "1,2.1"},
-        r"--layer: single heads cannot be replaced, found '2\.1': name a whole",
+    "word": (
+        {"to": "window", "layers": "second"},
+        r"--layer: expected all, a number, 1,3, or heads such as 2\.1, found 'second'",
     ),
     "side": ({"to": "window", "side": "encoder"}, r"--side: this model has no encoder: choose decoder"),
 }

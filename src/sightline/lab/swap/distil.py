@@ -88,8 +88,9 @@ def match_layers(
 ) -> list[nn.Module]:
     """Copies of the new layers, each trained alone to give what the old one gives for the same input.
 
-    The inputs are those of the original model on its own training data; the loss is |y' - y|² / |y|² of a batch.
-    Nothing but these copies changes, and no layer's training depends on the others.
+    Parameters that do not require gradients, those of heads that stay, are left as they are. The inputs are those of
+    the original model on its own training data; the loss is |y' - y|² / |y|² of a batch. Nothing but these copies
+    changes, and no layer's training depends on the others.
     """
     layers = [copy.deepcopy(layer).train() for layer in new]
     config = OptimConfig(lr=plan.layer_lr, warmup=WARMUP)

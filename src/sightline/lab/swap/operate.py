@@ -16,10 +16,12 @@ from sightline.core.digits import number_of
 from sightline.core.metrics import find_metric
 from sightline.lab.swap.costs import state_bytes, step_seconds
 from sightline.lab.swap.distil import Announce, errors, held_out, match_layers, tune
+from sightline.lab.swap.patient import Started
 from sightline.lab.swap.prepare import PreparedSwap, SwapConfig
 from sightline.lab.swap.results import LayerSwap, LostFrom, SwapPlan, SwapResults, SwapRow
 from sightline.lab.swap.scores import SwapScores, verdict_of
-from sightline.lab.swap.surgery import Started, swapped_task
+from sightline.lab.swap.surgery import composed_layers, swapped_mixers, swapped_task
+from sightline.lab.swap.units import SwapUnit, heads_by_layer
 from sightline.training.environment import environment
 
 ORIGINAL, CONTROL = "original", "control"
@@ -30,9 +32,9 @@ STAGES = ("replaced", "matched", "tuned")
 @final
 @dataclass(frozen=True)
 class Replacement:
-    """One layer: the old module, the new one as it begins, and after the first stage."""
+    """What is replaced, its layer, and what takes its place, as it begins and after the first stage."""
 
-    number: int
+    unit: SwapUnit
     old: Any
     started: Started
     matched: nn.Module
@@ -56,7 +58,6 @@ def operate(
     scored = SwapScores.of(rows, find_metric(prepared.metric), plan.seed)
     margin = scored.metric.margin_at(scored.mean(ORIGINAL))
     reference: LostFrom = "control" if scored.better(CONTROL, ORIGINAL) else "original"
-    saved = {fact.layer: fact.saved_bytes for fact in facts}
     results = SwapResults(
         command=command,
         environment=environment(),
@@ -80,8 +81,8 @@ def operate(
         control_gain=scored.lost(ORIGINAL, CONTROL),
         reference=reference,
         layers=facts,
-        rows=[_row(scored, group, reference, margin, saved) for group in groups],
-        mechanisms=list(_mechanisms(prepared)),
+        rows=[_row(scored, group, reference, margin, _saved(prepared, group, facts, plan.length)) for group in groups],
+        mechanisms=list(swapped_mixers(prepared.patient, prepared.units, prepared.target.mixer)),
         margin=margin,
         notes=_notes(prepared, layers, len(rows[ORIGINAL])),
         seconds=time.monotonic() - began,
@@ -91,10 +92,10 @@ def operate(
 
 def _first_stage(prepared: PreparedSwap, plan: SwapPlan, say: Announce) -> tuple[list[Replacement], list[LayerSwap]]:
     """The new layers, begun and matched, with their errors and costs."""
-    task, patient, numbers = prepared.task, prepared.patient, prepared.numbers
-    old = [patient.modules()[number - 1] for number in numbers]
-    started = [patient.start(number, prepared.target.config, plan.seed) for number in numbers]
-    new = [one.module.to(task.device).eval() for one in started]
+    task, patient, units = prepared.task, prepared.patient, prepared.units
+    old = [patient.modules()[unit.layer - 1] for unit in units]
+    started = [patient.start(unit, prepared.target.config, plan.seed) for unit in units]
+    new = [_alone(prepared, unit, one.module.to(task.device)) for unit, one in zip(units, started, strict=True)]
     matched = match_layers(task, old, new, prepared.data.train, plan, say)
     held = held_out(task, prepared.data.valid, plan.seed)
     errors_start, errors_matched = errors(task, old, new, held), errors(task, old, matched, held)
@@ -102,25 +103,40 @@ def _first_stage(prepared: PreparedSwap, plan: SwapPlan, say: Announce) -> tuple
     better = [end < start for start, end in zip(errors_start, errors_matched, strict=True)]
     matched = [one if lower else first for one, first, lower in zip(matched, new, better, strict=True)]
     errors_matched = [min(pair) for pair in zip(errors_start, errors_matched, strict=True)]
-    layers = [Replacement(*parts) for parts in zip(numbers, old, started, matched, strict=True)]
+    parts = [_part_of(unit, layer) for unit, layer in zip(units, matched, strict=True)]
+    layers = [Replacement(*one) for one in zip(units, old, started, parts, strict=True)]
     facts = []
-    for layer, start, end in zip(layers, errors_start, errors_matched, strict=True):
-        before_s, after_s = step_seconds([layer.old, layer.matched], plan.length)
+    for layer, whole, start, end in zip(layers, matched, errors_start, errors_matched, strict=True):
+        before_s, after_s = step_seconds([layer.old, whole], plan.length)
         facts.append(
             LayerSwap(
-                layer=layer.number,
-                mechanism=patient.layers.layer_mixers[layer.number - 1],
+                layer=layer.unit.layer,
+                mechanism=patient.layers.layer_mixers[layer.unit.layer - 1],
                 copied=layer.started.copied,
                 fresh=layer.started.fresh,
                 error_start=start,
                 error_matched=end,
                 state_before=state_bytes(layer.old, plan.length),
-                state_after=state_bytes(layer.matched, plan.length),
+                state_after=state_bytes(whole, plan.length),
                 step_before_us=None if before_s is None else 1e6 * before_s,
                 step_after_us=None if after_s is None else 1e6 * after_s,
+                heads=list(layer.unit.heads),
             )
         )
     return layers, facts
+
+
+def _alone(prepared: PreparedSwap, unit: SwapUnit, part: nn.Module) -> Any:
+    """The layer with one unit replaced; heads that stay do not learn."""
+    layer = prepared.patient.composed(unit.layer, {unit.heads: part}).eval()
+    if unit.heads:
+        layer.get_submodule("groups.0").requires_grad_(False)
+    return layer
+
+
+def _part_of(unit: SwapUnit, layer: nn.Module) -> nn.Module:
+    """What `_alone` put in the place of the unit."""
+    return layer.get_submodule("groups.1") if unit.heads else layer
 
 
 def _second_stage(
@@ -129,11 +145,11 @@ def _second_stage(
     """The task with these layers replaced, tuned, and its test items after each stage."""
     names = _named(group)
     tested = {}
-    swapped = swapped_task(prepared.patient, prepared.target, {one.number: one.started.module for one in group})
+    swapped = swapped_task(prepared.patient, prepared.target, {one.unit: one.started.module for one in group})
     tested["replaced"] = _tested(swapped, prepared)
     modules = prepared.patient.modules(swapped.model)
-    for one in group:
-        modules[one.number - 1].load_state_dict(one.matched.state_dict())
+    for number, layer in composed_layers(prepared.patient, {one.unit: one.matched for one in group}).items():
+        modules[number - 1].load_state_dict(layer.state_dict())
     tested["matched"] = _tested(swapped, prepared)
     tune(swapped, prepared.task, prepared.data.train, plan, say, names)
     tested["tuned"] = _tested(swapped, prepared)
@@ -150,33 +166,43 @@ def _key(group: Sequence[Replacement], stage: str) -> str:
 
 
 def _named(group: Sequence[Replacement]) -> str:
-    return f"layer{'s' if len(group) > 1 else ''} {', '.join(str(one.number) for one in group)}"
+    return f"layer{'s' if len(group) > 1 else ''} {', '.join(one.unit.text for one in group)}"
+
+
+def _saved(prepared: PreparedSwap, group: Sequence[Replacement], facts: Sequence[LayerSwap], length: int) -> int | None:
+    """Bytes of state that the units save together: measured again where several are of one layer."""
+    units = {one.unit for one in group}
+    saved: list[int | None] = []
+    for number, groups in heads_by_layer(units).items():
+        of_layer = [fact for fact in facts if fact.layer == number and fact.unit in units]
+        if len(groups) == 1:
+            saved.append(of_layer[0].saved_bytes)
+            continue
+        parts = {one.unit: one.matched for one in group if one.unit.layer == number}
+        (layer,) = composed_layers(prepared.patient, parts).values()
+        before, after = of_layer[0].state_before, state_bytes(layer, length)
+        saved.append(None if before is None or after is None else before - after)
+    known = [one for one in saved if one is not None]
+    return sum(known) if len(known) == len(saved) else None
 
 
 def _row(
-    scored: SwapScores, group: Sequence[Replacement], reference: LostFrom, margin: float, saved: dict[int, int | None]
+    scored: SwapScores, group: Sequence[Replacement], reference: LostFrom, margin: float, saved: int | None
 ) -> SwapRow:
     replaced, matched, tuned = (_key(group, stage) for stage in STAGES)
-    bytes_saved = [saved[one.number] for one in group]
-    known = [one for one in bytes_saved if one is not None]
     lost = scored.lost(tuned, reference)
     return SwapRow(
-        layers=[one.number for one in group],
+        layers=[one.unit.layer for one in group],
         replaced=scored.score(replaced),
         matched=scored.score(matched),
         tuned=scored.score(tuned),
         lost_replaced=scored.lost(replaced, ORIGINAL),
         lost_matched=scored.lost(matched, ORIGINAL),
         lost=lost,
-        saved_bytes=sum(known) if len(known) == len(bytes_saved) else None,
+        saved_bytes=saved,
         verdict=verdict_of(lost, margin),
+        heads=[list(one.unit.heads) for one in group] if any(one.unit.heads for one in group) else [],
     )
-
-
-def _mechanisms(prepared: PreparedSwap) -> list[str]:
-    """Of every layer of this half, in the model with all chosen layers replaced."""
-    mixers = enumerate(prepared.patient.layers.layer_mixers, 1)
-    return [prepared.target.mixer if n in prepared.numbers else mixer for n, mixer in mixers]
 
 
 def _notes(prepared: PreparedSwap, layers: Sequence[Replacement], resampled: int) -> list[str]:
@@ -185,7 +211,10 @@ def _notes(prepared: PreparedSwap, layers: Sequence[Replacement], resampled: int
     copied = ", ".join(dict.fromkeys(new.copied))
     begins = f"begins with the trained {copied}" if copied else "begins untrained"
     rest = f"; {', '.join(new.fresh)} as the mechanism draws them" if new.fresh else ""
-    notes.append(f"Each new layer {begins}{rest}.")
+    of_heads = any(one.unit.heads for one in layers)
+    notes.append(f"{'What takes the place of heads' if of_heads else 'Each new layer'} {begins}{rest}.")
+    if of_heads:
+        notes.append("The heads of a layer that stay are the original's; they learn in the second stage alone.")
     kind = old.positions.kind
     had = {
         "qk_norm": old.heads.query_norm is not None,

@@ -12,8 +12,10 @@ from sightline.core.settings import check_in_range
 from sightline.core.suggest import look_up
 from sightline.data.corpus import Corpus
 from sightline.lab.swap.distil import check_comparable
+from sightline.lab.swap.patient import Patient
 from sightline.lab.swap.results import SwapPlan
-from sightline.lab.swap.surgery import Patient, SwapTarget, find_target
+from sightline.lab.swap.target import SwapTarget, find_target
+from sightline.lab.swap.units import SwapUnit
 from sightline.tasks.load import load, run_config
 from sightline.tasks.located import located
 from sightline.tasks.winner import chosen_run
@@ -27,7 +29,7 @@ TESTED = 1000
 class SwapConfig:
     """What is replaced by what, as the command line says it.
 
-    layers: all, a number, or 1,3; side: decoder or encoder, None = the one with a state
+    layers: all, a number, 1,3, or heads such as 2.1,2.3; side: decoder or encoder, None = the one with a state
     target, settings: a mechanism and its settings, as text
     tested: test items at most
     """
@@ -62,7 +64,7 @@ class PreparedSwap:
     data: Corpus[Any]
     part: Any  # the test items
     patient: Patient
-    numbers: list[int]
+    units: list[SwapUnit]
     target: SwapTarget
     metric: str
 
@@ -81,8 +83,8 @@ def prepare(path: Path, config: SwapConfig) -> PreparedSwap:
         raise InputError("no config.yaml here says what it was trained on: give the directory of a run", where=path)
     check_comparable(task)
     patient = Patient.of(task, config.side, path)
-    numbers = patient.chosen(config.layers)
-    target = find_target(patient, numbers, config.target, config.settings, config.plan.seed)
+    units = patient.chosen(config.layers)
+    target = find_target(patient, units, config.target, config.settings, config.plan.seed)
     place = directory if (directory / "config.yaml").is_file() else directory.parent
     run = located(run, place)
     kind = type(task)
@@ -93,4 +95,4 @@ def prepare(path: Path, config: SwapConfig) -> PreparedSwap:
     task.to(resolve_device(config.device))
     part = kind.spaced(data.test, config.tested)
     metric = names[0] if config.metric == "auto" else config.metric
-    return PreparedSwap(run, task, data, part, patient, numbers, target, metric)
+    return PreparedSwap(run, task, data, part, patient, units, target, metric)

@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 from sightline.core.metrics import Metric, find_metric
 from sightline.core.stored import load_results, plain_results, save_results
 from sightline.lab.results import Estimate
+from sightline.lab.swap.units import SwapUnit
 
 SCHEMA_VERSION = 1
 RESULTS, PAGE = "swap.json", "swap.html"
@@ -40,13 +41,14 @@ class SwapPlan:
 @final
 @dataclass(frozen=True)
 class LayerSwap:
-    """One layer and what takes its place; numbers of layers begin at 1.
+    """One layer, or heads of it, and what takes their place; numbers of layers and heads begin at 1.
 
+    heads: those that are replaced; none: all
     copied: the projections that the new layer begins with; fresh: parameters that begin as the mechanism draws them
     error_start, error_matched: |y' - y|² / |y|² of the new layer's output y' on inputs of the original on validation
         data, before and after the first stage
-    state_before, state_after: bytes of the layer's state for one row after `SwapPlan.length` positions, measured; None
-        in an encoder, which carries none
+    state_before, state_after: bytes of the whole layer's state for one row after `SwapPlan.length` positions, measured;
+        None in an encoder, which carries none
     step_before_us, step_after_us: CPU microseconds of one step of the layer there
     """
 
@@ -60,6 +62,12 @@ class LayerSwap:
     state_after: int | None = None
     step_before_us: float | None = None
     step_after_us: float | None = None
+    heads: list[int] = field(default_factory=list)
+
+    @property
+    def unit(self) -> SwapUnit:
+        """What is replaced."""
+        return SwapUnit(self.layer, tuple(self.heads))
 
     @property
     def saved_bytes(self) -> int | None:
@@ -72,8 +80,9 @@ class LayerSwap:
 @final
 @dataclass(frozen=True)
 class SwapRow:
-    """One model: these layers replaced, all others as they were.
+    """One model: these layers replaced, or heads of them, all others as they were.
 
+    heads: of each of `layers` those that are replaced, none for all of them; empty: all of every layer
     replaced, matched, tuned: the metric without distillation, after the first stage, and after the second
     lost_replaced, lost_matched: worse than the original by so much; lost: than the reference, see `SwapResults`
     saved_bytes: of state, of all these layers together
@@ -88,6 +97,13 @@ class SwapRow:
     lost: Estimate
     saved_bytes: int | None
     verdict: SwapVerdict
+    heads: list[list[int]] = field(default_factory=list)
+
+    @property
+    def units(self) -> list[SwapUnit]:
+        """What is replaced."""
+        heads = self.heads or [[] for _ in self.layers]
+        return [SwapUnit(layer, tuple(own)) for layer, own in zip(self.layers, heads, strict=True)]
 
     @property
     def lost_per_mb(self) -> float | None:
@@ -107,7 +123,7 @@ class SwapResults:
     tested: items of the test part, each a `unit`; resampled: items of the bootstrap, of running text stretches of it
     original: the metric of the model as it was; control: of the model after as many further steps of the second stage
         without a swap; reference: the better of the two, by which quality lost is counted
-    rows: each layer alone, then all of them together; the last one is the model that was written
+    rows: each layer, or each head, alone, then all of them together; the last one is the model that was written
     mechanisms: of every layer of that model
     margin: of practical equivalence, None where the metric is undefined
     """
