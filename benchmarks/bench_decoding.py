@@ -202,7 +202,7 @@ def product_rates() -> dict[str, float]:
 
 
 def run_job(job: Job, pairs: int) -> dict[str, Any]:
-    """Equality of tokens, a warm-up, then `pairs` rounds of all systems: whole outputs, and their first tokens alone."""
+    """Equality of tokens, a warm-up, then `pairs` rounds of all systems: whole outputs, and first tokens alone."""
     outputs = {name: system(job.longest) for name, system in job.systems.items()}
     first = outputs["sightline float32"]
     same = {name: sum(a == b for a, b in zip(output, first, strict=True)) for name, output in outputs.items()}
@@ -312,7 +312,7 @@ def show(result: dict[str, Any]) -> None:
     print(f"{result['job']}: {result['question']}")
     for row in result["systems"]:
         print(f"  {row['system']:<20} {row['tokens_per_s']:>8,.0f} tok/s  {row['of_limit']:6.1%} of the limit"
-              f"  first token {1e3 * row['first_s']['median']:,.1f} ms, then {1e3 * row['step_s']['median']:,.2f} ms each"
+              f"  first token {1e3 * row['first_s']['median']:,.1f} ms, others {1e3 * row['step_s']['median']:,.2f} ms"
               f"  {row['same']} of {result['outputs']} the same")  # fmt: skip
     for target in result["targets"]:
         verdict = "met" if target["met"] else "missed"

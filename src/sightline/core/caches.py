@@ -267,18 +267,22 @@ def _unflattened(leaves: Any, axis: int) -> Growing:
     return cache
 
 
+def _keyed(content: Tensor, context: Any) -> Any:
+    return [(_pytree.GetAttrKey("tensor"), content)], context
+
+
 # torch's functions over trees of tensors, torch.export and torch.func among them, see the content of caches.
 _pytree.register_pytree_node(
     Growing,
     lambda cache: ([cache.tensor], cache.axis),
     _unflattened,
     serialized_type_name="sightline.Growing",
-    flatten_with_keys_fn=lambda cache: ([(_pytree.GetAttrKey("tensor"), cache.tensor)], cache.axis),
+    flatten_with_keys_fn=lambda cache: _keyed(cache.tensor, cache.axis),
 )
 _pytree.register_pytree_node(
     Shared,
     lambda one: ([one.tensor], None),
     lambda leaves, _: Shared(*leaves),
     serialized_type_name="sightline.Shared",
-    flatten_with_keys_fn=lambda one: ([(_pytree.GetAttrKey("tensor"), one.tensor)], None),
+    flatten_with_keys_fn=lambda one: _keyed(one.tensor, None),
 )

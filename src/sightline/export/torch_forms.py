@@ -53,7 +53,7 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
     inputs = {**sources.example(*EXAMPLE), "target": _tokens(task, EXAMPLE[0], 4)}
     axes = {**sources.axes, "target": {0: "batch", 1: "target_length"}}
     whole = Program("forward", Call(model, forward), inputs, axes)
-    facts = _write_decoder(task, directory, encoder, form, 0, decode, lambda *size: sources.example(*size))
+    facts = _write_decoder(task, directory, encoder, form, 0, decode, sources.example)
 
     def example(rows: int, length: int) -> Inputs:
         return {**sources.example(rows, length), "target": _tokens(task, rows, length + 2)}

@@ -37,7 +37,7 @@ class Program:
         Raises:
             InputError: "step: torch.export cannot record it: …".
         """
-        sizes = [{axis: torch.export.Dim.DYNAMIC for axis in self.axes[name]} for name in self.inputs]
+        sizes = [dict.fromkeys(self.axes[name], torch.export.Dim.DYNAMIC) for name in self.inputs]
         # An export that fails leaves marks on its tensors, by which the next one would be of fixed size: copies.
         tensors = tuple(tensor.clone() for tensor in self.inputs.values())
         try:
