@@ -22,6 +22,7 @@ _NAMES = {
     "compare": "sightline.api.compare",
     "describe": "sightline.tasks.describe",
     "fit": "sightline.api.fit",
+    "from_pretrained": "sightline.tasks.hub",
     "ladder": "sightline.api.ladder",
     "load": "sightline.tasks.load",
     "load_plugin": "sightline.models.plugins",
@@ -41,6 +42,7 @@ __all__ = [
     "compare",
     "describe",
     "fit",
+    "from_pretrained",
     "ladder",
     "load",
     "load_plugin",
@@ -76,4 +78,5 @@ if TYPE_CHECKING:
     from sightline.models import ARCHITECTURES as ARCHITECTURES
     from sightline.models.plugins import load_plugin as load_plugin
     from sightline.tasks.describe import describe as describe
+    from sightline.tasks.hub import from_pretrained as from_pretrained
     from sightline.tasks.load import load as load

@@ -1,4 +1,4 @@
-"""A model in a directory: `config.json`, `model.safetensors`, `README.md`.
+"""A model in a directory: `config.json`, `model.safetensors` (or several files of weights), `README.md`.
 
 Reading trusts nothing. No pickle is opened, no name is imported: the architecture is looked up in the table of its
 form. Where that entry comes from a plugin, the file keeps the plugin's name and hash, and the model is refused until
@@ -9,39 +9,40 @@ refuse.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.core.config import decode, encode
-from sightline.core.errors import EnvironmentFault, InputError, one_line
+from sightline.core.errors import InputError, one_line
 from sightline.core.files import parse_json_object, read_regular, write_file
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.suggest import look_up
-from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
+from sightline.core.weights import own_tensors
 from sightline.models import FORMS, SizedConfig
 from sightline.models.plugins import NeededPlugin, check_loaded, used_plugins
 from sightline.models.pruned import kept_heads, restore_heads
 from sightline.models.sizes_only import sizes_only
+from sightline.models.weight_files import WEIGHTS, OpenWeights, WeightHashes, opened_weights, write_weights
 from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
 
 FORMAT = 2
 HARMLESS = 1_000  # of a size, however few numbers the file contains
 MOST_SETTING = 1 << 31  # of a whole number that no size of a tensor bounds, such as a sampling rate
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CONFIG, CARD = "config.json", "README.md"
 MOST_CONFIG_BYTES = 1 << 20
-DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bool: "BOOL", torch.int64: "I64"}
+# Of models, by the names that config.json stores; and of tensors, by those of safetensors.
+FLOATS = {name: getattr(torch, name) for name in ("float32", "float64", "float16", "bfloat16")}
+DTYPES = {
+    torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL",
+    torch.int64: "I64",
+}  # fmt: skip
 
 
 @final
@@ -50,7 +51,8 @@ class Stored:
     """The contents of config.json. `options` belong to the task; the hash tells a damaged file from a whole one.
 
     The model is `FORMS[form][arch]` with the values of `model`, built for the front end `source` and `outputs`, then
-    with the heads of `kept_heads` alone in the layers that it names (see `models.pruned`).
+    with the heads of `kept_heads` alone in the layers that it names (see `models.pruned`), converted to `dtype`. Where
+    the weights are in several files, `shards` has the hash of each, and `weights_sha256` is that of their index.
     """
 
     format: int
@@ -64,6 +66,8 @@ class Stored:
     options: dict[str, Any] = field(default_factory=dict)
     plugins: list[NeededPlugin] = field(default_factory=list)
     kept_heads: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32"
+    shards: dict[str, str] = field(default_factory=dict)
 
 
 class LoadedModel(NamedTuple):
@@ -91,16 +95,18 @@ def save_model(
     task: str,
     options: Mapping[str, Any],
     card: str,
+    shard_bytes: int | str | None = None,
 ) -> None:
     """Writes the three files of `config.build(source, outputs)` in its current state into an existing directory.
 
-    `form` and `arch` are the keys of the config's type in `FORMS`; `card` is README.md, a text for people.
+    `form` and `arch` are the keys of the config's type in `FORMS`; `card` is README.md, a text for people. The weights
+    are in one file, or in several of at most `shard_bytes` (see `weight_files.write_weights`).
 
     A directory that must be whole or absent is the caller's care: write it under another name, then rename it.
     """
+    dtype = str(_dtype_of(model)).removeprefix("torch.")
     tensors = {name: tensor.cpu() for name, tensor in own_tensors(model).items()}
-    # As bytes, so that a full disk is an OSError and not an error of the format.
-    weights = safetensors.torch.save(tensors, metadata={"format": "pt"})
+    hashes = write_weights(directory, tensors, shard_bytes)
     stored = Stored(
         format=FORMAT,
         task=task,
@@ -109,16 +115,17 @@ def save_model(
         model=encode(config),
         source=encode_front_end(source),
         outputs=outputs,
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        weights_sha256=hashes.main,
         options=dict(options),
         plugins=used_plugins(form, arch, config),
         kept_heads=kept_heads(model),
+        dtype=dtype,  # type: ignore[arg-type]
+        shards=dict(hashes.shards),
     )
     content = encode(stored)
-    for name in ("plugins", "kept_heads"):  # which earlier versions do not know
-        if not content[name]:
-            del content[name]
-    write_file(directory / WEIGHTS, weights)
+    for name, usual in (("plugins", []), ("kept_heads", {}), ("dtype", "float32"), ("shards", {})):
+        if content[name] == usual:
+            del content[name]  # earlier versions do not know it
     write_file(directory / CONFIG, json.dumps(content, indent=2, allow_nan=False) + "\n")
     write_file(directory / CARD, card)
 
@@ -142,20 +149,20 @@ def load_model(directory: Path | str) -> LoadedModel:
     preset = look_up(presets, stored.arch, "architecture", where=place)
     config: Any = decode(type(preset), stored.model, where=f"{place}: model")
     source = decode_front_end(stored.source, where=f"{place}: source")
-    weights = directory / WEIGHTS
-    with _opened(weights) as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        _check_plausible(stored, shapes, place)
-        empty = _build_empty(config, source, stored, place)
-        _check_tensors(empty, shapes, {name: file.get_slice(name).get_dtype() for name in shapes}, weights)
-        _check_hash(weights, stored.weights_sha256)
+    dtype = FLOATS[stored.dtype]
+    with opened_weights(directory, WeightHashes(stored.weights_sha256, stored.shards)) as file:
+        _check_plausible(stored, file.shapes, place)
+        _check_tensors(_build_empty(config, source, stored, place), file, dtype)
+        file.check_hashes(CONFIG)
         with torch.random.fork_rng(devices=[]):
             model = config.build(source, stored.outputs)
         restore_heads(model, stored.kept_heads)
-        tensors = {name: file.get_tensor(name) for name in shapes}
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise InputError(f"tensor {name!r} contains NaN or infinity", where=weights)
+        tensors = {name: file.tensor(name) for name in file.shapes}
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise InputError(f"tensor {name!r} contains NaN or infinity", where=file.file(name))
+    if dtype != torch.float32:
+        model.to(dtype)
     model.load_state_dict(tensors, strict=False)  # `_check_tensors` was strict; tied tensors are stored once
     return LoadedModel(
         model.eval(), stored.form, stored.arch, config, source, stored.outputs, stored.task, stored.options
@@ -173,24 +180,6 @@ def stored_task(directory: Path) -> str:
 
 def _read_config(path: Path) -> dict[str, Any]:
     return parse_json_object(read_regular(path, MOST_CONFIG_BYTES), where=path)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[safe_open]:
-    """The safetensors file, its header checked by the library: bounds, overlaps, full coverage; nothing loaded yet."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError("not a regular file", where=path)
-        with path.open("rb") as raw:
-            check_safetensors(raw.read(HEADER_BYTES), where=path)
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError("no such file", where=path) from None
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: {error.strerror or one_line(error)}") from error
-    except SafetensorError as error:
-        raise InputError(f"not a whole safetensors file: {one_line(error)}", where=path) from None
 
 
 def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], place: Path) -> None:
@@ -228,25 +217,42 @@ def _build_empty(config: SizedConfig, source: FrontEndConfig, stored: Stored, pl
     return model
 
 
-def _check_tensors(
-    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str], where: Path
-) -> None:
+def _check_tensors(model: nn.Module, file: OpenWeights, dtype: torch.dtype) -> None:
     expected = own_tensors(model)
-    for name in [*expected, *shapes]:
-        if name not in shapes:
-            raise InputError(f"tensor {name!r}, which the config asks for, is missing", where=where)
+    for name in [*expected, *file.shapes]:
+        if name not in file.shapes:
+            raise InputError(f"tensor {name!r}, which the config asks for, is missing", where=file.main)
         if name not in expected:
-            raise InputError(f"tensor {name!r} has no place in the model of the config", where=where)
-        if shapes[name] != tuple(expected[name].shape):
+            raise InputError(f"tensor {name!r} has no place in the model of the config", where=file.file(name))
+        shape, kind = tuple(expected[name].shape), DTYPES[_stored_as(expected[name], dtype)]
+        if file.shapes[name] != shape:
             raise InputError(
-                f"tensor {name!r} has shape {shapes[name]}, the config asks for {tuple(expected[name].shape)}",
-                where=where,
+                f"tensor {name!r} has shape {file.shapes[name]}, the config asks for {shape}", where=file.file(name)
             )
-        if dtypes[name] != DTYPES[expected[name].dtype]:
-            raise InputError(f"tensor {name!r} is {dtypes[name]}, expected {DTYPES[expected[name].dtype]}", where=where)
+        if file.dtypes[name] != kind:
+            raise InputError(f"tensor {name!r} is {file.dtypes[name]}, expected {kind}", where=file.file(name))
 
 
-def _check_hash(path: Path, expected: str) -> None:
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-            raise InputError(f"damaged: it is not the file that {CONFIG} was saved with", where=path)
+def _stored_as(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """The dtype of a built tensor once the model has been converted to `dtype`; float32 leaves it as it is."""
+    return dtype if tensor.is_floating_point() and dtype != torch.float32 else tensor.dtype
+
+
+def _dtype_of(model: nn.Module) -> torch.dtype:
+    """The dtype that a model has been converted to; float32 as long as its parameters have that.
+
+    Raises:
+        InputError: "tensors of bfloat16 and float32 are not saved: convert the model to one, …".
+    """
+    found = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    if found <= {torch.float32}:
+        return torch.float32
+    found |= {tensor.dtype for tensor in own_tensors(model).values() if tensor.is_floating_point()}
+    (first, *others) = sorted(found, key=str)
+    if others or first not in FLOATS.values():
+        names = " and ".join(str(dtype).removeprefix("torch.") for dtype in (first, *others))
+        raise InputError(
+            f"tensors of {names} are not saved: convert the model to one of {', '.join(FLOATS)}, "
+            "as by task.model.to(torch.bfloat16)"
+        )
+    return first

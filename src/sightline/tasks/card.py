@@ -24,8 +24,22 @@ class Card:
     facts: Mapping[str, str] = field(default_factory=dict)
     files: str = ""
 
-    def text(self, arch: str, parameters: int, sizes: Mapping[str, Any], data: str, plugins: Sequence[str] = ()) -> str:
-        """The whole README, with the front matter that model hubs read; `plugins` are loaded before the model."""
+    def text(
+        self,
+        arch: str,
+        parameters: int,
+        sizes: Mapping[str, Any],
+        data: str,
+        plugins: Sequence[str] = (),
+        repo_id: str | None = None,
+    ) -> str:
+        """The whole README, with the front matter that model hubs read; `plugins` are loaded before the model.
+
+        repo_id: the repository of a hub that it is for; None: a directory
+        """
+        place = 'sightline.load("path/to/this/directory")'
+        if repo_id is not None:
+            place = f"sightline.from_pretrained({json.dumps(repo_id)}, local_files_only=False)"
         rows = {"Architecture": f"`{arch}`", "Parameters": f"{parameters:,}", "Sizes": f"`{json.dumps(dict(sizes))}`"}
         table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
         facts = {**self.facts, "Trained on": data}
@@ -46,7 +60,7 @@ library_name: sightline
 ```python
 import sightline
 
-{loads}model = sightline.load("path/to/this/directory")
+{loads}model = {place}
 print({self.example})
 ```
 

@@ -119,8 +119,12 @@ class SavedTask(ABC):
         """Trainable parameters; shared ones count once."""
         return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
 
-    def write(self, directory: Path) -> None:
-        """Write the model's files into an existing directory, as `training.train` asks of `save_model`."""
+    def write(self, directory: Path, *, shard_bytes: int | str | None = None, repo_id: str | None = None) -> None:
+        """Write the model's files into an existing directory, as `training.train` asks of `save_model`.
+
+        shard_bytes: the most of a file of weights; None: one file; repo_id: the repository of a hub that its README
+            names as the place to load it from
+        """
         settings = encode(self.config)
         sizes = settings.pop("model")
         del settings["arch"]
@@ -137,7 +141,8 @@ class SavedTask(ABC):
             arch=self.arch,
             task=self.name,
             options={key: value for key, value in encode(options).items() if key != "reading"} | reading,
-            card=self.card().text(self.arch, self.parameters, sizes, self.data, plugins),
+            card=self.card().text(self.arch, self.parameters, sizes, self.data, plugins, repo_id),
+            shard_bytes=shard_bytes,
         )
         self.save_files(directory)
 
@@ -148,13 +153,70 @@ class SavedTask(ABC):
             InputError: `path` exists, and `overwrite` is not set or it is not a model directory.
             EnvironmentFault: it cannot be written.
         """
+        with replacing_directory(self._new_directory(path, overwrite)) as beside:
+            self.write(beside)
+
+    def save_pretrained(
+        self, save_directory: str | Path, *, overwrite: bool = False, max_shard_size: int | str = "5GB"
+    ) -> None:
+        """`save`, in the layout of Hugging Face's hub: weights beyond `max_shard_size` (bytes, or "5GB") are in several
+        files with an index. No network is used.
+
+        Raises:
+            InputError, EnvironmentFault: what `save` raises; huggingface_hub is not installed.
+        """
+        from sightline.tasks.hub import save_pretrained  # it loads tasks, of which this class is the base
+
+        with replacing_directory(self._new_directory(save_directory, overwrite)) as beside:
+            save_pretrained(self, beside, max_shard_size)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+        commit_message: str = "Upload a model of sightline",
+        max_shard_size: int | str = "5GB",
+    ) -> str:
+        """Upload the files of `save_pretrained` to the repository "user/name" of a hub; returns the commit's address.
+
+        It uses the network: the hub of huggingface_hub, or what HF_ENDPOINT says, with the token of `hf auth login`
+        unless another one is given. The repository is created where there is none, and public unless `private`.
+
+        Raises:
+            InputError: no repository can have that name.
+            EnvironmentFault: the hub cannot be reached or refuses; huggingface_hub is not installed.
+        """
+        from sightline.tasks.hub import push_to_hub
+
+        options = {"private": private, "token": token, "branch": branch, "create_pr": create_pr}
+        return push_to_hub(self, repo_id, max_shard_size, commit_message=commit_message, **options)
+
+    @classmethod
+    def from_pretrained(cls: type[S], name_or_path: str | Path, **options: Any) -> S:
+        """The task in a directory or, by its name "user/name", a repository; see `sightline.from_pretrained`.
+
+        Raises:
+            InputError: "user/name: is a model for language, not for translation"; what that function raises.
+        """
+        from sightline.tasks.hub import from_pretrained
+
+        task = from_pretrained(name_or_path, **options)
+        if not isinstance(task, cls):
+            raise InputError(f"is a model for {task.name}, not for {cls.name}", where=name_or_path)
+        return task
+
+    @staticmethod
+    def _new_directory(path: str | Path, overwrite: bool) -> Path:
         target = Path(path)
         if target.exists() and not (overwrite and (target / CONFIG).is_file()):
             raise InputError("already exists" + (" and is not a model directory" if overwrite else ""), where=target)
         with faults(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing_directory(target) as beside:
-            self.write(beside)
+        return target
 
     @classmethod
     def load(cls: type[S], path: str | Path) -> S:

@@ -1,0 +1,26 @@
+"""Models of any task in the layout of Hugging Face's hub, to upload as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, final
+
+from sightline.export.format import Format
+from sightline.tasks.hub import MOST_BYTES, save_pretrained
+from sightline.tasks.task import Task
+
+
+@final
+class Hub(Format):
+    """A model directory, as `Task.save_pretrained` writes it; nothing is uploaded."""
+
+    name = "hub"
+    summary = "The files of a repository of Hugging Face's hub, for any model; nothing is uploaded."
+    extra = "hf"
+    packages = ("huggingface_hub",)
+
+    def refusal(self, task: Task[Any, Any, Any]) -> str | None:
+        return None
+
+    def write(self, task: Task[Any, Any, Any], directory: Path) -> None:
+        save_pretrained(task, directory, MOST_BYTES)
