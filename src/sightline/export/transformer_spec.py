@@ -88,8 +88,7 @@ def encoder_decoder_spec(model: Any, config: Any) -> Any:
     """
     from ctranslate2.specs import transformer_spec
 
-    layers = stacks(config)
-    assert layers is not None
+    layers: Any = stacks(config)
     reader, writer = layers["encoder"], layers["decoder"]
     encoder = transformer_spec.TransformerEncoderSpec(reader.layers, _attention(reader).heads, **_common(reader))
     _fill(encoder, list(model.encoder.encoder.encoders), reader)
