@@ -3,7 +3,9 @@
 #                development tools
 #   make quick   format, lint, types, layers and the fast tests: four and a half minutes on two cores
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
-#   make test-extras   the tests that need the extra "serve"; verify-serve: a server under load, for three minutes
+#   make test-extras   the tests that need the extras "serve" and "onnx"; verify-serve: a server under load, for three
+#                minutes; verify-export: an export decodes Multi30k in an environment of numpy and onnxruntime alone
+#   make export-table [ARGS=--again]   every architecture of every task in the formats of `sightline export`
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
@@ -42,7 +44,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 verify-export export-table hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -75,11 +77,11 @@ test: install
 test-extras: $(EXTRAS)/.installed
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest -n $(CORES) --dist worksteal tests/serve tests/export $(ARGS)
 
-$(EXTRAS)/.installed: $(STAMP) tests/serve/requirements.txt
+$(EXTRAS)/.installed: $(STAMP) tests/serve/requirements.txt pyproject.toml
 	$(BIN)/python -m venv $(EXTRAS)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> "$$($(EXTRAS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/packages_of_development.pth"
-	$(EXTRAS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[serve,ctranslate2,hf]" \
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[serve,ctranslate2,hf,onnx]" \
 		--requirement tests/serve/requirements.txt
 	@touch $@
 
@@ -90,6 +92,14 @@ verify-ctranslate2: $(EXTRAS)/.installed
 # A hundred clients for a minute, wrong requests by the thousand, and SIGTERM under load.
 verify-serve: $(EXTRAS)/.installed
 	$(EXTRAS)/bin/python benchmarks/verify_serve.py $(ARGS)
+
+verify-export: $(EXTRAS)/.installed
+	$(EXTRAS)/bin/python benchmarks/verify_export.py $(ARGS)
+
+# Continues where it stopped; then the page of exports is written again.
+export-table: $(EXTRAS)/.installed
+	$(EXTRAS)/bin/python benchmarks/export_table.py --to onnx $(ARGS)
+	$(BIN)/python docs/generate.py
 
 quick: format lint types layers
 	$(TESTS) -m "not slow" $(ARGS)

@@ -24,6 +24,7 @@ from sightline.core.front_end import KINDS_IN_WORDS
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.settings import Key, describe_keys, keys_of
 from sightline.core.state import nbytes
+from sightline.export import FORMATS
 from sightline.lab.claims.results import ClaimsResults
 from sightline.mixers import MIXERS
 from sightline.models import (
@@ -49,6 +50,7 @@ from rungs_page import rungs_page  # noqa: E402
 from claims_page import FIGURES as CLAIMS_FIGURES  # noqa: E402
 from claims_page import claims_page, draw_claims  # noqa: E402
 from decoding_page import decoding_section, load_decoding  # noqa: E402
+from export_table import EQUAL  # noqa: E402
 from performance_figures import draw_figures, figures  # noqa: E402
 from performance_page import load_results, performance_page, rows_of  # noqa: E402
 from study_page import load_lines, study_page  # noqa: E402
@@ -127,6 +129,23 @@ from __future__ import annotations
 ARCHITECTURE_NAMES_END = """\
 ARCH_HELP = f"Architecture: {', '.join(ARCHITECTURES)}. Not all of them fit every task."
 """
+
+
+EXPORT_NAMES_HEAD = '''\
+"""The formats of `sightline export`, written by docs/generate.py so that `--help` need not import torch."""
+
+from __future__ import annotations
+'''
+EXPORT_NAMES_END = """\
+TO_HELP = "Format: " + "; ".join(f"{name} ({summary})" for name, summary in EXPORTS.items()) + "."
+"""
+EXPORTS_HEAD = """\
+# Which models can be exported
+
+This page is generated from `benchmarks/results/export-*.json`, which `make export-table` writes: it exports a small
+untrained model of every architecture of every task. "equal": the exported program gave what the model gives, for
+several sizes of batches and lengths, an empty row among them. A number is that of the reason of a refusal, which
+`sightline export` prints too. [Exporting models](export.md) describes the formats."""
 
 
 def mechanisms() -> str:
@@ -345,6 +364,36 @@ def architecture_names() -> str:
     return "\n".join([ARCHITECTURE_NAMES_HEAD, "ARCHITECTURES = (", lines, ")  # fmt: skip", ARCHITECTURE_NAMES_END])
 
 
+def export_names() -> str:
+    """The module with the formats of `sightline export`, for the help."""
+    lines = [EXPORT_NAMES_HEAD, "EXPORTS = {"]
+    lines += [f"    {json.dumps(name)}: {json.dumps(form.summary)}," for name, form in FORMATS.items()]
+    return "\n".join([*lines, "}", EXPORT_NAMES_END])
+
+
+def exports() -> str:
+    """The page of the architectures that have an export, from the outcomes of benchmarks/export_table.py."""
+    lines = [EXPORTS_HEAD]
+    for name, form in FORMATS.items():
+        path = RESULTS / f"export-{name}.json"
+        if path.exists():
+            lines += [f"\n## {name}: {form.summary}\n", *export_rows(json.loads(path.read_text(encoding="utf-8")))]
+    return "\n".join(lines) + "\n"
+
+
+def export_rows(outcomes: dict[str, dict[str, str]]) -> list[str]:
+    """A table of outcomes, tasks by architectures, and the reasons of the refusals under it."""
+    reasons = dict.fromkeys(one for of_task in outcomes.values() for one in of_task.values() if one != EQUAL)
+    numbers = {reason: str(number) for number, reason in enumerate(reasons, 1)} | {EQUAL: "equal"}
+    tasks = [name for name in TASKS if name in outcomes]
+    archs = dict.fromkeys(arch for name in tasks for arch in TASKS[name].architectures())
+    lines = [f"| architecture | {' | '.join(tasks)} |", f"|---|{'---|' * len(tasks)}"]
+    for arch in archs:
+        cells = [numbers.get(outcomes[name].get(arch, ""), " ") for name in tasks]
+        lines.append(f"| {arch} | {' | '.join(cells)} |")
+    return [*lines, "", *(f"{number}. {reason}" for reason, number in numbers.items() if reason != EQUAL)]
+
+
 def formats() -> str:
     """The page of files by task: who wrote them, their format, and the flags that read them."""
     lines, tools = [FORMATS_HEAD], versions()
@@ -371,12 +420,14 @@ CLAIMED = RESULTS / "claims.json"
 
 PAGES = {
     "../src/sightline/cli/architectures.py": architecture_names,  # first: the help of `train` lists these names
+    "../src/sightline/cli/export_formats.py": export_names,
     "../src/sightline/cli/keys.json": help_keys,
     "formats.md": formats,
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "front_ends.md": front_ends,
     "rungs.md": rungs_page,
+    "exports.md": exports,
     "conformance.md": conformance_page,
     "commands.md": commands,
     "keys/every-task.md": common_keys,

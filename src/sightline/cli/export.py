@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sightline.cli import flags
+from sightline.cli.export_formats import TO_HELP
 from sightline.cli.plugins import Plugins
 
 
@@ -15,7 +16,7 @@ def export(
     run: Path,
     /,
     *,
-    to: str,
+    to: Annotated[str, Parameter(help=TO_HELP)],
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     overwrite: bool = False,
     quiet: flags.Quiet = False,
@@ -25,7 +26,6 @@ def export(
 
     Args:
         run: Directory of a trained run, of a model, or of a comparison, whose winner is used.
-        to: Format.
         out_dir: Output directory. Default: the name of the run with that of the format, such as runs/dates-onnx.
         overwrite: Replace the output directory.
     """

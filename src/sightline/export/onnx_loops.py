@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import chain
 from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor, nn
 
-from sightline.core.mixer import Memory, SequenceMixer
+from sightline.core.mixer import Memory, SequenceMixer, keep
 from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
-from sightline.core.state import leaves, map_state
+from sightline.core.state import leaves
+from sightline.export.onnx_state import filled
+from sightline.ops.traced import Tensors, any_length, traced_scan
 
 M = TypeVar("M", bound=nn.Module)
 
 
 @final
+class _Step(nn.Module):
+    """A mixer's step as the call of a module, which takes other weights than its own."""
+
+    def __init__(self, mixer: SequenceMixer[Any]) -> None:
+        super().__init__()
+        self.mixer = mixer
+
+    def forward(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return self.mixer.step(x_t, state)
+
+
+@final
 class Looped(SequenceMixer[Any]):
-    """A mixer whose state has a fixed size, position by position: `torch.scan`, which becomes ONNX's Scan.
+    """A mixer whose state has a fixed size; in a graph it is a loop over steps, ONNX's Scan.
 
     Equal to the mixer by the contract: chunks of one position give what the whole gives, and padding changes no state.
     """
@@ -26,7 +41,6 @@ class Looped(SequenceMixer[Any]):
         super().__init__()
         self.mixer = mixer
         self.d_model, self.d_out = mixer.d_model, mixer.d_out
-        self.d_memory, self.d_summary = mixer.d_memory, mixer.d_summary
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> Any:
         return self.mixer.initial_state(batch, memory)
@@ -34,20 +48,24 @@ class Looped(SequenceMixer[Any]):
     def forward(
         self, x: Sequences, state: Any = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, Any]:
-        from torch._higher_order_ops.scan import scan
-
+        if starts is not None or not any_length(x.shape[1]):
+            return self.mixer(x, state, mask, starts)
         state = self.initial_state(x.shape[0]) if state is None else state
-        inputs = (x.transpose(0, 1),) if mask is None else (x.transpose(0, 1), mask.transpose(0, 1))
+        step = _Step(self.mixer)
+        names, weights = zip(*chain(step.named_parameters(), step.named_buffers()), strict=True)
 
-        def step(before: list[Tensor], at: tuple[Tensor, ...]) -> tuple[list[Tensor], Tensor]:
-            y, after = self.mixer.step(at[0], _filled(state, before))
-            new = list(leaves(after))
-            if len(at) == 1:
-                return [leaf.clone() for leaf in new], y.clone()  # no output of a scan may be one of its inputs
-            return [_where(at[1], *pair) for pair in zip(new, before, strict=True)], _where(at[1], y, 0.0 * y)
+        def advance(before: Tensors, at: Tensors, constants: Tensors) -> tuple[Tensors, Tensors]:
+            x_t, *real = at
+            values = dict(zip(names, constants, strict=True))
+            y, after = torch.func.functional_call(step, values, (x_t, filled(state, before)))
+            new = tuple(leaves(after))
+            if not real:
+                return new, (y,)
+            return tuple(_where(real[0], *pair) for pair in zip(new, before, strict=True)), (_where(real[0], y, 0 * y),)
 
-        after, y = scan(step, [leaf.clone() for leaf in leaves(state)], inputs)
-        return y.transpose(0, 1), _filled(state, after)
+        inputs = [x] if mask is None else [keep(x, mask), mask]
+        after, (y,) = traced_scan(advance, list(leaves(state)), inputs, weights)
+        return y, filled(state, after)
 
     def step(self, x_t: Position, state: Any) -> tuple[MixedPosition, Any]:
         return self.mixer.step(x_t, state)
@@ -73,12 +91,6 @@ def _has_fixed_state(mixer: SequenceMixer[Any]) -> bool:
     _, after = mixer(torch.zeros(1, 1, mixer.d_model), before)
     shapes = [[leaf.shape for leaf in leaves(state)] for state in (before, after)]
     return shapes[0] == shapes[1] and any(leaf.is_floating_point() and leaf.numel() for leaf in leaves(before))
-
-
-def _filled(state: Any, tensors: list[Tensor]) -> Any:
-    """The state with these tensors for its leaves."""
-    each = iter(tensors)
-    return map_state(lambda _: next(each), state)
 
 
 def _where(real: Tensor, new: Tensor, old: Tensor) -> Tensor:

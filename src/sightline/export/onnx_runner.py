@@ -29,6 +29,7 @@ NEW_TOKENS = 200  # of a continuation, at most
 CONTRACTION = re.compile("'(?:s|t|re|ve|m|ll|d)")
 PIECE = re.compile("_?L+|_?N+|_?O+|[_S]+(?![LNO])|[_S]+")  # over kinds of characters, see `kind_of`
 WORD = re.compile("W+|O+")
+CIRCLED = re.compile("[\u24b6-\u24e9\U0001f130-\U0001f149\U0001f150-\U0001f169\U0001f170-\U0001f189]")  # letters too
 
 
 def kind_of(character: str) -> str:
@@ -43,7 +44,7 @@ def kind_of(character: str) -> str:
 def word_kind_of(character: str) -> str:
     """W part of a word, S white space, O anything else."""
     category = unicodedata.category(character)
-    if category[0] in "LM" or category in ("Nd", "Nl", "Pc") or character in "\u200c\u200d":
+    if category[0] in "LM" or category in ("Nd", "Nl", "Pc") or character in "\u200c\u200d" or CIRCLED.match(character):
         return "W"
     return "S" if kind_of(character) in "_S" else "O"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -24,7 +24,7 @@ def named(state: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from named(part, f"{path}.{name}" if path else str(name))
 
 
-def filled(state: Any, tensors: list[Tensor]) -> Any:
+def filled(state: Any, tensors: Sequence[Tensor]) -> Any:
     """A state like this one that consists of these tensors."""
     each = iter(tensors)
     return map_state(lambda _: next(each), state)

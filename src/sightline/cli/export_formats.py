@@ -1,0 +1,9 @@
+"""The formats of `sightline export`, written by docs/generate.py so that `--help` need not import torch."""
+
+from __future__ import annotations
+
+EXPORTS = {
+    "onnx": "ONNX graphs, and a runner that needs numpy and onnxruntime alone",
+    "torch": "torch.export archives, which torch alone reads",
+}
+TO_HELP = "Format: " + "; ".join(f"{name} ({summary})" for name, summary in EXPORTS.items()) + "."
