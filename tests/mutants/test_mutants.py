@@ -12,7 +12,7 @@ from sightline.testing import LAWS, LawResult, Subject, run_law
 from sightline.testing.reference import find_initial, find_reference
 from tests.unchecked import unchecked
 
-from . import attention, field, linear_family, recurrences, sparse  # noqa: F401 (importing them registers their bugs)
+from . import attention, field, linear_family, recurrences, sparse, transforms  # noqa: F401 (importing them registers their bugs)
 from .planting import MUTANTS, Mutant
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from sightline.core.branches import Branches, Paths, selected
+from sightline.core.transforms import in_place
 
 SPARE = 8  # columns that a copied cache has room for at least
 
@@ -40,7 +41,8 @@ class Growing:
 
     Successive values share one buffer. `append` writes in place only when this value ends where the written part of
     the buffer ends, so that no other value can see the items written, and copies into a buffer of twice the length
-    otherwise: O(1) amortised per appended item. While gradients are recorded it concatenates instead.
+    otherwise: O(1) amortised per appended item. While gradients are recorded, or `torch.func` transforms, it
+    concatenates instead.
 
     `select` of a row several times copies nothing: the rows become branches of the stored one (`core.branches`), each
     of which appends columns of its own. `branched` reads them so; `tensor` copies every row.
@@ -86,9 +88,9 @@ class Growing:
     def append(self, new: Tensor) -> Growing:
         """This content followed by `new`, whose other axes must agree."""
         added = new.shape[self.axis]
-        if added == 0:
+        if added == 0 and in_place():
             return self
-        if torch.is_grad_enabled() or torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or not in_place():
             return Growing(torch.cat([self.tensor, new], self.axis) if self.length else new, self.axis)
         frozen = self._buffer.is_inference() and not torch.is_inference_mode_enabled()
         if self._paths is not None and added == 1 and not frozen:
@@ -134,7 +136,7 @@ class Growing:
 
     def select(self, index: Tensor, known: dict[Any, Any]) -> Growing:
         """The rows `index`, in that order; `known` has what other caches of the same state found out about `index`."""
-        if torch.is_grad_enabled() or not self.length or not len(index):
+        if not in_place() or not self.length or not len(index):
             return self.map(lambda content: content.index_select(0, index))
         if self._paths is None and not repeats(index, known):
             content = self.tensor.index_select(0, index)
@@ -217,7 +219,7 @@ class Shared:
     def select(self, index: Tensor, known: dict[Any, Any]) -> Shared:
         """See `Growing.select`."""
         alone = self._branches is None and not (len(index) and repeats(index, known))
-        if alone or torch.is_grad_enabled() or not len(index):
+        if alone or not in_place() or not len(index):
             return self.map(lambda content: content.index_select(0, index))
         branches = selected(self._branches, index, known, len(self._stored))
         if not branches.sparse:

@@ -14,6 +14,7 @@ from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.core.state import first_to_end, replaced
 from sightline.ops.dense import softmax_average
+from sightline.ops.derivatives import connected_zeros
 from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.ops.traced import any_length
 from sightline.parts.recurrent import input_weight, recurrent_weight
@@ -161,7 +162,8 @@ class Additive(SequenceMixer[AdditiveState]):
         if state is None:
             raise ValueError("Additive reads a memory: give the state from initial_state(batch, memory)")
         if x.shape[1] == 0:
-            return x.new_zeros(x.shape[0], 0, self.d_out), state
+            parts = (*self.parameters(), state.hidden, state.keys, state.values)
+            return connected_zeros((x.shape[0], 0, self.d_out), x, *parts), state
         if any_length(x.shape[1]):
             return step_by_step(self, x, state, mask, starts, fixed=("first", "keys", "values", "mask"))
         x = keep(x, mask)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightline.core.shapes import Counts, Hidden, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.core.state import replaced
+from sightline.core.transforms import transformed
 from sightline.ops.cells import Cell, GRUCell
 from sightline.ops.documents import Carried, Documents, at_length
 from sightline.ops.gates import gate_and_candidate, transposed_parts
@@ -101,7 +102,12 @@ class GRU(Recurrent):
 
     def step(self, x_t: Position, state: RecurrentState) -> tuple[MixedPosition, RecurrentState]:
         (hidden,) = state.carried
-        if self.reset == "after":
+        if self.reset == "after" and transformed():  # torch's cell writes in place, which vmap cannot follow
+            from_hidden = hidden @ self.weight_hidden.T + self._bias_hidden()
+            (hidden,) = GRUCell().advance(
+                x_t @ self.weight_input.T + self.bias, from_hidden.roll(self.d_hidden, 1), (hidden,)
+            )
+        elif self.reset == "after":
             hidden = torch.gru_cell(x_t, hidden, self.weight_input, self.weight_hidden, self.bias, self._bias_hidden())
         else:
             from_input = x_t @ self.weight_input.T + self.bias

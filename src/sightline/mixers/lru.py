@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
+from sightline.ops.derivatives import connected_zeros
 from sightline.ops.scan import linear_scan
 
 
@@ -86,7 +87,7 @@ class LRU(SequenceMixer[LRUState]):
         check_inputs(x, self.d_model, mask, starts)
         state = self.initial_state(x.shape[0]) if state is None else state
         if x.shape[0] == 0 or x.shape[1] == 0:
-            return torch.zeros_like(x), state
+            return connected_zeros(x.shape, x, *self.parameters()), state
         x = keep(x, mask)  # so that γ B x is zero at padding, where λ becomes 1
         b = self._driven(x)
         a = self._eigenvalues().expand_as(b)

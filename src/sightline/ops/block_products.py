@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Attended, Keys, Queries, Values
+from sightline.core.transforms import transformed
 from sightline.ops.eager import eager
 
 BLOCK = 128  # queries that share their keys
@@ -32,7 +33,7 @@ def products_pay(q: Tensor) -> bool:
         and q.shape[2] >= SHORTEST
         and q.numel() > 0
         and torch.backends.cuda.flash_sdp_enabled()
-        and not torch._C._are_functorch_transforms_active()
+        and not transformed()
         and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     )
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.transforms import in_place
 from sightline.ops.chunks import (
     ChunkWeights,
     LinearInputs,
@@ -52,7 +53,7 @@ def linear_forward(inputs: LinearInputs, chunk: int) -> tuple[LinearOutputs, Lin
         return LinearOutputs(join(y, length), memory), LinearKept(before, None, None)
     sums, keys = carry(leaving.sum(2).unsqueeze(3), weights.total, inputs.keys.unsqueeze(2))
     inverse = reciprocal(scores.sum(3, keepdim=True) + entering @ sums)  # (R, N, C, 1)
-    y = y * inverse if torch.is_grad_enabled() else y.mul_(inverse)
+    y = y.mul_(inverse) if in_place() else y * inverse
     return LinearOutputs(join(y, length), memory, keys.squeeze(2)), LinearKept(before, sums, inverse)
 
 
@@ -96,7 +97,7 @@ def linear_backward(
 
 def add_product(base: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """base + left @ right over (R, N), in place where no graph is recorded."""
-    if torch.is_grad_enabled():
+    if not in_place():
         return base + left @ right
     base.flatten(0, 1).baddbmm_(left.flatten(0, 1), right.flatten(0, 1))
     return base

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.state import replaced
+from sightline.core.transforms import composed, in_place
 from sightline.ops.traced import Tensors, any_length, traced_scan
 
 RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e17 is far from overflow
@@ -179,9 +180,9 @@ def _channel_weights(factors: Tensor, stretches: Stretches | None) -> ChunkWeigh
     """The weights of decay factors (R, N, C, K).
 
     Positions up to which all products are in range use quotients, whatever follows: so a changed future leaves the
-    past the same, bit by bit. Where a graph is recorded or compiled, no choice may depend on values.
+    past the same, bit by bit. Where a graph is recorded, compiled or transformed, no choice may depend on values.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or composed():
         return _level_weights(factors, stretches)
     least = math.exp(-RANGE)
     shrink = _cumulative_products(factors.clone())
@@ -272,7 +273,7 @@ def weigh(scores: Tensor, weights: ChunkWeights) -> Tensor:
     """Scores of all pairs (R, N, C, C) times their weights. Overwrites `scores` where no graph is recorded."""
     if weights.within is None:
         return scores.tril_()
-    return scores * weights.within if torch.is_grad_enabled() else scores.mul_(weights.within)
+    return scores.mul_(weights.within) if in_place() else scores * weights.within
 
 
 def pair_scores(q: Tensor, k: Tensor, weights: ChunkWeights) -> Tensor:
@@ -355,7 +356,7 @@ def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bo
     if any_length(chunks):
         return _carry_traced(updates, total, first)
     order = list(range(chunks - 1, -1, -1) if backwards else range(chunks))
-    if torch.is_grad_enabled():
+    if not in_place():
         states = [first]
         for n in order:
             states.append(_next(updates[:, n], total, n, states[-1]))

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Keys, MemoryMask, MemoryValues, Queries, Scores, ScoreSums, Values
+from sightline.core.transforms import forward_mode
+from sightline.ops.derivatives import connected_zeros
 
 
 def dense_attention(
@@ -32,11 +34,11 @@ def dense_attention(
     kᵀ / c) (Gemma 2, arXiv:2408.00118). With a soft cap or a listener on `probe`, the weights pass through the probe.
     """
     if k.shape[2] == 0 or q.numel() == 0:
-        return q.new_zeros(*q.shape[:3], v.shape[3]) + 0.0 * (q.sum() + v.sum())
+        return connected_zeros((*q.shape[:3], v.shape[3]), q, k, v)
     groups, steps, length = q.shape[1] // k.shape[1], q.shape[2], k.shape[2]
     scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
     listened = probe is not None and probe.attached
-    plain = softcap is not None or listened
+    plain = softcap is not None or listened or forward_mode()  # of which the fused kernel of a CPU knows nothing
     grouped = groups > 1 and steps == 1 and not listened
     if grouped:  # the queries of one key head become consecutive positions, so that each key is read once
         q, groups, causal, probe = q.unflatten(1, (-1, groups)).squeeze(3), 1, False, None

@@ -1,4 +1,4 @@
-"""Derivatives of derivatives, for operations whose backward is written by hand."""
+"""Derivatives of derivatives, for operations whose backward is written by hand, and of empty results."""
 
 from __future__ import annotations
 
@@ -25,3 +25,17 @@ def differentiable_gradients(
     options: dict[str, Any] = {"create_graph": True, "materialize_grads": True}
     results = iter(torch.autograd.grad([y for y, _ in pairs], learnt, [g for _, g in pairs], **options))
     return tuple(next(results) if need else None for need in needed)
+
+
+def connected_zeros(shape: Sequence[int], like: Tensor, *parts: Maybe) -> Tensor:
+    """Zeros in the dtype of `like` that depend on it and all parts, so that each of them gets the gradient 0.
+
+    Ranks of several that train together need a gradient for every weight, of a batch without rows too.
+    """
+    zeros = like.new_zeros(shape)
+    if not torch.is_grad_enabled():
+        return zeros
+    for part in (like, *parts):
+        if part is not None and part.requires_grad:
+            zeros = zeros + part.flatten()[:0].sum().to(zeros.dtype)
+    return zeros

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.errors import InputError
 from sightline.core.shapes import Counts, HiddenSequences, Mask, Sequences, Starts, TokenPositions
+from sightline.core.transforms import batched
 from sightline.ops.eager import eager
 
 Carried = tuple[Tensor, ...]  # what one step passes to the next, each (N, H)
@@ -36,6 +38,11 @@ def split_documents(mask: Mask | None, starts: Starts | None) -> Documents:
     flags = mask if mask is not None else starts
     if flags is None:
         raise ValueError("split_documents needs a mask or starts")
+    if any(part is not None and batched(part) for part in (mask, starts)):
+        raise InputError(
+            "torch.func.vmap cannot tell rows with different masks or starts apart in this mechanism: give rows of one "
+            "length without them, or call it once for each row"
+        )
     batch, steps = flags.shape
     device = flags.device
     real = torch.ones_like(flags) if mask is None else mask

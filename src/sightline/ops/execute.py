@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Keys, Queries, Values
+from sightline.core.transforms import transformed
 from sightline.ops.block_products import attention_by_products
 from sightline.ops.blocks import Piece
 from sightline.ops.dense import dense_attention
@@ -88,7 +89,7 @@ def _by_queries(q: Tensor, k: Tensor, v: Tensor, plan: Plan, block: int, options
         return dense_attention(part_q, k, v, visible=visible, bias=bias, **options)
 
     call = part
-    if plan.softcap is not None and steps > BLOCK and torch.is_grad_enabled():
+    if plan.softcap is not None and steps > BLOCK and torch.is_grad_enabled() and not transformed():
         call = partial(checkpoint, part, use_reentrant=False, preserve_rng_state=False)
     outputs = []
     for first in range(0, steps, block):

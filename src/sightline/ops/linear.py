@@ -15,9 +15,10 @@ from torch import Tensor
 
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Float, HeadValues, Rates, SharedQueries, Starts
+from sightline.core.transforms import composed
 from sightline.ops.chunked_linear import reciprocal
 from sightline.ops.chunks import LinearInputs
-from sightline.ops.derivatives import Maybe
+from sightline.ops.derivatives import Maybe, connected_zeros
 from sightline.ops.tiles import Tiled, forward_plain, forward_tiled
 from sightline.ops.traced import any_length
 
@@ -87,7 +88,7 @@ def linear_attention(
     dtype = torch.promote_types(state.memory.dtype, torch.promote_types(q.dtype, torch.float32))
     state = LinearState(state.memory.to(dtype), None if state.keys is None else state.keys.to(dtype))
     if v.numel() == 0 or d_key == 0:
-        return torch.zeros_like(v), state
+        return connected_zeros(v.shape, v, q, k, decay, beta), state
     if length == 1 or stepwise:
         call = _by_positions
     else:
@@ -245,9 +246,11 @@ def _even_chunk(length: int, longest: int) -> int:
 
 
 def _run(inputs: LinearInputs, chunk: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """With the explicit backward where a graph is recorded; a compiler derives its own from the plain operations."""
+    """With the explicit backward where a graph is recorded; torch's compiler and its transforms
+    derive their own from the plain operations.
+    """
     with torch.autocast(inputs.q.device.type, enabled=False):
-        if torch.compiler.is_compiling():
+        if composed():
             return forward_plain(inputs, chunk)
         if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
             return Tiled.apply(chunk, *inputs)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Hidden, HiddenSequences, Mask, Sequences, Starts
+from sightline.core.transforms import composed
 from sightline.ops.derivatives import Maybe, differentiable_gradients
 from sightline.ops.scan import (
     GATED,
@@ -74,7 +75,7 @@ def min_gru_scan(
     dtype = torch.promote_types(u.dtype, initial.dtype)
     wide = torch.promote_types(dtype, torch.float32)
     u, initial, first = u.to(wide), initial.to(wide), first.to(wide)
-    if torch.compiler.is_compiling() or u.numel() == 0:
+    if composed() or u.numel() == 0:
         return min_gru_composed(u, initial, first, mask, starts, linear).to(dtype)
     return _MinGRUScan.apply(u, initial, first, mask, starts, linear).to(dtype)
 

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.shapes import HiddenSequences, Sequences
+from sightline.core.transforms import composed
 from sightline.ops.cells import Cell, Parts, Trace
-from sightline.ops.derivatives import differentiable_gradients
+from sightline.ops.derivatives import connected_zeros, differentiable_gradients
 from sightline.ops.documents import Carried, Documents, first_states
 
 
@@ -39,13 +40,12 @@ class CellWeights(NamedTuple):
 
 
 def packable(*tensors: Tensor) -> bool:
-    """Whether rows are packed: on the CPU, all float32 or float64, without a compiler, autocast or torch.func."""
+    """Whether rows are packed: on the CPU, all float32 or float64, without autocast and transforms."""
     return (
         all(part.device.type == "cpu" for part in tensors)
         and {part.dtype for part in tensors} in ({torch.float32}, {torch.float64})
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
+        and not composed()
     )
 
 
@@ -63,7 +63,9 @@ def run_packed(
         return y, tuple(final)
     first = first_states(documents, carried, fresh)
     if not documents.valid.shape[1]:
-        return x.new_zeros(batch, steps, weights.hidden.shape[1]), tuple(part[documents.last] for part in first)
+        return connected_zeros((batch, steps, weights.hidden.shape[1]), x, *weights, *carried), tuple(
+            part[documents.last] for part in first
+        )
     packing = pack(documents)
     y, *final = _Packed.apply(cell, packing, x, *weights, *(part[packing.order] for part in first))
     ends = (part.index_copy(0, packing.order, end) for part, end in zip(first, final, strict=True))

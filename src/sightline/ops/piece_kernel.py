@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Float, Queries
+from sightline.core.transforms import transformed
 from sightline.ops.blocks import Blocks, Gathered, Piece
 from sightline.ops.eager import eager
 
@@ -33,13 +34,13 @@ def available(q: Tensor) -> bool:
     """Whether the kernel runs on tensors like q and is switched on.
 
     `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`, which makes attention twice differentiable, switches it off, and
-    so do the transforms of `torch.func`.
+    so do the transforms of `torch.func` and forward-mode differentiation.
     """
     return (
         q.device.type == "cpu"
         and q.is_floating_point()
         and torch.backends.cuda.flash_sdp_enabled()
-        and not torch._C._are_functorch_transforms_active()
+        and not transformed()
         and all(hasattr(torch.ops.aten, name) for name in (FORWARD, BACKWARD))
     )
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sightline.core.shapes import Mask, Queries, Starts, TokenPositions
 from sightline.core.state import replaced
+from sightline.core.transforms import batched
 from sightline.ops.block_products import products_pay
 from sightline.ops.documents import Documents, label_documents, right_padded, split_documents
 from sightline.ops.pattern import Pattern
@@ -61,7 +62,7 @@ class Plan(NamedTuple):
         if mask is not None and starts is None:
             if pattern.everywhere and not pattern.causal and self.slopes is None:
                 return replaced(self, real=mask)
-            if pattern.causal and short and not listened and right_padded(mask):
+            if pattern.causal and short and not listened and not batched(mask) and right_padded(mask):
                 return self
         if exporting or (pattern.everywhere and (short or not available(q))):  # documents have no size in a graph
             labels, _ = label_documents(places.new_zeros(places.shape[0]), mask, starts, q.shape[2])

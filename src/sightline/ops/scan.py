@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Num
+from sightline.core.transforms import composed
 from sightline.ops.traced import Tensors, any_length, traced_scan
 
 GRAIN = 32768  # numbers for which a call's work outweighs its overhead
@@ -44,7 +45,7 @@ def linear_scan(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
         return b.to(dtype)
     if any_length(b.shape[1]):
         return _traced(lambda h, a, b: torch.addcmul(b, a, h), a, b, initial).to(dtype)
-    if torch.compiler.is_compiling():
+    if composed():
         return scan_by_doubling(a, b, initial).to(dtype)
     return _LinearScan.apply(a, b, initial).to(dtype)
 
@@ -59,13 +60,13 @@ def gated_scan(z: ScanRows, c: ScanRows, initial: ScanState) -> ScanRows:
         return c.to(dtype)
     if any_length(c.shape[1]):
         return _traced(lambda h, z, c: torch.lerp(h, c, z), z, c, initial).to(dtype)
-    if torch.compiler.is_compiling():
+    if composed():
         return scan_by_doubling(1.0 - z, z * c, initial).to(dtype)
     return _GatedScan.apply(z, c, initial).to(dtype)
 
 
 def scan_by_doubling(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
-    """`linear_scan` in log₂ T rounds of plain operations (Hillis & Steele 1986), for a compiler to trace."""
+    """`linear_scan` in log₂ T rounds of plain operations (Hillis & Steele 1986), for a compiler or `torch.func`."""
     h = torch.cat([a[:, :1] * initial.unsqueeze(1) + b[:, :1], b[:, 1:]], 1)
     span = 1
     while span < h.shape[1]:
@@ -90,7 +91,7 @@ def positive(x: Tensor) -> Tensor:
 
     That is max(σ(x), x + 1/2), whose derivative is 1 where g >= 1/2 and g (1 - g) below.
     """
-    if torch.compiler.is_compiling():
+    if composed():
         return torch.where(x >= 0, x + 0.5, torch.sigmoid(x))
     return _Positive.apply(x)
 

@@ -21,6 +21,7 @@ from sightline.core.shapes import (
     Starts,
 )
 from sightline.core.state import replaced
+from sightline.ops.derivatives import connected_zeros
 from sightline.ops.scan import positive
 from sightline.parts.recurrent import RecurrentState, input_weight
 
@@ -77,7 +78,7 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
         check_inputs(x, self.d_model, mask, starts)
         state = self.initial_state(x.shape[0]) if state is None else state
         if x.shape[0] == 0 or x.shape[1] == 0:
-            return x.new_zeros(*x.shape[:2], self.d_out), state
+            return connected_zeros((*x.shape[:2], self.d_out), x, *self.parameters(), *state.carried), state
         (hidden,) = state.carried
         first = self._first(x.shape[0]) if state.first is None else state.first[0]
         u = F.linear(keep(x, mask), self.weight_input, self.bias)

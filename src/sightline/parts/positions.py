@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.shapes import Counts, Mask, MixedSequences, Queries, Sequences, Slopes, Starts, TokenPositions
+from sightline.core.transforms import batched, composed
 
 PositionEncoding = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
 
@@ -55,8 +56,7 @@ def looked_up(
 ) -> Tensor:
     """`compute(positions)`, (B, T, size) of (B, T), from a table that is kept: on a CPU and without gradients."""
     plain = type(positions) is Tensor and positions.device.type == "cpu" and not torch.is_grad_enabled()
-    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    if not plain or traced or not 0 < positions.numel() <= TABLED or (last := int(positions.max())) >= TABLED:
+    if not plain or composed() or not 0 < positions.numel() <= TABLED or (last := int(positions.max())) >= TABLED:
         return compute(positions)
     table = _tables.get((kind, size, dtype))
     if table is None or len(table) <= last:
@@ -74,7 +74,7 @@ def rotate(x: Queries, positions: TokenPositions) -> Queries:
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if composed():
         return _turned_by_parts(x, cos, sin)
     return _Rotation.apply(x, cos, sin) if torch.is_grad_enabled() else _turned_in_place(x, cos, sin)
 
@@ -118,7 +118,7 @@ def _turns(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Te
     On a CPU, rows that count alike from 0 share a table, which layers and steps share too.
     """
     known = type(positions) is Tensor and positions.device.type == "cpu" and positions.numel()
-    if known and not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()):
+    if known and not composed():
         counted = torch.arange(positions.shape[1])
         if bool((positions == counted).all()):
             return _turns_from_zero(positions.shape[1], half, dtype)
@@ -189,7 +189,8 @@ class AddPositions(SequenceMixer[PositionState]):
         if self.kind == "sinusoidal":
             compute = partial(sinusoid, d_model=self.d_model, dtype=dtype)
             return looked_up("sinusoidal", positions, self.d_model, compute, dtype)
-        if not torch.compiler.is_exporting() and positions.numel() and int(positions.max()) >= self.limit:
+        looked_at = not (torch.compiler.is_exporting() or batched(positions))
+        if looked_at and positions.numel() and int(positions.max()) >= self.limit:
             raise ValueError(f"position {int(positions.max())} exceeds the {self.limit} learned positions")
         return self.table[positions].to(dtype)
 

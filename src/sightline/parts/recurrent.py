@@ -21,7 +21,9 @@ from sightline.core.shapes import (
     Starts,
 )
 from sightline.core.state import replaced
+from sightline.core.transforms import transformed
 from sightline.ops.cells import Cell
+from sightline.ops.derivatives import connected_zeros
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
 from sightline.ops.eager import eager
 from sightline.ops.packed import CellWeights, packable, run_packed
@@ -91,11 +93,12 @@ class Recurrent(SequenceMixer[RecurrentState]):
         batch, steps, _ = x.shape
         state = self.initial_state(batch) if state is None else state
         if batch == 0 or steps == 0:
-            return x.new_zeros(batch, steps, self.d_out), state
+            return connected_zeros((batch, steps, self.d_out), x, *self.parameters(), *state.carried), state
         fresh = self._zeros(batch) if state.first is None else state.first
-        if torch.compiler.is_exporting():
-            return self._traced(x, state, fresh, mask, starts)
-        y, carried = self._recur(x, state.carried, fresh, mask, starts)
+        if any_length(steps):
+            return step_by_step(self, x, state, mask, starts, fixed=("first",))
+        recur = self._recur_by_steps if transformed() or torch.compiler.is_exporting() else self._recur
+        y, carried = recur(x, state.carried, fresh, mask, starts)
         return y, replaced(state, carried=carried)
 
     @eager  # a graph would repeat the step for every position; torch.compile leaves nn.LSTM and nn.GRU alone too
@@ -111,27 +114,21 @@ class Recurrent(SequenceMixer[RecurrentState]):
             return self.run(x, carried, None)
         return run_documents(self._run_any, x, carried, fresh, documents)
 
-    def _traced(
-        self, x: Tensor, state: RecurrentState, fresh: Carried, mask: Tensor | None, starts: Tensor | None
-    ) -> tuple[Tensor, RecurrentState]:
-        """Position by position: neither the length nor flags decide what `torch.export` records."""
-        if any_length(x.shape[1]):
-            return step_by_step(self, x, state, mask, starts, fixed=("first",))
+    def _recur_by_steps(
+        self, x: Tensor, carried: Carried, fresh: Carried, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, Carried]:
+        """`_recur` by `step`, without a look at values, for torch's transforms, which cannot read fused kernels."""
         outputs = []
         for t, x_t in enumerate(keep(x, mask).unbind(1)):
-            before = state.carried
-            if starts is not None:
-                before = _chosen(starts[:, t], fresh, before)
-            y, after = self.step(x_t, replaced(state, carried=before))
-            if mask is not None:
-                after = replaced(after, carried=_chosen(mask[:, t], after.carried, before))
+            before = carried if starts is None else _chosen(starts[:, t], fresh, carried)
+            y, (after, _) = self.step(x_t, RecurrentState(before))
+            carried = after if mask is None else _chosen(mask[:, t], after, before)
             outputs.append(y)
-            state = after
-        return keep(torch.stack(outputs, 1), mask), state
+        return keep(torch.stack(outputs, 1), mask), carried
 
     def _run_any(self, x: Tensor, carried: Carried, length: Tensor) -> tuple[Tensor, Carried]:
         if x.shape[1] == 0:
-            return x.new_zeros(x.shape[0], 0, self.d_out), carried
+            return connected_zeros((x.shape[0], 0, self.d_out), x, *self.parameters(), *carried), carried
         return self.run(x, carried, length)
 
     def _zeros(self, batch: int) -> Carried:

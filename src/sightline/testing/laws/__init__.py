@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from sightline.testing.findings import Finding
 from sightline.testing.laws.chunks import chunks_are_whole, step_is_parallel
-from sightline.testing.laws.modules import compiles, probe_changes_nothing, round_trip
+from sightline.testing.laws.compiled import compiles
+from sightline.testing.laws.modules import probe_changes_nothing, round_trip
 from sightline.testing.laws.numerics import derivatives, equals_reference, long_and_large, low_precision
 from sightline.testing.laws.shapes import shape_and_dtype, sizes
 from sightline.testing.laws.states import (
@@ -16,6 +17,7 @@ from sightline.testing.laws.states import (
     retraction_is_rollback,
     select_commutes,
 )
+from sightline.testing.laws.transforms import empty_keeps_graph, transforms
 from sightline.testing.laws.visibility import causality, content_under_mask, packed_is_alone, padding
 from sightline.testing.subject import Subject
 
@@ -36,6 +38,8 @@ LAWS: dict[str, Law] = {
     "rollback": retraction_is_rollback,
     "equals the reference": equals_reference,
     "gradcheck": derivatives,
+    "torch.func = autograd": transforms,
+    "empty keeps its graph": empty_keeps_graph,
     "low precision": low_precision,
     "sizes and strides": sizes,
     "long and large": long_and_large,

@@ -1,24 +1,18 @@
-"""A mechanism as a torch module: saved and loaded, looked into, compiled."""
+"""A mechanism as a torch module: saved, loaded and looked into."""
 
 from __future__ import annotations
 
 import copy
 import json
-import logging
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
 
 from sightline.core.probe import Probe
 from sightline.testing.findings import Finding, close, same, true
-from sightline.testing.subject import BATCH, DTYPES, NotApplicable, Subject, feed, packed, ragged, steps
-
-COMPILED_LENGTH = 4  # loops over positions are unrolled by the compiler
+from sightline.testing.subject import BATCH, DTYPES, NotApplicable, Subject, packed, ragged, steps
 
 
 def round_trip(subject: Subject) -> Iterator[Finding]:
@@ -80,49 +74,3 @@ def _with_gradient(
 ) -> list[Tensor]:
     y, _ = subject.whole(module, x, subject.memory(dtype=x.dtype), mask, starts)
     return [y, *torch.autograd.grad(y.square().sum(), x)]
-
-
-def compiles(subject: Subject) -> Iterator[Finding]:
-    """`torch.compile` captures the same outputs and gradients, and a mixer's steps on a cache, as plain Python runs.
-
-    The captured graphs run on torch's own kernels: inductor's code is not tested here.
-    """
-    module = subject.module(torch.float32)
-    mask = torch.ones(BATCH, COMPILED_LENGTH, dtype=torch.bool)
-    mask[0, :2], mask[1, 1], mask[2, -1] = False, False, False
-    starts = torch.zeros_like(mask)
-    starts[0, 3], starts[1, 1] = True, True
-    with _silent_compiler():
-        compiled = torch.compile(module, backend="eager", dynamic=False)
-        for flags in ((None, None), (mask, starts)):
-            x = subject.x(BATCH, COMPILED_LENGTH, torch.float32).requires_grad_()
-            expected = _with_gradient(subject, module, x, *flags)
-            yield close(_with_gradient(subject, compiled, x, *flags), expected, "outputs and gradient, compiled")
-        if subject.is_mixer:
-            with torch.no_grad():
-                x, memory = subject.x(BATCH, 3, torch.float32), subject.memory(dtype=torch.float32)
-                y, _ = feed(module, x, module.initial_state(BATCH, memory), (2, 1))
-                chunked, _ = feed(compiled, x, module.initial_state(BATCH, memory), (2, 1))
-            yield close(chunked, y, "outputs in chunks, compiled")
-
-
-@contextmanager
-def _silent_compiler() -> Iterator[None]:
-    """A compiler with empty caches that does not report graph breaks, which are not errors.
-
-    It does not time its guards for its log either: flushing the caches for that took a third of the law's time.
-    """
-    import torch._dynamo.guards
-
-    logger = logging.getLogger("torch._dynamo")
-    level = logger.level
-    torch._dynamo.reset()
-    logger.setLevel(logging.ERROR)
-    try:
-        timing = mock.patch.object(torch._dynamo.guards, "profile_guard_manager", create=True, return_value=0.0)
-        with timing, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-        torch._dynamo.reset()

@@ -1,0 +1,44 @@
+"""Whether torch transforms a function instead of running it.
+
+torch's compiler and the transforms of `torch.func` read a function operation by operation. They, and forward-mode
+differentiation, know the derivatives of torch's operations, and nothing of a kernel with a backward of its own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+_functorch = torch._C._functorch
+
+
+def forward_mode() -> bool:
+    """Whether forward-mode derivatives are recorded: by `torch.func.jvp` or `torch.autograd.forward_ad`."""
+    return forward_ad._current_level >= 0
+
+
+def transformed() -> bool:
+    """Whether a transform of `torch.func` is active or forward-mode derivatives are recorded."""
+    return torch._C._are_functorch_transforms_active() or forward_mode()
+
+
+def composed() -> bool:
+    """Whether a result must be composed of operations that torch can differentiate, batch and compile."""
+    return torch.compiler.is_compiling() or transformed()
+
+
+def in_place() -> bool:
+    """Whether an operation may overwrite its own intermediate results: no graph is recorded, nothing transformed."""
+    return not torch.is_grad_enabled() and (torch.compiler.is_compiling() or not transformed())
+
+
+def batched(x: Tensor) -> bool:
+    """Whether `torch.func.vmap` runs over an axis of x, so that its values cannot be looked at."""
+    if not torch._C._are_functorch_transforms_active():
+        return False
+    while _functorch.is_functorch_wrapped_tensor(x):
+        if _functorch.is_batchedtensor(x):
+            return True
+        x = _functorch.get_unwrapped(x)
+    return False
