@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.autograd import forward_ad
 
-import sightline.core.caches as caches
 import sightline.core.transforms as core_transforms
+import sightline.mixers.gru as gru
 import sightline.mixers.lru as lru
 import sightline.mixers.lstm as lstm
 import sightline.mixers.min_gru as min_gru
@@ -14,6 +14,7 @@ import sightline.mixers.rnn as rnn
 import sightline.mixers.softmax as softmax
 import sightline.ops.execute as ops_execute
 import sightline.ops.linear as ops_linear
+import sightline.ops.packed as ops_packed
 import sightline.ops.scan as ops_scan
 import sightline.parts.minimal as minimal
 import sightline.parts.recurrent as recurrent
@@ -23,6 +24,7 @@ from sightline.mixers.retention import RetentionConfig
 from .planting import mutant, wrap
 
 SOFTMAX = softmax.SoftmaxConfig(heads=2)
+GRU = gru.GRUConfig()
 
 
 @mutant("a compiled state without its gradient", min_gru.MinGRUConfig(), "compiled = eager")
@@ -85,9 +87,6 @@ def _(patch):
     patch.setattr(recurrent, "connected_zeros", lambda shape, like, *_: like.new_zeros(shape))
 
 
-@mutant("an empty chunk leaves keys and values out of the graph", SOFTMAX, "empty keeps its graph")
+@mutant("rows of padding alone leave the weights out of the graph", GRU, "empty keeps its graph")
 def _(patch):
-    def append(original, self, new):
-        return original(self, new) if new.shape[self.axis] else self
-
-    wrap(patch, caches.Growing, "append", append)
+    patch.setattr(ops_packed, "connected_zeros", lambda shape, like, *_: like.new_zeros(shape).requires_grad_())

@@ -88,7 +88,7 @@ class Growing:
     def append(self, new: Tensor) -> Growing:
         """This content followed by `new`, whose other axes must agree."""
         added = new.shape[self.axis]
-        if added == 0 and in_place():
+        if added == 0:
             return self
         if torch.compiler.is_exporting() or not in_place():
             return Growing(torch.cat([self.tensor, new], self.axis) if self.length else new, self.axis)

@@ -51,7 +51,7 @@ class InstanceNorm(nn.Module):
                 center = x[:, -1:]
             elif self.kind != "none":
                 center = x.mean(1, keepdim=True)
-                spread = (x.var(1, keepdim=True, correction=0) + EPS).sqrt()
+                spread = (x.var(1, keepdim=True, correction=0) + EPS).sqrt() if x.numel() else spread
         return self.normalise(x, statistics := WindowStatistics(center, spread)), statistics
 
     def normalise(self, x: Tensor, statistics: WindowStatistics) -> Tensor:

@@ -93,7 +93,10 @@ class Recurrent(SequenceMixer[RecurrentState]):
         batch, steps, _ = x.shape
         state = self.initial_state(batch) if state is None else state
         if batch == 0 or steps == 0:
-            return connected_zeros((batch, steps, self.d_out), x, *self.parameters(), *state.carried), state
+            y = connected_zeros((batch, steps, self.d_out), x, *self.parameters(), *state.carried)
+            if batch == 0:  # the state is all that a decoder without attention reads
+                state = replaced(state, carried=tuple(connected_zeros(part.shape, part, y) for part in state.carried))
+            return y, state
         fresh = self._zeros(batch) if state.first is None else state.first
         if any_length(steps):
             return step_by_step(self, x, state, mask, starts, fixed=("first",))

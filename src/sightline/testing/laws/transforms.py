@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, final
 
 import torch
@@ -37,29 +37,29 @@ def transforms(subject: Subject) -> Iterator[Finding]:
 
 
 def empty_keeps_graph(subject: Subject) -> Iterator[Finding]:
-    """No rows, no positions, or none that is real: every weight that others train gets the gradient 0."""
-    module = subject.module()
-    for batch, steps in ((0, 3), (2, 0), (2, 3)):
-        for flagged in (False, True) if batch * steps == 0 else (True,):
-            x, memory = subject.x(2, 3)[:batch, :steps], rows(subject.memory(2), slice(0, batch))
-            nothing = torch.zeros(batch, steps, dtype=torch.bool)
-            y, _ = subject.whole(module, x, memory, *((nothing, nothing) if flagged else (None, None)))
-            where = f"B = {batch}, T = {steps}" + (", all masked" if batch * steps else "")
-            yield true(y.requires_grad, f"outputs with a graph at {where}")
-            if y.requires_grad:
-                yield from _zeros(subject, y, where)
+    """A backward works without positions; without rows, or real positions, it gives every weight the gradient 0.
 
-
-def _zeros(subject: Subject, y: Tensor, where: str) -> Iterator[Finding]:
+    One of several processes that train together may have no row, and the others wait for its gradients.
+    """
     module = subject.module()
-    parameters = [parameter for _, parameter in module.named_parameters()]
-    whole, _ = subject.whole(module, subject.x(2, 3), subject.memory(2))
-    trained = torch.autograd.grad(whole.sum(), parameters, allow_unused=True)
-    gradients = torch.autograd.grad(y.sum(), parameters, allow_unused=True)
-    for (name, _), gradient, needed in zip(module.named_parameters(), gradients, trained, strict=True):
-        if needed is not None:
+    names, parameters = zip(*module.named_parameters(), strict=True) if list(module.parameters()) else ((), ())
+    whole, _ = subject.whole(module, subject.x(2, 3).requires_grad_(), subject.memory(2))
+    trained = [one is not None for one in _gradients(whole, parameters)]
+    for batch, steps, masked in ((2, 0, False), (0, 3, False), (0, 3, True), (2, 3, True)):
+        x, memory = subject.x(2, 3)[:batch, :steps].requires_grad_(), rows(subject.memory(2), slice(0, batch))
+        nothing = torch.zeros(batch, steps, dtype=torch.bool) if masked else None
+        y, _ = subject.whole(module, x, memory, nothing, nothing)
+        where = f"B = {batch}, T = {steps}" + (", all masked" if batch and masked else "")
+        yield true(y.requires_grad, f"outputs with a graph at {where}")
+        if not y.requires_grad or not steps:
+            continue
+        for name, gradient, needed in zip(names, _gradients(y, parameters), trained, strict=True):
             zero = gradient is not None and not bool(gradient.any())
-            yield true(zero, f"the gradient 0 for {name} at {where}")
+            yield true(zero or not needed, f"the gradient 0 for {name} at {where}")
+
+
+def _gradients(y: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    return torch.autograd.grad(y.sum(), parameters, allow_unused=True) if parameters else ()
 
 
 def small_flags() -> tuple[Tensor, Tensor]:
