@@ -3,7 +3,7 @@
 #                development tools
 #   make quick   format, lint, types, layers and the fast tests: four and a half minutes on two cores
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
-#   make test-extras   the tests that need the extras "serve" and "onnx"; verify-serve: a server under load, for three
+#   make test-extras   the tests that need the extras "serve", "onnx" and others; verify-serve: a server under load, for three
 #                minutes; verify-export: an export decodes Multi30k in an environment of numpy and onnxruntime alone
 #   make export-table [ARGS=--again]   every architecture of every task in the formats of `sightline export`
 #   make check   format, lint, types, layers, documentation
@@ -75,13 +75,13 @@ test: install
 
 # The other tests run without extras, so that nothing needs them unnoticed. This environment sees the packages of .venv.
 test-extras: $(EXTRAS)/.installed
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest -n $(CORES) --dist worksteal tests/serve tests/export $(ARGS)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest -n $(CORES) --dist worksteal tests/serve tests/export tests/trackers $(ARGS)
 
 $(EXTRAS)/.installed: $(STAMP) tests/serve/requirements.txt pyproject.toml
 	$(BIN)/python -m venv $(EXTRAS)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> "$$($(EXTRAS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/packages_of_development.pth"
-	$(EXTRAS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[serve,ctranslate2,hf,onnx]" \
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[serve,ctranslate2,hf,onnx,tensorboard]" \
 		--requirement tests/serve/requirements.txt
 	@touch $@
 

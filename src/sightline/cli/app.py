@@ -141,6 +141,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Without `arguments` this process is the command's own, and its settings are those of `cli.own_process`.
     """
+    own = arguments is None
+    status = _status(arguments)
+    if own and "WORLD_SIZE" in os.environ:
+        from sightline.training.distributed import end_process
+
+        end_process(status)
+    return status
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    """The exit status of the command line, after it ran."""
     try:
         own = arguments is None
         arguments = sys.argv[1:] if arguments is None else list(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,9 @@ def before_call(command: App, settle: Callable[[], None]) -> None:
 
 def settle() -> None:
     """Flush subnormal numbers, and keep freed memory (see `core.subnormals`, `core.kept_memory`)."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each process would print torch's advice on DDP
+
     from sightline.core.kept_memory import keep_freed_memory
     from sightline.core.subnormals import flush_subnormals
 

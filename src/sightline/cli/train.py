@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
@@ -14,6 +15,7 @@ from sightline.cli.plugins import Plugins
 if TYPE_CHECKING:
     from sightline.data.corpus import Corpus
     from sightline.tasks.fit import Trained
+    from sightline.training.distributed import Team
 
 
 def train(
@@ -37,7 +39,9 @@ def train(
     seed: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    parallel: str | None = None,
     watch: Annotated[bool, Parameter(negative=())] = False,
+    log: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -68,8 +72,10 @@ def train(
         seed: Seed of the initial weights, the data order and dropout.
         device: auto, cpu, cuda or mps.
         dtype: auto, float32 or bfloat16.
+        parallel: ddp or fsdp: how the processes that torchrun starts share the training. Default: ddp.
         watch: Record what attention, gradients and gates do while it trains; `inspect RUN --training` shows it. Changes
             no result, and takes about 5 % more time at most.
+        log: Tracker that follows the training besides metrics.jsonl: tensorboard, or FILE.py:CLASS, one of your own.
         resume: Continue from the newest intact checkpoint. Without --config, use the run's own config.yaml.
         overwrite: Replace the run in --out-dir.
         dry_run: Read the data, build the model, show what would be trained; write nothing.
@@ -78,61 +84,129 @@ def train(
         quiet: Show no progress.
     """
     import os
-    import sys
 
-    from sightline.cli.messages import messages
     from sightline.cli.overrides import parse_overrides
-    from sightline.core.config import to_yaml
     from sightline.core.errors import InputError
-    from sightline.tasks.fit import train_run
-    from sightline.tasks.located import located
-    from sightline.tasks.match import matched
-    from sightline.tasks.recipe import check_same_run, resolve_run
-    from sightline.tasks.table import task_class
-    from sightline.training.progress import reporting
-    from sightline.training.rundir import check_run
+    from sightline.training.distributed import joined
 
     named = {"task": task, "data": data, "arch": arch, "match": match, "plugin": plugin, "valid": valid, "test": test,
              "limit": limit, "seed": seed, "device": device, "dtype": dtype, "watch": watch or None,
-             "budget": _budget(budget, max_steps, max_tokens, max_time)}  # fmt: skip
+             "parallel": parallel, "budget": _budget(budget, max_steps, max_tokens, max_time)}  # fmt: skip
     flags = {key: value for key, value in named.items() if value is not None}
     free = parse_overrides(overrides)
     if twice := next((key for key in free if key in flags), None):
         raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
+    shown = Shown(dry_run=dry_run, print_config=print_config, json=json, quiet=quiet)
+    with joined() as team:
+        run, directory = _resolved({**flags, **free}, config, out_dir, resume, os.environ)
+        if print_config or dry_run:
+            if team.first:
+                _show(run, shown)
+            return
+        _train(run, directory, team, shown, log=log, resume=resume, overwrite=overwrite)
+
+
+class Shown(NamedTuple):
+    """The flags that say what is printed."""
+
+    dry_run: bool
+    print_config: bool
+    json: bool
+    quiet: bool
+
+
+def _resolved(
+    flags: dict[str, Any], config: Path | None, out_dir: Path | None, resume: bool, environ: Mapping[str, str]
+) -> tuple[Any, Path]:
+    """The configuration of the training, and its directory."""
+    from sightline.cli.messages import messages
+    from sightline.core.errors import InputError
+    from sightline.tasks.located import located
+    from sightline.tasks.recipe import resolve_run
+
+    data = flags.get("data")
     if resume and config is None and out_dir is not None:
         config = out_dir / "config.yaml" if (out_dir / "config.yaml").exists() else None
         if config is None and data is None:
             raise InputError("no run to resume; start one with --data and --arch", where=out_dir)
     with messages():
-        run = resolve_run(file=config, environ=os.environ, flags={**flags, **free})
+        run = resolve_run(file=config, environ=environ, flags=flags)
     if resume and out_dir is not None and config == out_dir / "config.yaml" and data is None:
         run = located(run, out_dir)
-    if print_config:
+    return run, out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
+
+
+def _show(run: Any, shown: Shown) -> None:
+    """Print the configuration, or what would be trained."""
+    from sightline.core.config import to_yaml
+
+    if shown.print_config:
         print(to_yaml(run), end="")
         return
-    kind = task_class(run.task)
-    directory = out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
-    if not dry_run:
-        check_run(directory, resume=resume, overwrite=overwrite)
-    dataset = kind.load_data(run)
+    _print(_planned(run, _data(run)), as_json=shown.json)
+
+
+def _data(run: Any, *, notes: bool = True) -> Corpus[Any]:
+    """The data; how it was read is printed to stderr."""
+    import sys
+
+    from sightline.tasks.table import task_class
+
+    dataset = task_class(run.task).load_data(run)
     dataset.check()
-    for note in dataset.named_notes:
+    for note in dataset.named_notes if notes else ():
         print(f"sightline: {note}", file=sys.stderr)
-    if dry_run:
-        _print(_planned(run, dataset), as_json=json)
-        return
-    if resume:  # before the model is built, which may take long
-        check_same_run(directory, run, dataset)
+    return dataset
+
+
+def _train(
+    run: Any,
+    directory: Path,
+    team: Team,
+    shown: Shown,
+    *,
+    log: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Train in this process, and in those of its team; the first process of a node reads the data for all of it."""
+    from sightline.cli.messages import messages
+    from sightline.tasks.fit import train_beside, train_run
+    from sightline.tasks.match import matched
+    from sightline.tasks.recipe import check_same_run
+    from sightline.tasks.table import task_class
+    from sightline.training.progress import reporting
+    from sightline.training.rundir import check_run
+    from sightline.training.trackers import make_tracker
+
+    kind, dataset = task_class(run.task), None
+    trackers = [make_tracker(log)] if log is not None and team.first else []
+    quiet = shown.quiet or not team.first
     counted = kind.counted.split()[-1]
+
+    def built() -> Any:
+        nonlocal dataset
+        if team.first:
+            check_run(directory, resume=resume, overwrite=overwrite)
+        dataset = _data(run, notes=team.first)
+        if resume and team.first:  # before the model is built, which may take long
+            check_same_run(directory, run, dataset)
+        return kind.build(dataset, matched(kind, dataset, run))
+
     with messages(quiet=quiet), reporting(run.training.metric, counted=counted, quiet=quiet) as on_progress:
-        built = kind.build(dataset, matched(kind, dataset, run))
+        task = team.once_per_node(built)
+        if dataset is None:
+            train_beside(task, directory, run.training, team, resume=resume)
+            return
         options: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
+        options |= {"team": team, "trackers": trackers}
         if run.training.watch:
             from sightline.lab.watching import watcher
 
-            options["watch"] = watcher(built, dataset.valid)
-        trained = train_run(built, dataset, directory, run, **options)
-    _print(_outcome(directory, trained), as_json=json)
+            options["watch"] = watcher(task, dataset.valid)
+        trained = train_run(task, dataset, directory, run, **options)
+    if team.first:
+        _print(_outcome(directory, trained), as_json=shown.json)
 
 
 def _planned(run: Any, data: Corpus[Any]) -> dict[str, Any]:

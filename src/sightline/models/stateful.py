@@ -30,6 +30,8 @@ class StatefulDecoder(nn.Module):
         InputError: "stateful training needs a state of fixed size, and this model's grows with the text: …".
     """
 
+    carries_state = True  # the rows of a batch must be those of the batch before it
+
     def __init__(self, model: Decoder, rows: int, length: int) -> None:
         super().__init__()
         self.model = model

@@ -34,6 +34,8 @@ MAY_CHANGE = {
     "device",
     "match",
     "watch",
+    "parallel",
+    "pieces",
 }
 
 

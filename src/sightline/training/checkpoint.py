@@ -13,7 +13,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,6 +81,22 @@ class Checkpoints:
             self.prune()
         return target
 
+    @contextmanager
+    def writing(self, step: int) -> Iterator[Path]:
+        """A directory for others to write the files of checkpoint `step` into; it gets its manifest and its name when
+        the block ends. Raises what `save` raises.
+        """
+        target = self.directory / f"step-{step:06d}"
+        with faults(target):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with replacing_directory(target) as beside:
+                yield beside
+                for path in beside.iterdir():
+                    if path.name not in FILES:  # what the writers left
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+                write_new(beside / MANIFEST, _manifest(step, {name: (beside / name).read_bytes() for name in FILES}))
+            self.prune()
+
     def prune(self, used: Path | None = None) -> None:
         """Remove all but the newest `keep` and the one in use; `clean` removes what a kill leaves of them."""
         for _, old in self.steps()[: -self.keep]:
@@ -134,8 +151,8 @@ def tensors_from(content: bytes, where: Path) -> dict[str, Tensor]:
         raise InputError(f"not a safetensors file: {error}", where=where) from None
 
 
-def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
-    """Copy the tensors into the model; `InputError` names the first that does not fit."""
+def check_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Raises `InputError` for the first of the tensors that does not fit the model."""
     expected = own_tensors(model)
     for name in [*expected, *tensors]:
         if name not in tensors or name not in expected:
@@ -144,6 +161,11 @@ def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) 
         if tensors[name].shape != expected[name].shape or tensors[name].dtype != expected[name].dtype:
             saved, own = (f"{tuple(t.shape)} {t.dtype}" for t in (tensors[name], expected[name]))
             raise InputError(f"tensor {name!r} is {saved} in the checkpoint, {own} in the model", where=where)
+
+
+def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Copy the tensors into the model; raises as `check_model` does."""
+    check_model(model, tensors, where)
     model.load_state_dict(dict(tensors), strict=False)  # the loop was strict; the file has a tied tensor once
 
 
@@ -156,18 +178,30 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
+def check_optimizer(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Raises `InputError` for the first tensor of an optimizer's state that fits no parameter of the model."""
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    for key, tensor in tensors.items():
+        name = key.rpartition("/")[0]
+        if name not in shapes or (tensor.dim() > 0 and tensor.shape != shapes[name]):
+            raise InputError(f"optimizer state {key!r} {tuple(tensor.shape)} fits no parameter", where=where)
+
+
 def restore_optimizer(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], where: Path
 ) -> None:
-    """Put the named tensors back into the optimizer; `InputError` names one that fits no parameter."""
+    """Put the named tensors back into the optimizer; raises as `check_optimizer` does."""
+    check_optimizer(model, tensors, where)
+    set_optimizer(model, optimizer, tensors)
+
+
+def set_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put the named tensors into the optimizer, which has those parameters."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
-    shapes = {name: parameter.shape for parameter, name in names.items()}
     for key, tensor in tensors.items():
         name, _, slot = key.rpartition("/")
-        if name not in shapes or (tensor.dim() > 0 and tensor.shape != shapes[name]):
-            raise InputError(f"optimizer state {key!r} {tuple(tensor.shape)} fits no parameter", where=where)
         slots.setdefault(order.index(name), {})[slot] = tensor
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 

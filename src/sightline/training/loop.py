@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,21 +24,23 @@ from torch import nn
 
 from sightline.core.config import decode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
-from sightline.core.files import write_file
 from sightline.core.json_text import finite
 from sightline.core.metrics import find_metric
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
-from sightline.training.budget import MEASURED, Budget
-from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
-from sightline.training.energy import EnergyMeter, budget_meter
+from sightline.training.budget import Spent
+from sightline.training.checkpoint import Checkpoint
+from sightline.training.distributed import ALONE, Team
 from sightline.training.environment import resolve_device, resolve_dtype
 from sightline.training.looks import Looks, WatchModel
-from sightline.training.loss import Objective, perplexity
+from sightline.training.loss import Objective
 from sightline.training.memory import MemoryGuard
 from sightline.training.pace import Pace
-from sightline.training.plan import CHECKPOINT_SHARE, Speed, plan_steps, planned_seconds, rough_seconds
-from sightline.training.rundir import RunDirectory, open_run
+from sightline.training.plan import CHECKPOINT_SHARE
+from sightline.training.planning import in_planned_steps
+from sightline.training.rundir import RunDirectory, RunElsewhere, open_shared
+from sightline.training.shared_step import SharedStepper, make_stepper
+from sightline.training.shares import in_shares
 from sightline.training.signals import Stopped, StopRequest
 from sightline.training.state import (
     Progress,
@@ -46,11 +49,11 @@ from sightline.training.state import (
     TrainConfig,
     TrainResult,
     Validate,
-    in_steps,
-    most_steps,
+    training_record,
 )
 from sightline.training.step import Stepper
-from sightline.training.timing import Rehearsal, Timer, measure_speeds, measuring_s, untouched
+from sightline.training.timing import Timer
+from sightline.training.trackers import Tracker
 
 logger = logging.getLogger("sightline")
 FORMAT = 1
@@ -59,7 +62,7 @@ FORMAT = 1
 def train(
     model: nn.Module,
     objective: Objective,
-    batches: Batches,
+    batches: Batches | None,
     config: TrainConfig,
     run_dir: Path | str,
     *,
@@ -71,6 +74,8 @@ def train(
     on_progress: Callable[[Progress], None] | None = None,
     files: Callable[[TrainConfig], Mapping[str, str]] | None = None,
     watch: WatchModel | None = None,
+    trackers: Sequence[Tracker] = (),
+    team: Team = ALONE,
 ) -> TrainResult:
     """Train `model` until the budget is used up, and leave a run in `run_dir`.
 
@@ -79,7 +84,9 @@ def train(
     `save_model(directory)` writes the current model into an empty directory, for `best/` and `last/`. The texts by name
     of `files(config)` are written into the run directory; in that config a budget in seconds has become steps. What
     `watch(model)` returns, numbers by name, is recorded at the steps of `training.looks`. The caller initialises the
-    model from the seed.
+    model from the seed. `trackers` follow the records of metrics.jsonl. In a `team` (`training.distributed.joined`)
+    every process calls this with the same model and config; only the first process of a node needs `batches`, only the
+    first of all the rest.
 
     Raises:
         InputError: the directory contains a run and neither `resume` nor `overwrite` is given; no checkpoint verifies.
@@ -87,18 +94,20 @@ def train(
         Diverged: a loss or gradient norm is NaN or infinite: `step 12: the loss is nan (rows 3, 17, …): …`.
         Interrupted: SIGINT or SIGTERM, after the state was saved.
     """
-    path, device = Path(run_dir), resolve_device(config.device)
+    path, device = Path(run_dir), team.device(resolve_device(config.device))
     dtype = resolve_dtype(config.dtype, device, model)
     generators = [device] if device.type == "cuda" else []
     with (
-        open_run(path, keep=config.keep, resume=resume, overwrite=overwrite) as run,
+        open_shared(team, path, keep=config.keep, resume=resume, overwrite=overwrite, trackers=trackers) as run,
         torch.random.fork_rng(generators),
         StopRequest().listening() as stop,
     ):
-        trainer = _Trainer(model.to(device), objective, batches, config, run, stop, device, dtype)
+        stepper = make_stepper(model.to(device), objective, config, device, dtype, team)
+        trainer = _Trainer(model, stepper, in_shares(batches, config.pieces, team), config, run, stop, team)
         trainer.validator = validator or (None if validate is None else lambda share: validate)
         trainer.save_model, trainer.on_progress = save_model, on_progress
-        trainer.looks = None if watch is None else Looks(watch)
+        validates, looks = team.from_first(lambda: (trainer.validator is not None, watch is not None))
+        trainer.validates, trainer.looks = validates, Looks(watch or (lambda _: {})) if looks else None
         trainer.begin(resume, files or (lambda _: {}))
         return trainer.run_to_end()
 
@@ -110,34 +119,33 @@ class _Trainer:
     def __init__(
         self,
         model: nn.Module,
-        objective: Objective,
+        stepper: Stepper | SharedStepper,
         batches: Batches,
         config: TrainConfig,
-        run: RunDirectory,
+        run: RunDirectory | RunElsewhere,
         stop: StopRequest,
-        device: torch.device,
-        dtype: str,
+        team: Team,
     ) -> None:
-        self.model, self.objective, self.batches, self.config = model, objective, batches, config
-        self.run, self.stop = run, stop
+        self.model, self.stepper, self.batches, self.config = model, stepper, batches, config
+        self.run, self.stop, self.team = run, stop, team
         self.validator: Callable[[float], Validate] | None = None
-        self.validate: Validate | None = None
+        self.validate: Validate | None = None  # in the first process
+        self.validates = False
         self.save_model: Callable[[Path], None] | None = None
         self.on_progress: Callable[[Progress], None] | None = None
         self.looks: Looks | None = None
         self.pace, self.memory = Pace(config), MemoryGuard(batches)
-        self.stepper = Stepper(model, objective, config.optim, device, dtype)
-        self.state = State(dtype=dtype)
+        self.state = State(dtype=stepper.dtype)
         self.history: list[dict[str, Any]] = []
-        self.saved_at, self.saved_step, self.saving_s = time.perf_counter(), -1, 0.0
+        self.saved_at, self.saved_step, self.saving_s, self.save_due = time.perf_counter(), -1, 0.0, False
         self.last_progress: Progress | None = None
 
     def begin(self, resume: bool, files: Callable[[TrainConfig], Mapping[str, str]]) -> None:
         """Load the newest checkpoint, or save the first one, which shows that the disk is large enough."""
-        checkpoint = self.run.checkpoints.newest() if resume else None
+        checkpoint = self._newest() if resume else None
         if checkpoint is not None:
             self._load(checkpoint)
-            self.run.checkpoints.prune(used=checkpoint.path)  # a kill may have come before the last save did it
+            self.run.prune(checkpoint)  # a kill may have come before the last save did it
         elif resume:
             logger.warning("%s: no checkpoint to resume from; training starts from the beginning", self.run.path)
         self._plan()
@@ -145,43 +153,33 @@ class _Trainer:
             self.validate = self.validator(self.config.validation_share)
         if checkpoint is None:
             self.run.rewind(0)
-        for name, text in files(self.config).items():
-            write_file(self.run.path / name, text)
+        self.run.write_texts(lambda: files(self.config))
+        self.run.begin(asdict(self.config), self.state.spent.steps)
         if checkpoint is None:
             self.save()
         else:
             logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
 
     def _plan(self) -> None:
-        """Turn a budget in seconds or joules into steps, at what was measured when the run began, or is now."""
-        budget, state = Budget.parse(self.config.budget), self.state
-        if budget.unit not in MEASURED:
-            return
-        meter = budget_meter(str(self.stepper.device)) if budget.unit == "joules" else None
+        """Turn a budget in seconds or joules into steps, if it is one."""
+        known = (self.batches, self.validator, self.stepper, self.stop, self.team)
         try:
-            speed = self._measured(rough_seconds(budget), meter) if state.plan is None else state.plan.speed
+            self.config = in_planned_steps(self.config, self.state, *known)
         except Stopped:
             self._stop()
-        state.plan = plan_steps(
-            planned_seconds(budget, speed),
-            speed,
-            validations=self.config.validations,
-            most_share=self.config.validation_share,
-            validate_every=self.config.validate_every,
-            most_steps=most_steps(self.config, self.batches),
-            checkpoint_every_s=self.config.checkpoint_every_s,
-        )
-        self.config = in_steps(self.config, state.plan)
         self.pace = Pace(self.config)
-        logger.info("%s", state.plan)
 
-    def _measured(self, budget_s: float, meter: EnergyMeter | None) -> Speed:
-        with untouched(self.model), self.stop.interruptible():
-            # Moments of an optimizer cannot be unset: the timed steps have one of their own.
-            stepper = Stepper(self.model, self.objective, self.config.optim, self.stepper.device, self.state.dtype)
-            timed = Rehearsal(self.batches, self.config.seed, self.validator, stepper)
-            timed.warm_up(measuring_s(budget_s))
-            return measure_speeds({"": timed}, measuring_s(budget_s), meter)[""]
+    def _newest(self) -> Checkpoint | None:
+        """The newest checkpoint; in other processes than the first without its tensors."""
+        checkpoint: Checkpoint | None = None
+
+        def look() -> Checkpoint | None:
+            nonlocal checkpoint
+            checkpoint = self.run.newest()
+            return checkpoint and replace(checkpoint, model={}, optimizer={})
+
+        without = self.team.from_first(look)
+        return without if checkpoint is None else checkpoint
 
     def _load(self, checkpoint: Checkpoint) -> None:
         place = checkpoint.path / "state.json"
@@ -192,9 +190,7 @@ class _Trainer:
         self.state = saved.state
         self.stepper.dtype = self.state.dtype
         self.stepper.flops.known = dict(self.state.flops_known)
-        restore_model(self.model, checkpoint.model, checkpoint.path / "model.safetensors")
-        optimizer = checkpoint.path / "optimizer.safetensors"
-        restore_optimizer(self.model, self.stepper.optimizer, checkpoint.optimizer, optimizer)
+        self.stepper.restore(checkpoint)
         self.history = self.run.rewind(self.state.metrics_bytes)
         self.saved_step = checkpoint.step
         if self.state.best_step == self.state.spent.steps:  # killed between the checkpoint and best/
@@ -212,24 +208,39 @@ class _Trainer:
         try:
             stream = self.batches.stream(Cursor(*self.state.cursor))
             while True:
-                if self.stop.signal_number is not None:
+                if self._stopping():
                     self._stop()
                 status = self.pace.status(self.state)
                 if self.looks is not None and self.looks.due(self.pace, self.state, last=status is not None):
-                    with self.stop.interruptible():
-                        record = self.looks.take(self.model, self.pace, self.state)
-                    self._log(record)
-                if self.validate is not None and self.pace.validation_due(self.state, last=status is not None):
+                    self._look()
+                if self.validates and self.pace.validation_due(self.state, last=status is not None):
                     self._validate()
                 elif status is None:
                     self._step(stream)
                 if status is not None:
                     return self._end(status)
-                every = max(self.config.checkpoint_every_s, self.saving_s / CHECKPOINT_SHARE)
-                if time.perf_counter() - self.saved_at > every:
+                if self.save_due:
                     self.save()
         except Stopped:
             self._stop()
+
+    def _stopping(self) -> bool:
+        """Whether any process got a signal, which is then that of all."""
+        number = int(self.team.most([float(self.stop.signal_number or 0)])[0])
+        self.stop.signal_number = number or self.stop.signal_number
+        return number > 0
+
+    def _look(self) -> None:
+        """Record what `watch` sees."""
+        self.stepper.gather()
+
+        def take() -> tuple[dict[str, Any], Spent, tuple[float, ...] | None]:
+            assert self.looks is not None
+            with self.stop.interruptible():
+                return self.looks.take(self.model, self.pace, self.state), self.state.looked, self.state.looks
+
+        record, self.state.looked, self.state.looks = self.team.from_first(take)
+        self._log(record)
 
     def _step(self, stream: Iterator[tuple[Any, Cursor]]) -> None:
         """Train on the next batch: gradients, clipping, update. Nothing changes if a loss or gradient is not finite."""
@@ -240,11 +251,14 @@ class _Trainer:
         torch.manual_seed(derive(self.config.seed, "dropout", step))
         lr = self.pace.learning_rate(state)
         with self.memory.step(step + 1, batch, self._rescue):
-            result = self.stepper.gradients(batch)
+            result = self.stepper.gradients(batch, step)
             if result.fault is not None:
                 self._diverged(step + 1, result.fault, list(getattr(batch, "rows", ())))
             self.stepper.update(lr)
-        seconds, cpu_seconds = timer.read()
+        every = max(self.config.checkpoint_every_s, self.saving_s / CHECKPOINT_SHARE)
+        due = time.perf_counter() - self.saved_at > every
+        seconds, cpu_seconds, save_due = self.team.most([*timer.read(), float(due)])
+        self.save_due = save_due > 0
         spent = replace(
             state.spent,
             steps=step + 1,
@@ -259,11 +273,11 @@ class _Trainer:
         state.window_s += seconds
         self._report(result.nll / max(result.labels, 1), result.labels / max(seconds, 1e-9), lr)
         if spent.steps % self.config.log_every == 0:
-            self._log_training(lr, result.norm)
+            self._log(training_record(state, lr, result.norm))
 
     def _diverged(self, step: int, what: str, rows: list[int]) -> NoReturn:
         """Raise; keep the state before the bad step if its weights are finite, else the last checkpoint."""
-        if step > self.state.spent.steps and all(bool(p.isfinite().all()) for p in self.stepper.parameters):
+        if step > self.state.spent.steps and self.stepper.finite:
             self.save()
             self.save_as("last")
         self._log({"event": "diverged", "step": step, "what": what, "rows": rows})
@@ -277,19 +291,16 @@ class _Trainer:
         """Free the gradients' memory and save the state before the failed step, if that still works."""
         self.stepper.optimizer.zero_grad(set_to_none=True)
         with suppress(MemoryError, RuntimeError, EnvironmentFault):
-            self.save()
+            if self.team.alone:  # others still compute the step
+                self.save()
 
     def _validate(self) -> None:
         """Measure, keep the best model, and save a checkpoint; a signal interrupts it and discards its result."""
-        timer = Timer()
-        assert self.validate is not None
         self._report_validating()
-        self.model.eval()
-        with torch.no_grad(), self.stepper.autocast(), self.stop.interruptible():
-            values = {name: float(value) for name, value in self.validate(self.model).items()}
+        self.stepper.gather()
+        values, (seconds, cpu_seconds) = self.team.from_first(self._validated)
         if not math.isfinite(values.get("loss", 0.0)):
             self._diverged(self.state.spent.steps, f"the validation loss is {values['loss']}", [])
-        seconds, cpu_seconds = timer.read()
         state = self.state
         state.spent = replace(
             state.spent, seconds=state.spent.seconds + seconds, cpu_seconds=state.spent.cpu_seconds + cpu_seconds
@@ -302,6 +313,15 @@ class _Trainer:
         self.save()
         if better:
             self.save_as("best")
+
+    def _validated(self) -> tuple[dict[str, float], tuple[float, float]]:
+        """The values of a validation, and the seconds that it took."""
+        timer = Timer()
+        assert self.validate is not None
+        self.model.eval()
+        with torch.no_grad(), self.stepper.autocast(), self.stop.interruptible():
+            values = {name: float(value) for name, value in self.validate(self.model).items()}
+        return values, timer.read()
 
     def _is_best(self, values: dict[str, float]) -> bool:
         """Record the metric of these values, and return whether it is the best so far."""
@@ -327,12 +347,13 @@ class _Trainer:
         self.state.metrics_bytes = self.run.logged_bytes()
         self.state.flops_known = self.stepper.flops.known
         content = {"format": FORMAT, "state": asdict(self.state), "config": asdict(self.config)}
-        self.run.checkpoints.save(self.state.spent.steps, pack(self.model, self.stepper.optimizer, content))
+        self.stepper.save(self.run.checkpoints, self.state.spent.steps, content)
         self.saved_at, self.saved_step = time.perf_counter(), self.state.spent.steps
         self.saving_s = self.saved_at - began
 
     def save_as(self, name: str) -> None:
         """Write the current model to `best/` or `last/`."""
+        self.stepper.gather()
         if self.save_model is not None:
             self.model.eval()
             self.run.save_model(name, self.save_model)
@@ -349,32 +370,19 @@ class _Trainer:
 
     def _stop(self) -> NoReturn:
         """Save and raise after a signal."""
-        assert self.stop.signal_number is not None
+        number = self.stop.signal_number = self.stop.signal_number or signal.SIGTERM  # of the first process, or all
         self.save()
         self.save_as("last")
         step = self.state.spent.steps
         self._log({"event": "interrupted", "step": step, "signal": self.stop.name})
         raise Interrupted(
             f"{self.run.path}: stopped by {self.stop.name} after step {step}; the state is saved, --resume continues",
-            signal_number=self.stop.signal_number,
+            signal_number=number,
         )
 
     def _log(self, record: dict[str, Any]) -> None:
         self.run.log(record)
         self.history.append(record)
-
-    def _log_training(self, lr: float, norm: float) -> None:
-        state = self.state
-        loss = state.window_nll / max(state.window_labels, 1)
-        values = {
-            "loss": loss,
-            "perplexity": perplexity(loss),
-            "grad_norm": norm,
-            "lr": lr,
-            "tokens_per_s": state.window_labels / max(state.window_s, 1e-9),
-        }
-        state.window_nll, state.window_labels, state.window_s = 0.0, 0, 0.0
-        self._log({"event": "train", **asdict(state.spent), **finite(values)})
 
     def _report(self, loss: float, tokens_per_s: float, lr: float) -> None:
         if self.on_progress is None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sightline.core.errors import EnvironmentFault
 from sightline.data.batches import Batches
+from sightline.training.shares import Share
 
 
 @final
@@ -39,7 +40,8 @@ class MemoryGuard:
         self.largest = max(self.largest, _numbers(batch))
 
     def _advice(self, batch: Any) -> str:
-        sizes = " and ".join("×".join(map(str, f.shape)) for f in batch if isinstance(f, Tensor) and f.dim() > 1)
+        shown = batch.pieces[0].batch if isinstance(batch, Share) else batch
+        sizes = " and ".join("×".join(map(str, f.shape)) for f in shown if isinstance(f, Tensor) and f.dim() > 1)
         key, size = self.batches.size_key
         fitting = int(size * min(self.largest / max(_numbers(batch), 1), 0.5))  # at most half, and at least 1
         flag = f"--{key.replace('_', '-')} {max(1, fitting or size // 2)}"
@@ -49,4 +51,6 @@ class MemoryGuard:
 
 def _numbers(batch: Any) -> int:
     """The numbers in the batch's tensors, a measure of the memory that a step needs."""
+    if isinstance(batch, Share):
+        return max(_numbers(piece.batch) for piece in batch.pieces)
     return sum(field.numel() for field in batch if isinstance(field, Tensor))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sized
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, final
 
 from torch import nn
 
 from sightline.core.errors import InputError
+from sightline.core.json_text import finite
 from sightline.core.settings import CheckedConfig, key
 from sightline.data.batches import Batches
 from sightline.training.budget import Budget, Spent
+from sightline.training.loss import perplexity
 from sightline.training.optim import OptimConfig
 from sightline.training.plan import StepPlan
 
@@ -67,6 +69,17 @@ class TrainConfig(CheckedConfig):
     log_every: int = key(10, "Steps between records of the training loss in metrics.jsonl.", at_least=1)
     device: str = key("auto", "Device: auto, cpu, cuda, cuda:1 or mps.")
     dtype: Literal["auto", "float32", "bfloat16"] = key("auto", "Number format of matrix products.")
+    parallel: Literal["ddp", "fsdp"] = key(
+        "ddp",
+        "How the processes that torchrun starts share a training: ddp, each has the whole model; fsdp, each has a part "
+        "of every tensor of it.",
+    )
+    pieces: int | None = key(
+        None,
+        "Pieces of rows that each batch is computed in, one after another or by several processes; more need less "
+        "memory. Null: one for each process.",
+        at_least=1,
+    )
     watch: bool = key(
         False,
         "Record entropy and saturation of attention, gradients by distance and gates while it trains, up to 39 times; "
@@ -76,6 +89,11 @@ class TrainConfig(CheckedConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         Budget.parse(self.budget, where="budget")
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether one process, too, computes a batch in pieces."""
+        return self.pieces is not None and self.pieces > 1
 
 
 def most_steps(config: TrainConfig, batches: Batches) -> int | None:
@@ -173,3 +191,17 @@ class Saved:
     format: int
     state: State
     config: TrainConfig
+
+
+def training_record(state: State, lr: float, norm: float) -> dict[str, Any]:
+    """The record of the steps since the last record: loss, rate and the last gradient's norm."""
+    loss = state.window_nll / max(state.window_labels, 1)
+    values = {
+        "loss": loss,
+        "perplexity": perplexity(loss),
+        "grad_norm": norm,
+        "lr": lr,
+        "tokens_per_s": state.window_labels / max(state.window_s, 1e-9),
+    }
+    state.window_nll, state.window_labels, state.window_s = 0.0, 0, 0.0
+    return {"event": "train", **asdict(state.spent), **finite(values)}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import nn
 
+from sightline.training.checkpoint import Checkpoint, Checkpoints, pack, restore_model, restore_optimizer
 from sightline.training.flops import StepFlops, shapes
 from sightline.training.loss import Objective
 from sightline.training.optim import OptimConfig, build_optimizer
@@ -43,8 +44,8 @@ class Stepper:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.flops = StepFlops()
 
-    def gradients(self, batch: Any) -> Gradients:
-        """Gradients of the mean loss of a batch, clipped."""
+    def gradients(self, batch: Any, step: int = 0) -> Gradients:
+        """Gradients of the mean loss of a batch, clipped; `step` is for steppers that draw random numbers by it."""
         key = shapes(batch)
         batch = batch.to(self.device)
         self.model.train()
@@ -68,3 +69,34 @@ class Stepper:
     def autocast(self) -> torch.autocast:
         """The number format of matrix products."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16")
+
+    @property
+    def finite(self) -> bool:
+        """Whether all weights are."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.parameters)
+
+    def gather(self) -> None:
+        """Bring all weights into `model`, where they are already."""
+
+    def save(self, checkpoints: Checkpoints | None, step: int, content: dict[str, Any]) -> None:
+        """Save a checkpoint; `content` is that of its state.json."""
+        if checkpoints is not None:
+            save(self.model, self.optimizer, checkpoints, step, content)
+
+    def restore(self, checkpoint: Checkpoint | None) -> None:
+        """Continue from a checkpoint; raises `InputError` where it does not fit the model."""
+        if checkpoint is not None:
+            restore(self.model, self.optimizer, checkpoint)
+
+
+def save(
+    model: nn.Module, optimizer: torch.optim.Optimizer, checkpoints: Checkpoints, step: int, content: dict[str, Any]
+) -> None:
+    """Save whole tensors of this process as checkpoint `step`."""
+    checkpoints.save(step, pack(model, optimizer, content))
+
+
+def restore(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
+    """Put the tensors of a checkpoint into the model and its optimizer."""
+    restore_model(model, checkpoint.model, checkpoint.path / "model.safetensors")
+    restore_optimizer(model, optimizer, checkpoint.optimizer, checkpoint.path / "optimizer.safetensors")

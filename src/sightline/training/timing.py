@@ -26,6 +26,7 @@ from sightline.training.checkpoint import packed_with_hashes
 from sightline.training.energy import EnergyMeter
 from sightline.training.memory import MemoryGuard
 from sightline.training.plan import LEAST_SHARE, Speed
+from sightline.training.shared_step import SharedStepper
 from sightline.training.state import Validate
 from sightline.training.step import Stepper
 
@@ -94,7 +95,7 @@ class Rehearsal:
         batches: Batches,
         seed: int,
         validator: Callable[[float], Validate] | None,
-        stepper: Stepper,
+        stepper: Stepper | SharedStepper,
         *,
         clock: Clock | None = None,
         threads: int | None = None,
