@@ -45,6 +45,7 @@ from sightline.tasks.table import TASKS
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks")]
 from conformance_page import conformance_page  # noqa: E402
+from distributed_page import distributed_page, load_training  # noqa: E402
 from rungs_page import rungs_page  # noqa: E402
 
 from claims_page import FIGURES as CLAIMS_FIGURES  # noqa: E402
@@ -415,6 +416,11 @@ def performance() -> str:
     return f"{page}\n{section}" if section else page
 
 
+def distributed() -> str:
+    """The page of several processes, with its tables written again."""
+    return distributed_page((HERE / "distributed.md").read_text(encoding="utf-8"), load_training(RESULTS))
+
+
 STUDIED = load_lines(RESULTS / "study")
 CLAIMED = RESULTS / "claims.json"
 
@@ -429,6 +435,7 @@ PAGES = {
     "rungs.md": rungs_page,
     "exports.md": exports,
     "conformance.md": conformance_page,
+    "distributed.md": distributed,
     "commands.md": commands,
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
