@@ -7,7 +7,7 @@ A task has a source and a target: text to text, text to a label, a series to its
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,26 +21,18 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline, written
 from sightline.core.seeds import derive
-from sightline.core.spelling import respelled
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
-from sightline.data.inputs import InputTable
-from sightline.data.media.files import MediaFile
-from sightline.data.rows.given import PAIR, is_frame
 from sightline.data.spaced import at_least_one, spaced
 from sightline.data.survey import Survey
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.given import given_data
-from sightline.tasks.input_source import InputSource
-from sightline.tasks.not_files import check_not_paths
-from sightline.tasks.one_or_several import is_blank, list_of, with_blanks
 from sightline.tasks.opened import OpenedInput
-from sightline.tasks.outcomes import Answer, Costs, Measured
+from sightline.tasks.outcomes import Costs, Measured
 from sightline.tasks.planted import SIZES, Planted, PlantedSizes
+from sightline.tasks.predicting import PredictingTask
 from sightline.tasks.run import RunConfig
-from sightline.tasks.saved import SavedTask
 from sightline.training.loss import Loss
 
 if TYPE_CHECKING:
@@ -53,45 +45,31 @@ P = TypeVar("P", bound=Items)  # one part of it
 R = TypeVar("R", bound=RunConfig)
 
 
-class Task(SavedTask, Generic[D, P, R]):
+class Task(PredictingTask, Generic[D, P, R]):
     """A model with all that is needed to train it, to measure it and to use it on new inputs.
 
-    A task of your own defines the abstract methods; the others have a default that suits most tasks.
+    A task of your own defines the abstract methods; the others have a default that suits most tasks. Those of answers
+    are in `tasks.predicting`, those of the model's files in `tasks.saved`.
 
     unit: the word for items, in the plural: pairs, documents, windows
     Run: all of a training's configuration
-    accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
     loss_unit, counted: the unit of the training loss, and the tokens that a budget counts
     length_of: the meaning of `lengths`, such as "source length (characters)"
-    reads_texts: whether an input is a text, and the name of a file is therefore refused
-    answers_lines: whether an answer's text is a table, several lines long
-    continues_prompts: whether it has `generate`, which continues texts
-    draws_answers: whether `report.forecasts` draws the records of answers
-    no_output, no_record: what an empty input gives, from `predict` and in the record of its answer
     measured_by: keys of `config` that do not change the model, so that a measurement may use others
     shows_attention: whether `lab.attention` has maps of it
     same_in_comparison: keys that all architectures of a comparison share, at the task's default
-    pair: the columns of data that is given as a list of pairs
     corpus: the data of its training, where this process trained it; place: the directory that it was loaded from
     validated: the metrics of its best validation, where they are known
     """
 
     unit: ClassVar[str] = "items"
     Run: ClassVar[type[Any]]
-    accepts_decoding: ClassVar[bool] = False
     loss_unit: ClassVar[str] = "nats/token"
     counted: ClassVar[str] = "target tokens"
     length_of: ClassVar[str] = ""
     shows_attention: ClassVar[bool] = False
     same_in_comparison: ClassVar[tuple[str, ...]] = ()
-    reads_texts: bool = False
-    answers_lines: ClassVar[bool] = False
-    draws_answers: ClassVar[bool] = False
-    continues_prompts: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
-    no_output: ClassVar[Any] = None
-    no_record: ClassVar[Mapping[str, Any]] = {"output": None}
-    pair: ClassVar[tuple[str, str]] = PAIR
 
     corpus: Corpus[Any] | None = None
     place: Path | None = None
@@ -121,66 +99,6 @@ class Task(SavedTask, Generic[D, P, R]):
     def measure(self, part: P, decoding: Any = None) -> Measured:
         """Every metric on a part, and the items that it is made of. Dropout is off."""
 
-    @abstractmethod
-    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
-        """The output for each input, in order, as Python values: texts, labels or arrays."""
-
-    def predict(self, inputs: Any, decoding: Any = None, *, proba: bool = False, return_dict: bool = False) -> Any:
-        """The output for one input, or the list of outputs for a list of inputs or the rows of a frame; see
-        `predict_list` and `table_inputs`.
-
-        proba: instead of the label, a dict with the probability of each class
-        return_dict: instead of the output, a dict of all that `sightline predict --json` prints of it
-
-        An empty text, or one of blanks alone, has no output: `no_output`, and an empty line on the command line. Only a
-        task that continues prompts reads one.
-
-        Raises:
-            InputError: what `one_or_several.list_of` and `check_not_paths` raise; whatever is wrong with an input;
-                "translation gives no probabilities: see return_dict=True".
-        """
-        if self.reads_texts:
-            check_not_paths(inputs)
-        one = self.is_one(inputs)
-        several = [inputs] if one else self._rows_of(inputs) if is_frame(inputs) else list_of(inputs)
-        if proba or return_dict:
-            outputs = self.records(several, decoding)
-            if proba and any("probabilities" not in record for record in outputs):
-                raise InputError(f"{self.name} gives no probabilities: see return_dict=True", where="proba")
-            outputs = [record["probabilities"] for record in outputs] if proba else outputs
-        else:
-            filled = self.filled(several)
-            answers = self.predict_list(filled, decoding) if filled else []
-            outputs = with_blanks(several, answers, lambda _: self.no_output)
-        return outputs[0] if one else outputs
-
-    @classmethod
-    def filled(cls, inputs: Sequence[Any]) -> list[Any]:
-        """The inputs that have an output."""
-        return [one for one in inputs if cls.continues_prompts or not is_blank(one)]
-
-    def _rows_of(self, frame: Any) -> list[Any]:
-        """The inputs in the rows of a frame; paths in it begin in the working directory."""
-
-        def in_python(message: str) -> str:
-            message = message.replace("Name --source-column", "Choose a column, as in table['source']")
-            return message.replace(" (--source-column names another column)", "")
-
-        with given_data(None, self.pair, inputs=frame) as given, respelled(in_python):
-            return self.table_inputs(InputTable(Path(given.paths["inputs"]), base=Path.cwd()))
-
-    def records(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
-        """For each input a dict with its output and all else that is known of that; `no_record` for an empty text."""
-        filled = self.filled(inputs)
-        records = self.record_list(filled, decoding) if filled else []
-        return with_blanks(inputs, records, lambda one: {"source": one, **self.no_record})
-
-    def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
-        """The records of inputs that are filled."""
-        if all(isinstance(one, str | Path) for one in inputs):
-            return [answer.record for answer in self.answer_list([str(one) for one in inputs], decoding)]
-        return [{"output": output} for output in self.predict_list(inputs, decoding)]
-
     def evaluate(self, data: Any = None, part: PartName = "test", decoding: Any = None, **keys: Any) -> Evaluation:
         """The metrics on data, which is given as to `sightline.fit`; without it on a part of the training's own data.
 
@@ -205,15 +123,6 @@ class Task(SavedTask, Generic[D, P, R]):
         facts += [f"{name} {written(name, value)}" for name, value in self.validated.items()]
         data = f"\n  trained on {self.data.partition(', sha256')[0]}" if self.data else ""
         return f"{type(self).__name__}({', '.join(facts)}){data}"
-
-    def is_one(self, inputs: Any) -> bool:
-        """Whether the argument of `predict` is one input, not several."""
-        return isinstance(inputs, str | Path | MediaFile)
-
-    @property
-    def input_sources(self) -> Mapping[str, InputSource]:
-        """The sources of one input by name, in order, and the kind of each; a table is the file of a series."""
-        return MappingProxyType({"text": "text"})
 
     def outputs_of(self, part: P) -> list[Any]:
         """The outputs for a part's items, as `predict` gives them for the same inputs."""
@@ -314,29 +223,6 @@ class Task(SavedTask, Generic[D, P, R]):
     def baselines(self, train: P, valid: P, part: P) -> list[Baseline]:
         """Model-free baselines with their scores on `part`: learned from `train`, their settings chosen by `valid`."""
         return []
-
-    def answer(self, inputs: Sequence[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        """An output for each input, in order: a line of text, or a file's path where the source is not text.
-
-        `first` is the number of the first one in the random stream, in which those that are not `filled` do not count.
-        Dropout is off.
-        """
-        filled = self.filled(inputs)
-        answers = self.answer_list(filled, decoding, first=first) if filled else []
-        return with_blanks(inputs, answers, lambda one: Answer("", {"source": one, **self.no_record}))
-
-    def table_inputs(self, table: InputTable) -> list[Any]:
-        """The inputs in the rows of a table, in order, as `answer` takes them: texts, unless the task has its own.
-
-        Raises:
-            InputError: what `InputTable.texts` raises.
-        """
-        return table.texts(self.reading.get("source_column"))
-
-    def answer_list(self, inputs: list[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        """The answers for inputs that are filled."""
-        outputs = self.predict_list(inputs)
-        return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
 
     def open_input(self, given: Any) -> OpenedInput:
         """An input as `predict` takes it, opened for inspection; raises `InputError` where that is not built."""
