@@ -50,6 +50,7 @@ def test_help_names_every_verb_and_imports_neither_torch_nor_a_verb():
         assert f" {verb} " in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", frame.COMMANDS)
 def test_a_verb_s_help_imports_no_torch(verb):
     code = (

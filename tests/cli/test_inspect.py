@@ -62,6 +62,7 @@ def test_refusals_are_one_line(model: Path, capsys, arguments: list[str], messag
     assert err == f"sightline: error: {message}\n"
 
 
+@pytest.mark.slow
 def test_two_models_are_shown_beside_each_other(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small.untrained("gru").save(model / "gru")
     flags = ("--replacements", "1", "--beside", "gru")
@@ -84,6 +85,7 @@ def test_two_models_are_shown_beside_each_other(model: Path, capsys: pytest.Capt
         assert err.endswith(f"sightline: error: {message}\n")
 
 
+@pytest.mark.slow
 def test_methods_that_a_model_has_not_are_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small.untrained("gru").save(model / "gru")
     status, out, err = inspected(capsys, "gru", "9", "--replacements", "1")

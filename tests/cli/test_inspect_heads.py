@@ -34,6 +34,7 @@ def inspected(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
     return status, printed.out, printed.err
 
 
+@pytest.mark.slow
 def test_heads_are_shown_as_a_table_as_json_and_on_a_page(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--heads", "--data", "data.tsv", "--items", "30", "--metric", "token_accuracy", "--orders", "2"]
     status, out, _ = inspected(capsys, "model", *flags, "--json", "heads.json", "-o", "page.html")
@@ -64,6 +65,7 @@ def test_reports_of_other_versions_are_refused(tmp_path: Path) -> None:
         load_heads_report(tmp_path / "heads.json")
 
 
+@pytest.mark.slow
 def test_a_pruned_model_is_written_and_measures_as_it_says(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ("--prune", "50%", "--data", "data.tsv", "--out-dir", "small", "--metric", "loss")
     status, out, _ = inspected(capsys, "model", *flags)
@@ -84,6 +86,7 @@ def test_a_pruned_model_is_written_and_measures_as_it_says(model: Path, capsys: 
     assert (status, out, err) == (2, "", "sightline: error: small: already exists\n")
 
 
+@pytest.mark.slow
 def test_a_treebank_is_compared_with_the_heads_of_a_classifier(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ud.conllu").write_text(sentences(40))
@@ -141,6 +144,7 @@ def test_a_model_without_heads_says_so(model: Path, capsys: pytest.CaptureFixtur
     )
 
 
+@pytest.mark.slow
 def test_heads_of_pictures_have_no_scores_of_tokens(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     for row in range(24):

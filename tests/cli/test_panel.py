@@ -24,6 +24,7 @@ def measured(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_the_table_is_whole_in_a_pipe_and_the_page_is_named(measured, capsys, tmp_path):
     assert main(["panel", "--mixers", "lstm,softmax+weights", "--out-dir", str(tmp_path / "p"), "--quick"]) == 0
     out, _ = capsys.readouterr()
@@ -37,6 +38,7 @@ def test_the_table_is_whole_in_a_pipe_and_the_page_is_named(measured, capsys, tm
     assert only == ["reach", "serial", "growth", "saturation", "recall"]
 
 
+@pytest.mark.slow
 def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, tmp_path):
     flags = [
         "--mixers",

@@ -79,6 +79,7 @@ def test_json_contains_every_output_with_its_score(run, model):
     assert [record["output"] for record in greedy] == load(model).predict(TEXTS)
 
 
+@pytest.mark.slow
 def test_options_reach_the_decoder(run):
     drawn = {run("--sample", "--temperature", "5", "--seed", seed, *TEXTS)[1] for seed in ("1", "2")}
     assert len(drawn) == 2

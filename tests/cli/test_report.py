@@ -33,6 +33,7 @@ def _report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
     return status, printed.out, printed.err
 
 
+@pytest.mark.slow
 def test_another_priority_and_differences_go_to_a_page_of_their_own(
     saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,6 +49,7 @@ def test_another_priority_and_differences_go_to_a_page_of_their_own(
     assert sorted(path.name for path in (saved / "new").iterdir()) == ["results.json"]
 
 
+@pytest.mark.slow
 def test_json_has_the_recommendation_the_fronts_and_the_differences(
     saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,7 @@ def test_leaves_a_run_that_predicts(place: Path, capsys: pytest.CaptureFixture[s
     assert len(model.predict(["aei", "bfj"])) == 2
 
 
+@pytest.mark.slow
 def test_the_saved_config_trains_the_same_model_again(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(capsys, "--data", "pairs.tsv", *SMALL, "--match", "params=30k", "-o", "one", "-q")
     train(capsys, "-c", "one/config.yaml", "-o", "two", "-q")
@@ -85,6 +86,7 @@ def test_a_budget_in_seconds_is_kept_as_the_steps_that_it_became(
     assert Path("one/last/model.safetensors").read_bytes() == Path("two/last/model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_resume_takes_the_runs_own_config(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--optim.schedule", "constant", "--optim.warmup-steps", "2", "-q"]  # whatever the budget
     train(capsys, "--data", "pairs.tsv", *SMALL, *options, "-o", "parted")
@@ -108,6 +110,7 @@ def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytes
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_run_is_not_overwritten_unless_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")
     _, err = train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q", status=2)

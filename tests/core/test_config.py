@@ -350,6 +350,7 @@ def test_encode_then_decode_is_the_identity(run):
     assert decode(Run, encode(run)) == run
 
 
+@pytest.mark.slow
 @given(runs)
 def test_a_written_file_reads_back_to_the_same_run(run):
     assert decode(Run, parse_yaml(to_yaml(run))) == run
@@ -363,6 +364,7 @@ def test_an_override_by_everything_is_the_other_one(run, other):
     assert override(run, flat) == Run(**{**vars(other), "early": run.early})
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | finite | text,

@@ -54,6 +54,7 @@ BRANCHING = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 @given(program=BRANCHING)
 def test_growing_and_shared_behave_like_tensors_for_any_branches(mode, program):

@@ -56,6 +56,7 @@ print(left)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads that run already are left as they are")
 def test_threads_that_run_already_flush_too() -> None:
     done = subprocess.run([sys.executable, "-c", IN_THREADS], capture_output=True, text=True, check=True)
@@ -75,6 +76,7 @@ def test_a_command_settles_its_own_process_alone(monkeypatch: pytest.MonkeyPatch
         assert len(settled) == times, verb
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MIXERS)
 def test_laws_hold_without_subnormals(name: str) -> None:
     with subnormals_flushed():

@@ -111,6 +111,7 @@ def test_the_command_names_a_bad_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "skipped 1 bad row" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_built_in_data_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "dates.tsv"
     arguments = ["data", "export", "builtin:dates?size=200&locales=2", "-o", str(path), "--part", "train"]
@@ -183,6 +184,7 @@ def corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", KINDS)
 def test_the_data_of_every_task_is_described_and_drawn(
     task: str, corpora: Path, capsys: pytest.CaptureFixture[str]

@@ -91,6 +91,7 @@ SPLITS: dict[str, Callable[..., Parts]] = {
 PINNED: dict[str, str] = json.loads((Path(__file__).parent / "splits.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PINNED)
 def test_every_item_is_in_the_part_that_it_was_in(name: str, tmp_path: Path) -> None:
     kind, count, seed = name.split()

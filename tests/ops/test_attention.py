@@ -105,6 +105,7 @@ def test_windows(steps, cached, window, sinks, causal, masked, documents, groups
     assert_equal(q, k, v, result, dense(q, k, v, seen))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     steps=st.integers(1, 40),
@@ -128,6 +129,7 @@ def test_block_masks(steps, cached, size, density, causal, masked, documents, se
     assert_equal(q, k, v, result, dense(q, k, v, seen))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     kind=st.sampled_from(["bigbird", "longformer", "strided", "fixed", "both-sided bigbird", "both-sided longformer"]),

@@ -171,6 +171,7 @@ def test_the_size_of_a_tile_changes_nothing(monkeypatch, form, normaliser, tile)
         equal(case.run(linear_attention), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "normaliser"), CASES)
 def test_first_and_second_derivatives(monkeypatch, form, normaliser):
     monkeypatch.setattr(ops_linear, "CHUNK", 2)

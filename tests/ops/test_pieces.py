@@ -113,6 +113,7 @@ def test_block_masks(steps, cached, size, density, shared, causal, seed):
     assert_attends(pieces, steps, length, visible, seed)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     kind=st.sampled_from(["bigbird", "longformer", "both-sided bigbird", "both-sided longformer", "strided", "fixed"]),
@@ -139,6 +140,7 @@ def test_named_patterns(kind, steps, cached, size, local, summary, random, seed)
     assert_attends(block_pieces(layout, causal, steps, length, F64), steps, length, visible, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["strided", "fixed"])
 @pytest.mark.parametrize(("size", "local", "summary"), [(1, 40, 7), (16, 20, 3), (3, 77, 77), (64, 3, 1)])
 @pytest.mark.parametrize("cached", [0, 333])
@@ -173,6 +175,7 @@ def test_a_view_where_blocks_lie_regularly_and_a_copy_elsewhere():
     assert not any(isinstance(p.keys, Gathered) for p in block_pieces(BlockMask(band, 4), True, 24, 24, F64))
 
 
+@pytest.mark.slow
 def test_gradcheck():
     q, k, v = inputs(0, 2, 9, 11, 3)
     blocks = BlockMask(torch.rand(4, 4, generator=torch.Generator().manual_seed(1)) < 0.6, 3)

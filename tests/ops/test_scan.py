@@ -74,6 +74,7 @@ def test_gated_scan_is_the_loop(steps):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("grain")
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
 def test_second_derivatives(dtype):

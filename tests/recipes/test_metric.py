@@ -21,6 +21,7 @@ def one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(METRICS, metric.name, metric)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["translation", "transcription", "captioning", "answering"])
 def test_every_task_that_writes_texts_has_it(task: str, tmp_path: Path) -> None:
     subject = SUBJECTS[task](tmp_path)
@@ -42,6 +43,7 @@ def test_classification_has_it(task: str, tmp_path: Path) -> None:
     check_task(subject, ["items make up the metrics", "metrics decide", "data is described"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["forecasting", "forecasting of quantiles"])
 def test_forecasting_has_it(task: str, tmp_path: Path) -> None:
     subject = SUBJECTS[task](tmp_path)

@@ -58,6 +58,7 @@ def test_the_law_holds(law: str, tmp_path: Path) -> None:
     check_task(small.subject(tmp_path), [law])
 
 
+@pytest.mark.slow
 def test_it_is_trained_measured_and_used(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = command(capsys, "train", "--data", data, *SMALL, "--max-steps", "60", "-o", "run", "--json")
     assert json.loads(out)["task"] == "tagging"

@@ -83,6 +83,7 @@ def test_the_charts_have_the_points_of_the_figures_and_their_reference_lines():
     assert points.rows[1]["text"].split("\n")[1] == "side left"
 
 
+@pytest.mark.slow
 def test_figures_are_files_beside_the_page(tmp_path):
     written = write_claims(make_claims(), tmp_path)
     assert written.name == "claims.html"

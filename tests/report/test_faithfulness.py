@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from sightline.inspect.faithfulness_results import Faithfulness, load_faithfulness
 from sightline.inspect.faithfulness_tests import TESTS
 from sightline.report.faithfulness import (
@@ -18,6 +20,7 @@ from sightline.report.faithfulness import (
 from tests.report.synthetic_faithfulness import HOSTILE, results
 
 
+@pytest.mark.slow
 def test_every_score_stands_beside_the_rates_of_its_test():
     page = render_faithfulness(results())
     row = next(part for part in page.split("<tr>") if 'href="#test-test_of_erasure"' in part)
@@ -27,6 +30,7 @@ def test_every_score_stands_beside_the_rates_of_its_test():
     assert page.index("Attention may be shown as an explanation") < page.index("Maps of the model")
 
 
+@pytest.mark.slow
 def test_every_test_has_a_title_without_the_spelling_of_a_name():
     for test in TESTS:
         assert test.name in TITLES
@@ -36,6 +40,7 @@ def test_every_test_has_a_title_without_the_spelling_of_a_name():
     assert "Tests that need models to be trained again are not among these" in page
 
 
+@pytest.mark.slow
 def test_foreign_text_is_text():
     page = render_faithfulness(results())
     assert HOSTILE not in page
@@ -58,6 +63,7 @@ def test_a_method_with_several_layers_names_them():
     assert map_words([found.maps[0], found.maps[0]])["softmax pooling.weights"] == "attention weights 1"
 
 
+@pytest.mark.slow
 def test_the_result_is_read_back_and_written_as_a_page(tmp_path: Path) -> None:
     found: Faithfulness = results()
     found.save(tmp_path / "a.json")

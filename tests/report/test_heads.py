@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from sightline.inspect.head_report import load_heads_report
 from sightline.report.heads import removable, render_heads, verdict, write_heads
 from sightline.report.heads_figures import profile_drawings, pruning_drawings
@@ -36,6 +38,7 @@ def test_heads_are_removable_until_the_metric_falls_by_the_margin() -> None:
     assert removable(worse, own, 0.0) == 12
 
 
+@pytest.mark.slow
 def test_every_head_and_curve_is_on_the_page_and_text_stays_text(tmp_path: Path) -> None:
     page = write_heads(make_heads(), tmp_path / "page.html").read_text()
     body = without_scripts(page)

@@ -162,6 +162,7 @@ def test_everything_a_reader_needs_is_there(page: str) -> None:
         assert expected in text, expected
 
 
+@pytest.mark.slow
 def test_warnings_that_end_the_verdict_are_shown_below_it_and_once() -> None:
     results, warning = make_results(), "Runs had the processor for less than 80 % of their time (gru 62 %)."
     starved = replace(results, verdict=f"{results.verdict} {warning}", warnings=[warning, "MASE is undefined."])
@@ -322,6 +323,7 @@ def test_the_page_ends_with_the_command_that_uses_the_winner(page: str) -> None:
     assert 'id="use"' not in render(failed, Path("runs/which"))
 
 
+@pytest.mark.slow
 def test_the_time_of_a_baseline_is_shown_where_it_is_known() -> None:
     """Results of version 0.1.0 have none."""
     known = [Baseline("new", "", {"exact_match": 0.5}, seconds=2.34), Baseline("old", "", {"exact_match": 0.4})]

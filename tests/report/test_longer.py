@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from sightline.lab.results import Architecture, BudgetPlan, PlannedSteps, Rate, Results, Run
 from sightline.report.html import render
 from sightline.report.longer import Longer, longer, longer_line
@@ -49,6 +51,7 @@ def test_losses_of_different_samples_are_not_compared() -> None:
     assert longer(results(budget=replace(results().budget, steps=steps))) == []
 
 
+@pytest.mark.slow
 def test_the_page_has_both() -> None:
     page = render(make_results())
     assert "after 10 s" in page

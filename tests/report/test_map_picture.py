@@ -109,6 +109,7 @@ def test_a_patch_that_counts_is_shaded(tmp_path: Path) -> None:
     assert np.ptp(place, axis=0).max() < 1.02 * map_picture.PICTURE * INCH / 2
 
 
+@pytest.mark.slow
 def test_a_long_input_is_one_small_picture(tmp_path: Path) -> None:
     path = save_maps([long(1000)], tmp_path / "a.png")
     assert max(pixels(path).shape) < 2200
@@ -116,6 +117,7 @@ def test_a_long_input_is_one_small_picture(tmp_path: Path) -> None:
     assert 50 < len(labels) < 140  # of 2,000
 
 
+@pytest.mark.slow
 def test_of_many_maps_the_first_are_shown(tmp_path: Path) -> None:
     path = save_maps([of(translation(SOURCE[:3], TARGET[:3], layers=9, heads=1), "softmax")], tmp_path / "a.svg")
     assert "the first 24 of 27 maps; choose by methods" in texts(path)

@@ -133,6 +133,7 @@ def test_a_warning_stands_with_the_findings():
     assert page.index("grows with the length") < page.index("Other programs kept") < page.index('id="summary"')
 
 
+@pytest.mark.slow
 def test_figures_are_files_beside_the_page(tmp_path):
     page = write_panel(
         make_panel(growth=[], crossovers=[], saturation=[], reach=[], recall=[], contexts=[], gaps=[]), tmp_path

@@ -48,6 +48,7 @@ def test_the_verdict_says_who_falls_faster_and_whose_law_did_not_hold(results):
     assert "The law of my <lm> did not hold" not in results.verdict
 
 
+@pytest.mark.slow
 def test_one_seed_decides_nothing_anywhere():
     results = make_scale(seeds=1)
     assert results.verdict.count("not decided") == 3  # two exponents and the pair
@@ -94,6 +95,7 @@ def test_the_page_is_one_file_and_escapes_names(page):
     assert not re.search(r'\b(src|href)="(?!#|sizes/)', page)
 
 
+@pytest.mark.slow
 def test_the_figures_are_written_and_described(results, tmp_path):
     names = [drawing.name for drawing in scaling_drawings(results)]
     assert names == ["loss-parameters", "loss-flops", "loss-by-position"]
@@ -138,6 +140,7 @@ def test_it_fits_every_width_and_asks_for_nothing(results, tmp_path):
             page.close()
 
 
+@pytest.mark.slow
 def test_the_page_is_made_without_torch():
     code = "import sys; import sightline.report.scaling; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -60,6 +60,7 @@ def test_a_number_that_is_not_in_the_results_is_found(page):
     assert len(wrong) == 4  # mean and both ends, and parameters
 
 
+@pytest.mark.slow
 def test_every_number_of_a_panel_is_in_its_results():
     panel = make_panel()
     right, wrong = wrong_cells(render_panel(panel), "panel.json", panel.to_dict())
@@ -74,6 +75,7 @@ def test_every_number_of_a_ladder_is_in_its_results():
     assert right > 200
 
 
+@pytest.mark.slow
 def test_every_number_of_a_ladder_of_sizes_is_in_its_results():
     scale = make_scale()
     right, wrong = wrong_cells(render_scaling(scale), "scale.json", scale.to_dict())
@@ -88,6 +90,7 @@ def test_every_number_of_a_swap_is_in_its_results():
     assert right > 50
 
 
+@pytest.mark.slow
 def test_every_number_of_the_claims_is_in_their_results():
     claims = make_claims()
     page = render_claims(claims)
@@ -100,6 +103,7 @@ def test_every_number_of_the_claims_is_in_their_results():
     assert len(wrong_cells(page, "claims.json", other.to_dict())[1]) == 2
 
 
+@pytest.mark.slow
 def test_the_file_is_linked_where_it_is_beside_the_page(page):
     empty = make_panel(growth=[], crossovers=[], saturation=[], reach=[], serial=[])
     assert '<a href="panel.json" download>panel.json</a>' in render_panel(empty, linked=True)

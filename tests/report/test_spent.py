@@ -49,6 +49,7 @@ def test_a_run_had_what_it_took_and_its_share_of_the_search(plan: BudgetPlan, ex
     assert training_each(results(plan, run(0, 31.2), run(1, 34.8), Run("rnn", 0, "diverged"))) == expected
 
 
+@pytest.mark.slow
 def test_the_head_of_the_page_says_it() -> None:
     compared = results(BudgetPlan("40s", [0, 1], final_each="40s"), run(0, 31.2, 40.0), run(1, 34.8, 40.0))
     page = render(compared)
@@ -92,6 +93,7 @@ def test_other_work_on_the_machine_changes_neither_cost_nor_curve() -> None:
     assert training_cost(beside, "rnn") == (None, None)
 
 
+@pytest.mark.slow
 def test_energy_is_shown_beside_seconds_where_it_is_known() -> None:
     plan = BudgetPlan("40s", [0, 1], final_each="40s", workers=2)
     runs = [replace(run(seed, 31.0), energy_j=joules) for seed, joules in ((0, 850.0), (1, 1250.0))]

@@ -85,6 +85,7 @@ def test_the_charts_have_every_row_with_the_texts_of_the_tables() -> None:
     assert [row["saved"] for row in against.rows] == pytest.approx([131.072, 131.072, 131.072, 393.216])
 
 
+@pytest.mark.slow
 def test_figures_are_files_beside_the_page(tmp_path: Path) -> None:
     assert write_swap(make_swap(), tmp_path).name == "swap.html"
     names = {path.name for path in (tmp_path / "figures").iterdir()}

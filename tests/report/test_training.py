@@ -44,6 +44,7 @@ def test_every_quantity_has_a_figure_over_steps(dynamics: TrainingDynamics) -> N
     assert [row["y"] for row in shown] == dynamics.attention[2].entropy.centre
 
 
+@pytest.mark.slow
 def test_the_page_has_findings_numbers_and_no_foreign_markup(dynamics: TrainingDynamics, tmp_path: Path) -> None:
     few = replace(dynamics, attention=dynamics.attention[:2], gates=[], matrices=[], distances=[], gradients=[])
     place = write_training(replace(few, run="<script>alert(1)</script>"), tmp_path / "page.html", Path("in/d.json"))

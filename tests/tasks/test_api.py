@@ -16,6 +16,7 @@ from tests.tasks.translation.small import corpus
 SMALL = {"model.d_model": 32, "batch_tokens": 512, "seed": 3}
 
 
+@pytest.mark.slow
 def test_a_call_trains_predicts_and_saves(tmp_path):
     model = sightline.fit("translation", corpus(), "gru", "40steps", settings=SMALL)
     answers = model.predict(corpus().test.sources[:5])
@@ -23,6 +24,7 @@ def test_a_call_trains_predicts_and_saves(tmp_path):
     assert sightline.load(tmp_path / "model").predict(corpus().test.sources[:5]) == answers
 
 
+@pytest.mark.slow
 def test_from_a_file_it_is_the_run_that_the_command_leaves(tmp_path):
     rows = zip(*corpus().train.sides, strict=True)
     (tmp_path / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")

@@ -33,6 +33,7 @@ def test_tsv_rows_are_lines(rows: list[tuple[str, str]], tmp_path_factory: pytes
     assert list(zip(*read_pairs(path).sides, strict=True)) == rows
 
 
+@pytest.mark.slow
 @given(rows=st.lists(st.tuples(FULL, FULL), min_size=1))
 def test_csv_written_by_the_standard_library_comes_back(
     rows: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory

@@ -159,6 +159,7 @@ def test_the_same_in_every_process() -> None:
     assert hashes == {load_corpus("builtin:dates?size=3000&seed=5").sha256}
 
 
+@pytest.mark.slow
 def test_options() -> None:
     options = DateOptions.parse("locales=en+de+ja&size=100&seed=7")
     assert options == DateOptions(("en", "de", "ja"), 100, 7)
@@ -169,6 +170,7 @@ def test_options() -> None:
     assert dates(options).test == dates(options._replace(size=200)).test
 
 
+@pytest.mark.slow
 def test_load_corpus_takes_limit_and_no_files() -> None:
     corpus = load_corpus("builtin:dates?size=500", limit=10)
     assert corpus.name == "builtin:dates?size=500"

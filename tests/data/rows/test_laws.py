@@ -27,7 +27,11 @@ QUICK = (".tsv", ".parquet", ".jsonl", ".ndjson")  # of each kind of reader
 EACH = [pytest.param(suffix, marks=() if suffix in QUICK else pytest.mark.slow) for suffix in DISTINCT]
 
 
-@pytest.mark.parametrize("law", ROW_LAWS)
+# Files of many megabytes are written to see that they are not read whole.
+LAWS = [pytest.param(law, marks=pytest.mark.slow if law == "bounded memory" else ()) for law in ROW_LAWS]
+
+
+@pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("suffix", EACH)
 def test_every_format_obeys(suffix: str, law: str) -> None:
     check_format(suffix, laws=[law])

@@ -34,6 +34,7 @@ FORMS = [
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2068, 1, 1)).map(lambda when: when.replace(tzinfo=UTC))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @given(times=st.lists(TIMES, min_size=1, max_size=5))
 def test_a_form_means_what_strptime_says(form: str, times: list[datetime]) -> None:
@@ -192,6 +193,7 @@ def test_offsets_that_change_need_the_name_of_the_zone() -> None:
         assert [read.text(0), read.text(1)] == texts
 
 
+@pytest.mark.slow
 @given(times=st.lists(TIMES, min_size=1, max_size=9))
 def test_times_of_a_zone_come_back(times: list[datetime]) -> None:
     """With their offsets in the file; without them where the clock shows a time once."""

@@ -99,6 +99,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_bad_text_is_one_line_with_its_place(tmp_path, name):
     file, content, place, message = CASES[name]

@@ -337,6 +337,7 @@ def test_settings_that_cannot_be_meant(settings, message):
         ClassificationConfig(**{**{name: getattr(base, name) for name in ("arch", "model")}, **settings})
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     of = data()
 

@@ -27,6 +27,7 @@ from tests.tasks.forecasting.small import built, small
 ETT = Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "ett" / "ETTh1.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["nlinear", "dlinear"])
 def test_a_linear_map_comes_near_the_truth_of_a_season(
     arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -112,6 +113,7 @@ def test_a_forecaster_with_fewer_weights_than_its_average_is_wide_loads(tmp_path
     assert ForecastingTask.load(tmp_path / "model").measure(data.test).metrics == task.measure(data.test).metrics
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     run = small(model={"dropout": 0.1})
     how = replace(run.training, optim=OptimConfig(schedule="constant", warmup_steps=5), validate_every=10)

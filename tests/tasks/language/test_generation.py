@@ -52,6 +52,7 @@ def plain(task: LanguageTask, prompt: str, most: int) -> list[int]:
     return written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["transformer", "lstm", "window", "gated_delta"])
 def test_greedy_is_what_a_plain_loop_says_alone_and_in_a_batch(corpus, arch):
     task = made(corpus, arch)
@@ -79,6 +80,7 @@ def test_a_seed_decides_and_every_output_has_its_own_stream(corpus):
     assert task.generate(["the", "cat"], config(sample=True, samples=3, seed=5)) != drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
 @pytest.mark.parametrize("stop", [(), ("e",), ("sat", "\n"), ("zzz",)])
 def test_pieces_as_they_come_add_up_to_the_text(corpus, kind, stop):
@@ -142,6 +144,7 @@ def test_a_repetition_penalty_counts_the_prompt(corpus):
         assert other not in prompt
 
 
+@pytest.mark.slow
 def test_learned_positions_are_a_limit_that_the_error_names(corpus):
     task = made(corpus, "transformer", positions="learned", heads=2)
     assert position_limit(task.model) == 1024

@@ -74,6 +74,7 @@ def code_lengths(task: LanguageTask, text: str, context: int, stride: int) -> li
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
 @pytest.mark.parametrize("stride", [None, 5])
 def test_bits_per_byte_are_the_code_length_over_the_bytes(corpus, kind, stride):
@@ -157,6 +158,7 @@ def how(steps: int, **changes) -> TrainConfig:
     return TrainConfig(budget=f"{steps}steps", **{**options, **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bptt", ["rows", "stateful"])
 @pytest.mark.parametrize("arch", ["lstm", "gated_linear"])
 def test_killed_and_resumed_is_as_if_nothing_had_happened(corpus, tmp_path, bptt, arch):
@@ -206,6 +208,7 @@ def first_epoch(batches):
             return
 
 
+@pytest.mark.slow
 def test_training_learns_and_a_run_can_be_measured_again(path, tmp_path):
     flags = {"task": "language", "data": str(path), "arch": "lstm", "budget": "40steps", "context": "32",
              "batch_tokens": "512", "model.d_model": "32", "model.layers": "1", "device": "cpu",

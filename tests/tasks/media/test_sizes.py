@@ -20,6 +20,7 @@ def proposed(error: InputError) -> PictureConfig:
     return PictureConfig(height=height, width=width, fit="pad")
 
 
+@pytest.mark.slow
 @given(sizes=st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 5000)), min_size=2, max_size=5, unique=True))
 def test_the_proposed_size_works(sizes):
     shapes = [(3, *size) for size in sizes]

@@ -144,6 +144,7 @@ def stepwise(task, part, row) -> tuple[float, int]:
 EACH_KIND = [pytest.param(kind, marks=() if kind == "captioning" else pytest.mark.slow) for kind in KINDS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EACH_KIND)
 @pytest.mark.parametrize("arch", ["gru", "luong", "transformer", "gated_delta"])
 def test_loss_is_that_of_predicting_token_by_token_each_item_alone(kind, arch, files):
@@ -334,6 +335,7 @@ def test_a_model_without_its_run_reads_data_as_it_was_trained(files, tmp_path):
     assert found.measure(part.items).metrics["loss"] > 0
 
 
+@pytest.mark.slow
 def test_costs_and_facts(files):
     task, data = untrained("transcription", files)
     costs = task.costs(data.test)
