@@ -201,7 +201,7 @@ class Rehearsal:
     def _step(self, batch: Any) -> None:
         torch.manual_seed(derive(self._seed, "dropout", 0))
         with self._memory.step(1, batch, lambda: None):
-            self._stepper.gradients(batch)
+            self._stepper.gradients(batch, 0)
             self._stepper.update(0.0)
 
 
