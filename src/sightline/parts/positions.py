@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
-from sightline.core.shapes import Counts, Mask, MixedSequences, Queries, Sequences, Slopes, Starts, TokenPositions
+from sightline.core.shapes import Counts, Keys, Mask, MixedSequences, Queries, Sequences, Slopes, Starts, TokenPositions
 from sightline.core.transforms import batched, composed
 
 PositionEncoding = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
@@ -215,8 +215,8 @@ class AttentionPositions(nn.Module):
         """The layer's input x (B, T, D), with encodings added where the kind is sinusoidal or learned."""
         return x if self.added is None else x + self.added.encode(positions, x.dtype)
 
-    def turn(self, q: Queries, k: Queries, positions: TokenPositions) -> tuple[Queries, Queries]:
-        """Queries and keys (B, H, T, K), turned where the kind is rotary."""
+    def turn(self, q: Queries, k: Keys, positions: TokenPositions) -> tuple[Queries, Keys]:
+        """Queries (B, H, T, K) and keys (B, G, T, K), turned where the kind is rotary."""
         if self.kind != "rotary":
             return q, k
         cos, sin = _turns(positions, k.shape[-1] // 2, k.dtype)
