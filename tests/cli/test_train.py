@@ -17,6 +17,7 @@ import sightline
 from sightline.cli.app import main
 from sightline.core.config import decode
 from sightline.core.yaml12 import parse_yaml, read_yaml
+from sightline.tasks.defaults import TRAINED, DefaultArch, default_arch
 from sightline.tasks.translation.config import TranslationRun
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -95,6 +96,7 @@ def test_resume_takes_the_runs_own_config(place: Path, capsys: pytest.CaptureFix
     assert Path("parted/last/model.safetensors").read_bytes() == Path("whole/last/model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")
     _, err = train(capsys, "--resume", "-o", "run", "--optim.lr", "1", "-q", status=2)
@@ -213,6 +215,45 @@ def test_a_signal_saves_and_exits_by_its_number(
     assert Path("run/last/model.safetensors").exists()
     out, _ = train(capsys, "--resume", "-o", "run", "--max-steps", str(step + 2), "-q", "--json")
     assert json.loads(out)["steps"] == step + 2
+
+
+SIZES = ["--model.d-model", "16", "--batch-tokens", "64", "--max-steps", "2", "--dry-run"]
+
+
+def test_without_an_architecture_the_default_is_named_with_its_reason(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = train(capsys, "--data", "pairs.tsv", *SIZES, "--json")
+    assert json.loads(out)["arch"] == "transformer"
+    (line,) = [line for line in err.splitlines() if "architecture" in line]
+    reason = "the highest BLEU on Multi30k (docs/results.md)"
+    assert line == f"sightline: the architecture is transformer: {reason} (--arch chooses another)"
+    assert "architecture" not in train(capsys, "--data", "pairs.tsv", *SIZES, "-q")[1]
+    assert "architecture" not in train(capsys, "--data", "pairs.tsv", *SIZES, "--arch", "transformer")[1]
+
+
+def test_the_default_goes_by_the_number_of_training_items(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (DefaultArch(20, "lstm", "few"), DefaultArch(100_000, "gru", "some"), DefaultArch(None, "rnn", "many"))
+    monkeypatch.setitem(TRAINED, "translation", rows)
+    counts = {19: "lstm", 20: "gru", 99_999: "gru", 100_000: "rnn"}
+    assert {items: default_arch("translation", lambda n=items: n).arch for items in counts} == counts
+
+    def chosen(*flags: str) -> tuple[str, str]:
+        out, err = train(capsys, "--data", "pairs.tsv", *SIZES, *flags, "--json")
+        return json.loads(out)["arch"], err
+
+    arch, err = chosen()
+    assert arch == "gru"
+    assert "the architecture is gru: some (--arch chooses another)" in err
+    assert chosen("--limit", "10")[0] == "lstm"
+    monkeypatch.setenv("SIGHTLINE_ARCH", "linear")
+    assert chosen()[0] == "linear"
+    monkeypatch.delenv("SIGHTLINE_ARCH")
+    arch, err = chosen("--model.heads", "2")  # no key of a GRU
+    assert arch == "transformer"
+    assert "the architecture is transformer: gru does not have the keys that are set" in err
 
 
 def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from sightline.cli.app import main
 from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.tasks.architectures import IN_WORDS
-from sightline.tasks.defaults import BUILTIN_TASKS, compared
+from sightline.tasks.defaults import BUILTIN_TASKS, ELSE_TRAINED, TRAINED, compared
 from sightline.tasks.infer import task_for
 from sightline.tasks.table import TASKS, task_class
 
@@ -19,6 +19,20 @@ from sightline.tasks.table import TASKS, task_class
 def test_what_a_comparison_takes_by_itself_is_an_architecture_of_the_task(name):
     for arch in compared(name):
         TASKS[name].check_architecture(arch)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_default_of_any_number_of_items_is_an_architecture_of_the_task(name):
+    rows = TRAINED.get(name, ELSE_TRAINED)
+    bounds = [row.below for row in rows]
+    assert bounds[-1] is None
+    assert bounds[:-1] == sorted(bounds[:-1])
+    for row in rows:
+        TASKS[name].check_architecture(row.arch)
+
+
+def test_rows_of_defaults_are_of_tasks():
+    assert set(TRAINED) <= set(TASKS)
 
 
 @pytest.mark.slow

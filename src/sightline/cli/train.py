@@ -98,7 +98,8 @@ def train(
         raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
     shown = Shown(dry_run=dry_run, print_config=print_config, json=json, quiet=quiet)
     with joined() as team:
-        run, directory = _resolved({**flags, **free}, config, out_dir, resume, os.environ)
+        say = team.first and not quiet and not print_config
+        run, directory = _resolved({**flags, **free}, config, out_dir, resume, os.environ, say=say)
         if print_config or dry_run:
             if team.first:
                 _show(run, shown)
@@ -116,13 +117,21 @@ class Shown(NamedTuple):
 
 
 def _resolved(
-    flags: dict[str, Any], config: Path | None, out_dir: Path | None, resume: bool, environ: Mapping[str, str]
+    flags: dict[str, Any],
+    config: Path | None,
+    out_dir: Path | None,
+    resume: bool,
+    environ: Mapping[str, str],
+    *,
+    say: bool,
 ) -> tuple[Any, Path]:
-    """The configuration of the training, and its directory."""
+    """The configuration of the training, and its directory; `say`: an architecture that was chosen is named."""
+    import sys
+
     from sightline.cli.messages import messages
     from sightline.core.errors import InputError
     from sightline.tasks.located import located
-    from sightline.tasks.recipe import resolve_run
+    from sightline.tasks.recipe import names_architecture, resolve_run, with_default_arch
 
     data = flags.get("data")
     if resume and config is None and out_dir is not None:
@@ -131,6 +140,10 @@ def _resolved(
             raise InputError("no run to resume; start one with --data and --arch", where=out_dir)
     with messages():
         run = resolve_run(file=config, environ=environ, flags=flags)
+        if run.corpus.data and not names_architecture(file=config, environ=environ, flags=flags):
+            run, line = with_default_arch(run, file=config, environ=environ, flags=flags)
+            if say:
+                print(f"sightline: {line}", file=sys.stderr)
     if resume and out_dir is not None and config == out_dir / "config.yaml" and data is None:
         run = located(run, out_dir)
     return run, out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")

@@ -1,6 +1,9 @@
-"""The default task of data and the default architectures of a comparison, without an import of torch."""
+"""The default task of data, the default architectures of trainings and comparisons, without an import of torch."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 # The task that built-in data is for.
 BUILTIN_TASKS = {
@@ -22,6 +25,28 @@ ELSE_COMPARED = ("lstm", "gru", "linear", "transformer")
 def compared(task: str) -> tuple[str, ...]:
     """The architectures to compare on a task where none are named."""
     return COMPARED.get(task, ELSE_COMPARED)
+
+
+class DefaultArch(NamedTuple):
+    """The architecture of a training that names none, for fewer training items than `below`; None = any number."""
+
+    below: int | None
+    arch: str
+    reason: str
+
+
+# By task, rows of ascending `below`, None last. What a row prefers needs a measurement in docs/results.md.
+TRAINED = {
+    "translation": (DefaultArch(None, "transformer", "the highest BLEU on Multi30k (docs/results.md)"),),
+}
+ELSE_TRAINED = (DefaultArch(None, "transformer", "no measurement prefers another one yet"),)
+
+
+def default_arch(task: str, count: Callable[[], int]) -> DefaultArch:
+    """The architecture of a training that names none, and why; `count` gives the training items where they decide."""
+    *by_size, last = TRAINED.get(task, ELSE_TRAINED)
+    items = count() if by_size else 0
+    return next((row for row in by_size if row.below is not None and items < row.below), last)
 
 
 # A command line to begin with, by task.

@@ -16,6 +16,7 @@ from sightline.core.yaml12 import read_yaml
 from sightline.data.corpus import Corpus
 from sightline.models import SizedConfig
 from sightline.models.plugins import NeededPlugin, check_loaded, check_named, load_plugins
+from sightline.tasks.defaults import default_arch
 from sightline.tasks.infer import task_for
 from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
@@ -59,6 +60,29 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
     base = task.preset(str(named["arch"] or task.Run().settings.arch))  # type: ignore[attr-defined]
     run = resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
     return run.with_plugins()
+
+
+def names_architecture(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> bool:
+    """Whether one of the sources of a configuration names the architecture."""
+    content = {} if file is None else read_yaml(file)
+    return bool(flags.get("arch") or environ.get("SIGHTLINE_ARCH") or content.get("arch"))
+
+
+def with_default_arch(
+    run: Any, *, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
+) -> tuple[Any, str]:
+    """The configuration from these sources, which name no architecture, with the default one for the task and the
+    number of training items, and a line that says which and why. Where keys refuse that one, `run` stays as it is.
+    """
+    default = default_arch(run.task, lambda: task_class(run.task).load_data(run).sizes["train"])
+    reason = default.reason
+    if default.arch != run.settings.arch:
+        try:
+            own = {key: value for key, value in flags.items() if key != "plugin"}  # those are loaded
+            run = resolve_run(file=file, environ=environ, flags={**own, "arch": default.arch})
+        except InputError:
+            reason = f"{default.arch} does not have the keys that are set"
+    return run, f"the architecture is {run.settings.arch}: {reason} (--arch chooses another)"
 
 
 def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig, settled: TrainConfig) -> dict[str, str]:
