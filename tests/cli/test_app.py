@@ -34,6 +34,7 @@ def processor_time(*arguments):
     return min(seconds)
 
 
+@pytest.mark.slow
 def test_help_takes_little_more_processor_time_than_the_import_of_its_parser():
     assert processor_time("-m", "sightline", "--help") < 5 * processor_time("-c", "import cyclopts")
 

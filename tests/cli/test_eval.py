@@ -65,6 +65,7 @@ def test_data_that_changed_since_training_is_reported(run, capsys):
     assert "has changed since the model was trained" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "place"), [("test", "test.tsv, the test part"), ("train", "train part of ")])
 def test_the_file_that_was_measured_is_named(part, place, run, files, capsys):
     found = measured(capsys, run, "--part", part)["data"]
@@ -98,6 +99,7 @@ def test_options_reach_the_decoder(files, capsys, monkeypatch):
     assert used == [DecodingConfig(beam=4, length_penalty=-2.0, max_length=7)]
 
 
+@pytest.mark.slow
 def test_precisions_are_compared_on_the_same_items(files, capsys):
     data = ("--data", files / "test.tsv", "--limit", 20)
     plain = measured(capsys, files / "model", *data)["metrics"]

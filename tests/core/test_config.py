@@ -156,6 +156,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", MALFORMED)
 def test_a_malformed_file_is_one_line_that_names_place_and_reason(case):
     text, message = MALFORMED[case]

@@ -86,6 +86,7 @@ def test_each_token_has_a_half_open_interval_of_the_uniform_as_long_as_its_proba
     assert invert(chances, uniform).tolist() == [1, 1, 3, 3]
 
 
+@pytest.mark.slow
 def test_a_million_draws_hold_no_banned_token():
     step, state = memoryless(LOGITS), counting(10_000)
     result = sample(step, state, batch=10_000, bos=0, eos=NEVER, max_length=100, temperature=2.0, banned=[3, 0])

@@ -51,6 +51,7 @@ def generated():
     return generator().PAGES
 
 
+@pytest.mark.slow
 def test_generated_pages_are_current(generated):
     stale = [page for page, content in generated.items() if content() != (ROOT / "docs" / page).read_text("utf-8")]
     assert not stale, "out of date: run `python docs/generate.py` and commit"

@@ -12,6 +12,7 @@ CASES = all_cases()
 NUMBERS_ALONE = ("compact.csv", "epoch.csv", "nanoseconds.csv")  # times without a name or a form
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_items(case: Case) -> None:
     assert ITEMS[case.task](run_of(case, FILES / case.tool)) == case.items

@@ -176,6 +176,7 @@ def test_two_tests_against_each_other_decide_nothing():
     assert alone.outcome == "cannot be told"  # one test is too few
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_battery_of_a_small_classifier(tmp_path) -> None:
     data = labels.data("text", 60)

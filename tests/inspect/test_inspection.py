@@ -69,6 +69,7 @@ def test_a_translation(arch: str, tmp_path: Path) -> None:
     assert [one.name for one in loaded.maps] == [one.name for one in found.maps]
 
 
+@pytest.mark.slow
 def test_all_methods_and_what_is_missing_is_said():
     task = small.untrained("transformer")
     found = influence(task, "12", replacements=2)

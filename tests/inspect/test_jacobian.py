@@ -57,6 +57,7 @@ def test_random_directions_estimate_the_norms_and_enough_of_them_give_them_exact
     assert not torch.allclose(ratio, torch.ones_like(ratio))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [128, 5], ids=["at once", "in chunks"])
 @pytest.mark.parametrize("name", RECURRENT)
 def test_norms_equal_finite_differences(name: str, rows: int) -> None:

@@ -45,6 +45,7 @@ def built(form: str, name: str) -> tuple[nn.Module, Callable[[nn.Module], Tensor
     return model, calls[form]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize(("form", "name"), PRESETS)
 def test_outputs_are_the_same_with_every_probe_read(form: str, name: str) -> None:

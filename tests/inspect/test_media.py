@@ -39,6 +39,7 @@ def of(found: Inspection, method: str, columns: str = "source") -> Any:
     return next(one for one in found.maps if (one.method, one.rows, one.columns) == (method, "output", columns))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", small.KINDS)
 def test_all_methods_see_a_transformer_that_writes(kind: str, tmp_path: Path) -> None:
     task, given = untrained(kind, tmp_path), item(kind, tmp_path)

@@ -178,6 +178,7 @@ def test_the_metric_is_chosen_by_name():
         chosen_metric("translation", values, "blue")
 
 
+@pytest.mark.slow
 def test_a_measured_task_has_the_loss_of_an_evaluation():
     task = untrained("transformer", label_smoothing=0.0)
     measured = MeasuredTask(task, corpus().valid)

@@ -214,6 +214,7 @@ def imitated(divergence, epochs=4):
     return means, retrained.compare_adversary(base, adversary, tokens, torch.ones_like(tokens, dtype=torch.bool))
 
 
+@pytest.mark.slow
 def test_an_adversary_attends_elsewhere_where_it_is_paid_for():
     """Any word decides, so that the answers can stay while the attention moves; without a weight it does not move."""
     without, free = imitated(0.0)

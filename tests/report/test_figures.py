@@ -34,6 +34,7 @@ def test_labels_that_have_room_stay_where_they_are() -> None:
     assert spread_apart([0.0, 10.0, 30.0], 10.0) == [0.0, 10.0, 30.0]
 
 
+@pytest.mark.slow
 def test_page_figures_follow_the_pages_colours_and_policy() -> None:
     for drawing in drawings(make_results()):
         for svg in drawing.page_svg():

@@ -58,6 +58,7 @@ def test_a_line_for_each_column_of_each_series(series: tuple[str, ...], columns:
     assert [line.label for line in lines_of(record(HOURS, series=series, columns=columns))] == labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [HOURS, [str(i) for i in range(-3, 9)], [f"19{y}-01-01" for y in range(50, 60)]])
 def test_the_svg_is_whole_and_has_no_fixed_colour(times: list[str]) -> None:
     (line,) = lines_of(record(times))

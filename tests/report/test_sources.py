@@ -83,6 +83,7 @@ def test_every_number_of_a_ladder_of_sizes_is_in_its_results():
     assert right > 100
 
 
+@pytest.mark.slow
 def test_every_number_of_a_swap_is_in_its_results():
     swap = make_swap()
     right, wrong = wrong_cells(render_swap(swap), "swap.json", swap.to_dict())

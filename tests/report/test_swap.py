@@ -55,6 +55,7 @@ def test_quality_lost_is_counted_from_the_better_of_the_two() -> None:
     assert "than the original, with" in terms(replace(make_swap(), reference="original"))
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_that_tells_every_row_and_escapes_names() -> None:
     results = make_swap(lambda text: f"{text} <b>&")
     page = without_scripts(render_swap(results))

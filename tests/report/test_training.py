@@ -74,6 +74,7 @@ def test_a_model_without_layers_that_are_watched_has_its_losses(dynamics: Traini
     assert "Attention</h2>" not in render_training(bare)
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_torch() -> None:
     code = "import sys; import sightline.lab.dynamics, sightline.report.training; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -113,6 +113,7 @@ def test_evaluation_takes_the_keys_of_measuring_and_names_a_wrong_part():
         assert str(caught.value) == message
 
 
+@pytest.mark.slow
 def test_probabilities_and_records():
     model = sightline.fit(None, LABELLED, "gru", "2steps", **TINY)
     of_one, of_two = model.predict("red 5", proba=True), model.predict(LABELLED["text"][:2], proba=True)

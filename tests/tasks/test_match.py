@@ -69,6 +69,7 @@ def test_a_cache_of_keys_and_values_grows_with_the_text(texts: Path) -> None:
     assert run.settings.model.d_model == 64
 
 
+@pytest.mark.slow
 def test_operations_per_token_are_those_of_training(texts: Path) -> None:
     """C = 6 N per token, N without embeddings that are only looked up (Kaplan et al. 2020, section 2.1)."""
     kind, corpus, run = _run(texts, "lstm", "flops=300k")

@@ -67,6 +67,7 @@ def test_a_text_model_refuses_the_bytes_of_a_file() -> None:
         task.predict(MediaFile(Path("a.png"), b"x"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blank", ["", " \t"])
 def test_an_empty_input_means_the_same_everywhere(subject: TaskSubject, blank: str) -> None:
     """No output, an empty line; other inputs keep their outputs. An empty prompt begins a document."""

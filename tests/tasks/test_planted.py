@@ -138,6 +138,7 @@ def test_problems_for_a_language_model_have_the_mark_at_the_end_too(tmp_path: Pa
         assert planted.row == -1
 
 
+@pytest.mark.slow
 def test_problems_for_a_forecaster_and_a_look_back_that_is_too_short(tmp_path: Path) -> None:
     subject = subjects.forecasting(tmp_path)
     short = replace(subject, run=subject.run.changed(lookback=16)).built()

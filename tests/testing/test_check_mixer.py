@@ -95,6 +95,7 @@ def test_a_right_mixer_passes_and_the_rest_is_named():
     assert without.results[1].passed
 
 
+@pytest.mark.slow
 def test_a_wrong_mixer_fails_by_name():
     report = check_mixer(MeanConfig(leaky=True), laws=FAST, reference=reference)
     failed = {result.law for result in report.failures}
@@ -104,6 +105,7 @@ def test_a_wrong_mixer_fails_by_name():
         report.raise_for_failures()
 
 
+@pytest.mark.slow
 def test_a_state_that_forgets_what_a_document_begins_with_is_seen():
     """RunningMean begins a new document from the state it was given instead of from the summary."""
     report = check_mixer(MeanConfig(d_summary=7), laws=["packed = alone", "padding", "any chunks = whole"])
@@ -225,6 +227,7 @@ class DifferenceConfig:
         return Difference(d_model, self.a, self.noise)
 
 
+@pytest.mark.slow
 def test_float32_is_held_to_its_tolerance_or_to_what_one_rounding_of_the_inputs_does():
     def chunks(a: float, noise: float = 0.0):
         return check_mixer(DifferenceConfig(a, noise), laws=["any chunks = whole"]).results[0]

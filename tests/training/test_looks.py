@@ -59,6 +59,7 @@ def test_a_watched_training_has_the_same_weights_bit_for_bit(tmp_path: Path, wat
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unlimited")
 @pytest.mark.parametrize("stop", [1, 7, 33, 52])
 def test_a_resumed_run_has_the_looks_of_the_uninterrupted_one(tmp_path: Path, stop: int) -> None:

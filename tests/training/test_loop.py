@@ -33,6 +33,7 @@ def records(run: Path, event: str) -> list[dict[str, Any]]:
     return [r for line in (run / "metrics.jsonl").read_text().splitlines() if (r := json.loads(line))["event"] == event]
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path: Path) -> None:
     result = run_toy(tmp_path / "run", toy.config("200steps", validate_every=100))
     losses = [record["loss"] for record in result.history if record["event"] == "valid"]
@@ -93,6 +94,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "budget", "limit"), [("tokens", "500tok", 500), ("flops", "3e6flop", 3e6)])
 def test_budgets_of_work_stop_at_the_first_boundary(tmp_path: Path, unit: str, budget: str, limit: float) -> None:
     result = run_toy(tmp_path / "run", toy.config(budget, validate_every=None, log_every=1))

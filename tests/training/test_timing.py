@@ -79,6 +79,7 @@ def test_it_measures_fetching_stepping_and_validating() -> None:
     assert clock.now < 2.0
 
 
+@pytest.mark.slow
 def test_a_step_has_its_share_of_the_joules_that_were_counted() -> None:
     """20 W while it works, two trainings at once: a step of 10 ms is 0.2 J, its share 0.1 J."""
     clock, model = Clock(), toy.Toy()
@@ -122,6 +123,7 @@ def test_a_machine_without_counters_refuses_joules_before_anything(
         train(toy.Toy(), toy.objective, toy.batches(), toy.config("10J", validate_every=None), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_trainings_take_turns_so_that_a_load_that_changes_meets_all() -> None:
     """The machine becomes slower during the measurement: two equal trainings still measure about the same."""
     clock, models = Clock(), [toy.Toy(), toy.Toy()]
@@ -273,6 +275,7 @@ def test_a_resumed_run_ends_at_the_step_that_was_planned_first(
     assert more.steps == pytest.approx(2 * expected.steps, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_budget_in_seconds_pays_for_at_most_so_many_epochs(tmp_path: Path) -> None:
     config = toy.config("60s", validate_every=None, most_epochs=2, log_every=1)
     result = train(toy.Toy(), toy.objective, toy.batches(), config, tmp_path / "run", validate=toy.validate)
@@ -281,6 +284,7 @@ def test_a_budget_in_seconds_pays_for_at_most_so_many_epochs(tmp_path: Path) -> 
     assert rates[-1] < 0.1 * max(rates)  # the schedule ends with them
 
 
+@pytest.mark.slow
 def test_epochs_need_batches_that_can_be_counted(tmp_path: Path, clock: Clock) -> None:
     config = toy.config("60s", most_epochs=2)
     with pytest.raises(InputError, match="most_epochs: requires batches that have a length"):
@@ -294,6 +298,7 @@ def test_a_budget_by_the_clock_plans_nothing(tmp_path: Path) -> None:
     assert result.steps >= 1
 
 
+@pytest.mark.slow
 def test_the_plan_is_in_the_checkpoint_in_plain_json(tmp_path: Path, clock: Clock) -> None:
     result = run(tmp_path / "run", "2s", clock)
     assert result.plan is not None

@@ -26,6 +26,7 @@ def write(path: Path, content: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @given(rows=st.lists(st.tuples(FULL, FULL.filter(lambda text: not text.endswith("\r"))), min_size=1))
 def test_tsv_rows_are_lines(rows: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("tsv") / "a.tsv"

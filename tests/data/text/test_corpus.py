@@ -192,6 +192,7 @@ def test_blocks_end_where_no_tokenizer_joins_characters():
     assert readers._cut("日".encode() * 100 + b"\xe6\x97") == 300
 
 
+@pytest.mark.slow
 def test_the_standard_library_is_split_by_file():
     corpus = load_text("builtin:stdlib")
     train, valid, test = all_parts(corpus)

@@ -15,6 +15,7 @@ from sightline.mixers import MIXERS
 from sightline.training.environment import installed_version
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_results_agree_at_a_tiny_size(name, monkeypatch):
     scenario = SCENARIOS[name]

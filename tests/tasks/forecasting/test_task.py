@@ -222,6 +222,7 @@ def test_the_median_alone_is_a_quantile_forecast() -> None:
     assert task.validator(data.valid)(task.model)["loss"] > 0
 
 
+@pytest.mark.slow
 def test_sizes_that_are_not_named_follow_the_data_and_are_kept(tmp_path: Path) -> None:
     run = small("gru", "builtin:seasonal?length=600&season=7&series=2", lookback=0, horizon=0)
     task, data = built(run)

@@ -116,6 +116,7 @@ def test_documents_packed_into_a_row_cost_what_they_cost_alone(corpus, arch):
     assert float(packed.nll) == pytest.approx(alone["nats"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_curve_is_the_mean_at_each_place(corpus):
     task = made(corpus)
     text = max(corpus.valid.texts(), key=len)

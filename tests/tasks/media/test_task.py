@@ -217,6 +217,7 @@ def test_items_that_are_too_long_are_named_by_line(files):
     assert task.measure(data.valid).metrics["loss"] > 0  # scoring takes whatever there is
 
 
+@pytest.mark.slow
 def test_sounds_at_another_rate_and_pictures_of_another_size_are_refused(files):
     task, _ = untrained("transcription", files)
     other = KINDS["transcription"].load_data(run("transcription", files["transcription"], **{"sound.rate_hz": 2000}))

@@ -59,6 +59,7 @@ def stepwise(task: TranslationTask, source: str, target: str) -> tuple[float, in
     return total, right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_loss_and_accuracy_are_those_of_predicting_token_by_token(arch):
     task = untrained(arch)
@@ -84,6 +85,7 @@ def test_smoothing_changes_what_is_minimised_and_not_what_is_reported():
     torch.testing.assert_close(second.total, expected)
 
 
+@pytest.mark.slow
 def test_a_short_training_learns_the_task(trained):
     _, result = trained
     assert result.task.measure(corpus().test).metrics["exact_match"] > 0.95
@@ -241,6 +243,7 @@ def test_pairs_are_sampled_evenly():
     assert TranslationTask.spaced(pairs(range(5)), 10) == pairs(range(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_saving_and_loading_change_nothing(arch, tmp_path):
     changes = {"label_smoothing": 0.1, "smoothing": "others", "batch_tokens": 333, "too_long": "skip"}
