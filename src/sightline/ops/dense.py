@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightline.core.precision import without_autocast
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Keys, MemoryMask, MemoryValues, Queries, Scores, ScoreSums, Values
 from sightline.core.transforms import forward_mode
@@ -94,7 +95,7 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, s
     named = {"is_causal": causal, "scale": scale, "enable_gqa": q.shape[1] != k.shape[1]}
     if q.device.type != "cpu" or q.dtype not in (torch.bfloat16, torch.float16):
         return F.scaled_dot_product_attention(q, k, v, bias, **named)
-    with torch.autocast("cpu", enabled=False):
+    with without_autocast(q.device):
         if bias is not None and bias.dtype != torch.bool:
             bias = bias.float()
         y = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), bias, **named)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.precision import without_autocast
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Float, HeadValues, Rates, SharedQueries, Starts
 from sightline.core.transforms import composed
@@ -249,7 +250,7 @@ def _run(inputs: LinearInputs, chunk: int) -> tuple[Tensor, Tensor, Tensor | Non
     """With the explicit backward where a graph is recorded; torch's compiler and its transforms
     derive their own from the plain operations.
     """
-    with torch.autocast(inputs.q.device.type, enabled=False):
+    with without_autocast(inputs.q.device):
         if composed():
             return forward_plain(inputs, chunk)
         if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):

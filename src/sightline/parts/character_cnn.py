@@ -67,11 +67,13 @@ class CharacterConvolutions(FrontEnd):
         if mask is not None:
             inputs = inputs.masked_fill(~mask.unsqueeze(2), 0)
         words = inputs.flatten(0, 1).long()  # (B·T, L)
-        place = torch.arange(len(words), device=words.device)
-        if len(words):
+        place = torch.arange(words.shape[0], device=words.device)
+        exporting = torch.compiler.is_exporting()  # nothing may then follow from the words
+        if not exporting and len(words):
             words, place = torch.unique(words, dim=0, return_inverse=True)  # (N, L), each word once
         lengths = (words != 0).sum(1)
-        longest = max(int(lengths.max()) if len(words) else 0, *self.widths)
+        longest = words.shape[1] if exporting else int(lengths.max()) if len(words) else 0
+        longest = max(longest, *self.widths)
         words = F.pad(words, (0, max(0, longest - words.shape[1])))[:, :longest]
         letters = self.embedding(words).transpose(1, 2)  # (N, d, l)
         y = torch.cat([self._maximum(letters, lengths, convolution) for convolution in self.convolutions], 1)

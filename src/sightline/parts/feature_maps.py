@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.core.precision import without_autocast
+
 Features = Literal["elu", "relu", "performer"]
 HEADROOM = 60.0  # the largest exponent of a feature: sums over 10^11 positions still fit float32
 
@@ -74,7 +76,7 @@ def orthogonal_gaussians(rows: int, width: int) -> Tensor:
 def _exponents(x: Tensor, random: Tensor) -> Tensor:
     """w_i · x' - |x'|²/2 (B, H, T, m)."""
     x = x.to(_wide(x)) * x.shape[-1] ** -0.25
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         return x @ random.to(x.dtype).T - 0.5 * x.square().sum(-1, keepdim=True)
 
 

@@ -49,7 +49,8 @@ class NGramEmbedding(FrontEnd):
     def rows_of(self, words: Tensor) -> tuple[Tensor, Tensor]:
         """The rows (N, G) of the table for words (N, L), and which of them are of the word; the last is the word's."""
         lengths = (words != 0).sum(1)
-        words = words[:, : int(lengths.max()) if len(words) else 0]
+        if not torch.compiler.is_exporting():  # zeros behind all words change nothing
+            words = words[:, : int(lengths.max()) if len(words) else 0]
         steps = words.shape[1]
         whole = torch.full_like(lengths, OF_WORDS)
         for place in range(steps):

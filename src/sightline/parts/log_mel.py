@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import keep
+from sightline.core.precision import without_autocast
 
 MelScale = Literal["slaney", "htk"]
 Normalise = Literal["utterance", "level", "none"]
@@ -110,15 +111,15 @@ class LogMel(nn.Module):
         lengths = None
         if mask is not None:
             samples, lengths = _from_the_left(samples, mask)
-        with torch.autocast(samples.device.type, enabled=False):
+        with without_autocast(samples.device):
             frames = self._frames(samples)  # (B, M, mels)
             real = None if lengths is None else self._mask(lengths, frames.shape[1])
             return self._normalised(frames, real), real
 
     def _frames(self, samples: Tensor) -> Tensor:
         count = self.count(samples.shape[1])
-        if not count or not len(samples):  # MKL's transform refuses an empty batch
-            return samples.new_zeros(len(samples), count, self.mels)
+        if not count or not samples.shape[0]:  # MKL's transform refuses an empty batch
+            return samples.new_zeros(samples.shape[0], count, self.mels)
         before = (self.fft - self.window) // 2  # torch.stft has the window in the middle of the transform
         total = (count - 1) * self.hop + self.fft
         padded = F.pad(samples, (before, total - before - samples.shape[1]))
@@ -133,7 +134,7 @@ class LogMel(nn.Module):
         if self.normalise == "none":
             return keep(frames, mask)
         over = (1,) if self.normalise == "utterance" else (1, 2)
-        steps = frames.new_full((len(frames),), frames.shape[1]) if mask is None else mask.sum(1)
+        steps = frames.new_full((frames.shape[0],), frames.shape[1]) if mask is None else mask.sum(1)
         count = (steps if self.normalise == "utterance" else steps * self.mels).clamp(min=1)[:, None, None]
         centred = keep(frames - keep(frames, mask).sum(over, keepdim=True) / count, mask)
         return centred / ((centred**2).sum(over, keepdim=True) / count + 1e-5).sqrt()
@@ -152,7 +153,9 @@ def _from_the_left(samples: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Rows moved so that their first real sample is number 0, zeros where nothing is real, and their lengths (B,)."""
     samples = samples.masked_fill(~mask, 0.0)
     places = torch.arange(samples.shape[1], device=samples.device)
-    first = torch.where(mask, places, samples.shape[1]).amin(1) if samples.shape[1] else places.new_zeros(len(samples))
+    first = (
+        torch.where(mask, places, samples.shape[1]).amin(1) if samples.shape[1] else places.new_zeros(samples.shape[0])
+    )
     last = torch.where(mask, places, -1).amax(1) if samples.shape[1] else first - 1
     moved = (places + first[:, None]).clamp(max=max(0, samples.shape[1] - 1))  # (B, T)
     lengths = (last - first + 1).clamp(min=0)

@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, InputKind, sample_lengths
 from sightline.core.mixer import keep
 from sightline.core.settings import check_in_range
 from sightline.core.shapes import Mask, MemoryMask, MemoryValues
+from sightline.ops.traced import any_length
 
 Padding = Literal["repeat", "zero"]
 
@@ -59,7 +61,7 @@ class SeriesPatchEmbedding(FrontEnd):
             if not torch.compiler.is_exporting() and holes.any():
                 raise ValueError(f"a series is masked at its end only: row {int(holes.int().argmax())} has a hole")
         if not steps:
-            return self.project(inputs.new_zeros(len(inputs), 0, self.channels * self.patch)), mask
+            return self.project(inputs.new_zeros(inputs.shape[0], 0, self.channels * self.patch)), mask
         x = self._padded(keep(inputs, mask), lengths)
         vectors = self.project(x.unfold(1, self.patch, self.stride).flatten(2))  # of patches (B, M, C·P)
         if mask is None:
@@ -73,7 +75,14 @@ class SeriesPatchEmbedding(FrontEnd):
         """The rows with padding after their ends, just long enough for the patches of the longest."""
         batch, steps, _ = x.shape
         length = (self.count(steps) - 1) * self.stride + self.patch
-        x = torch.cat([x, x.new_zeros(batch, length - steps, self.channels)], 1) if length > steps else x[:, :length]
+        if any_length(steps):
+            x = F.pad(x, (0, 0, 0, length - steps))  # cut where that is negative
+        else:
+            x = (
+                torch.cat([x, x.new_zeros(batch, length - steps, self.channels)], 1)
+                if length > steps
+                else x[:, :length]
+            )
         if self.padding == "zero":
             return x
         last = (lengths - 1).clamp(min=0)

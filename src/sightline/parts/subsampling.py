@@ -34,7 +34,7 @@ class ConvolutionalSubsampling(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """(B, ⌈M / stride⌉, d_model) of x (B, M, d_in), and the mask; real frames of a row come first."""
         if not x.shape[1]:
-            return x.new_zeros(len(x), 0, self.norm.normalized_shape[0]), mask
+            return x.new_zeros(x.shape[0], 0, self.norm.normalized_shape[0]), mask
         for number, layer in enumerate(self.layers):
             # Zeros are what the convolution itself has beyond the last frame: padding says no more than that.
             x = F.gelu(layer(keep(x, mask).transpose(1, 2))).transpose(1, 2)
