@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -66,8 +66,11 @@ class Program:
         }
 
 
-def save(program: Any, path: Path) -> Any:
-    """Write an archive, and give what `torch.export.load` reads back, as a callable."""
+def save(program: Any, path: Path) -> Callable[..., Any]:
+    """Write an archive, and give what `torch.export.load` reads back, as a function.
+
+    It raises `InputError` where the program does not run: "step: the program runs at its example's sizes alone: …".
+    """
     logger = logging.getLogger("torch._export.serde.serialize")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns of loops without constants, which it writes rightly
@@ -75,7 +78,15 @@ def save(program: Any, path: Path) -> Any:
         torch.export.save(program, path)
     finally:
         logger.setLevel(level)
-    return torch.export.load(path).module()
+    loaded = torch.export.load(path).module()
+
+    def run(*tensors: Tensor) -> Any:
+        try:
+            return loaded(*tensors)
+        except Exception as error:  # guards are assertions
+            raise InputError(f"{path.stem}: the program runs at its example's sizes alone: {_cause(error)}") from error
+
+    return run
 
 
 def check_equal(name: str, expected: Tensor, given: Tensor) -> None:

@@ -57,6 +57,8 @@ class StateForm:
             sizes = node.meta["val"].shape
             open_axes = {axis: "memory" for axis, size in enumerate(sizes) if not isinstance(size, int)}
             axes[name] = {**open_axes, 0: "batch"}
+            if growing is None and 0 in tensor.shape[1:]:  # a window that is not full yet
+                growing = tensor.shape.index(0, 1)
             if growing is not None:
                 axes[name][growing] = "past"
                 if tensor.shape[growing] < GROWN:
