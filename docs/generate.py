@@ -368,7 +368,7 @@ def architecture_names() -> str:
 def export_names() -> str:
     """The module with the formats of `sightline export`, for the help."""
     lines = [EXPORT_NAMES_HEAD, "EXPORTS = {"]
-    lines += [f"    {json.dumps(name)}: {json.dumps(form.summary)}," for name, form in FORMATS.items()]
+    lines += [f"    {json.dumps(name)}: {json.dumps(form.summary.rstrip('.'))}," for name, form in FORMATS.items()]
     return "\n".join([*lines, "}", EXPORT_NAMES_END])
 
 

@@ -24,6 +24,8 @@ from sightline.tasks.task import Task
 Facts = dict[str, Any]
 TOKENS = {"start": Tokenizer.BOS, "end": Tokenizer.EOS, "banned": [Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK]}
 INITIAL = "initial_state.npz"
+LONG = 150  # longer than the windows and blocks of the presets
+COMPARED = (1, 1), (2, LONG)  # rows and length
 
 
 @torch.no_grad()
@@ -49,7 +51,7 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
         sources.example(3, 5),
         sources.axes,
         tuple(f"state.{name}" for name in names.names),
-        [sources.example(1, 1), sources.example(4, 8)],
+        [sources.example(*size) for size in COMPARED],
     )
     decoder = _of_decoder(Step(model.decoder, like, names), names, lambda *sizes: _tokens(task, sizes[0]), state)
     written = _written(directory, {"encoder": encoder, "decoder": decoder})
@@ -95,7 +97,7 @@ def write_encoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
         sources.example(3, 5),
         sources.axes,
         ("logits",),
-        [sources.example(1, 1), sources.example(4, 8)],
+        [sources.example(*size) for size in COMPARED],
     )
     written = _written(directory, {"classifier": graph})
     (source,) = described = sources.described()
@@ -183,7 +185,7 @@ def _of_decoder(
         inputs(3, 5, 2),
         {"tokens": axes or {0: "batch"}, **state_axes},
         ("logits", *(f"next.{name}" for name in changed)),
-        [inputs(2, 4, 0), inputs(1, 1, 1), inputs(4, 8, 5)],
+        [inputs(4, 4, 0), inputs(1, 1, 1), *(inputs(*size, LONG) for size in COMPARED)],
     )
 
 

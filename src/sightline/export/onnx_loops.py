@@ -13,7 +13,7 @@ from sightline.core.mixer import Memory, SequenceMixer, keep
 from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.core.state import leaves
 from sightline.export.onnx_state import filled
-from sightline.ops.traced import Tensors, any_length, traced_scan
+from sightline.ops.traced import Tensors, traced_scan
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -48,7 +48,7 @@ class Looped(SequenceMixer[Any]):
     def forward(
         self, x: Sequences, state: Any = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, Any]:
-        if starts is not None or not any_length(x.shape[1]):
+        if starts is not None or not torch.compiler.is_exporting():
             return self.mixer(x, state, mask, starts)
         state = self.initial_state(x.shape[0]) if state is None else state
         step = _Step(self.mixer)

@@ -15,7 +15,7 @@ import json
 import re
 import sys
 import unicodedata
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +110,26 @@ class Vocabulary:
             return np.array([i for character in text for i in self._character(character)], np.int64)
         return np.array([i for piece in pieces_of(text) for i in self._subwords(piece)], np.int64)
 
-    def decode(self, ids: list[int]) -> str:
-        """The text of ids; bytes that are no character become U+FFFD."""
+    def decode(self, ids: list[int], running: bool = False) -> str:
+        """The text of ids; bytes that are no character become U+FFFD, and all bytes beside them unless it is a running
+        text.
+        """
         tokens = [self.tokens[i] for i in ids if i >= SPECIALS]
         if self.kind in ("bpe", "unigram"):
             byte_of = {symbol: byte for byte, symbol in enumerate(self.symbols)}
             return bytes(byte_of[symbol] for token in tokens for symbol in token).decode("utf-8", "replace")
-        raw = [token.encode() if len(token) == 1 else bytes([int(token[3:5], 16)]) for token in tokens]
-        return b"".join(raw).decode("utf-8", "replace")
+        runs = []
+        for characters, run in groupby(tokens, lambda token: len(token) == 1):
+            if characters:
+                runs.append("".join(run).encode())
+                continue
+            raw = bytes(int(token[3:5], 16) for token in run)
+            try:
+                raw.decode()
+            except UnicodeDecodeError:
+                raw = raw if running else ("\ufffd" * len(raw)).encode()
+            runs.append(raw)
+        return b"".join(runs).decode("utf-8", "replace")
 
     def _character(self, character: str) -> list[int]:
         if character in self.ids:
@@ -277,7 +289,7 @@ class Model:
                 break
             written.append(token)
             logits, state = self.read_tokens(np.array([[token]]), state)
-        return self.source.decode(written)
+        return self.source.decode(written, running=True)
 
     def labels(self, inputs: dict[str, np.ndarray]) -> list[str]:
         """A label and its probability, or `a|b` and theirs where an item may have any number of them."""
