@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, one_line
 
 OPSET = 20
 TOLERANCE = 1e-5  # by which outputs in ONNX Runtime may differ from the model's, for values around 1
@@ -109,7 +109,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def _cause(error: BaseException) -> str:
-    """The first line of the error that others followed from."""
+    """The error that others followed from, in a line."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return one_line(error)
