@@ -36,16 +36,6 @@ def _(patch):
     wrap(patch, minimal.MinimalRecurrence, "forward", forward)
 
 
-@mutant("a compiled step that reads the cache without its last key", SOFTMAX, "compiled = eager")
-def _(patch):
-    def attend(original, q, k, v, **named):
-        if torch.compiler.is_compiling() and q.shape[2] < k.shape[2]:
-            k, v = k[:, :, :-1], v[:, :, :-1]
-        return original(q, k, v, **named)
-
-    wrap(patch, ops_execute, "dense_attention", attend)
-
-
 @mutant("a scan that forgets its initial state under torch.func", lru.LRUConfig(), "torch.func = autograd")
 def _(patch):
     wrap(

@@ -15,6 +15,7 @@ from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.core.state import first_to_end, replaced
 from sightline.ops.dense import softmax_average
 from sightline.ops.derivatives import connected_zeros
+from sightline.ops.eager import eager
 from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.ops.traced import any_length
 from sightline.parts.recurrent import input_weight, recurrent_weight
@@ -170,6 +171,7 @@ class Additive(SequenceMixer[AdditiveState]):
         y, state = self._fed(x, state, mask, starts) if self.input_feeding else self._unfed(x, state, mask, starts)
         return keep(y, mask), state
 
+    @eager  # a graph would repeat the step for every position
     def _unfed(
         self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
     ) -> tuple[Tensor, AdditiveState]:
@@ -191,6 +193,7 @@ class Additive(SequenceMixer[AdditiveState]):
         c = torch.stack(contexts, 1) if contexts else self._context(s, state)  # (B, T, D_memory)
         return self._read(s, x, c), replaced(state, hidden=hidden)
 
+    @eager
     def _fed(
         self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
     ) -> tuple[Tensor, AdditiveState]:
