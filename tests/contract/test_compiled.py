@@ -10,7 +10,7 @@ import sys
 import pytest
 
 # A recurrence that is left alone, though only its weights have gradients, and one graph for all.
-SAMPLE = [("lstm", 0), ("min_gru", 0), ("linear", 1)]
+SAMPLE = [("lstm", 0), ("min_gru", 0), ("softmax", 1)]
 
 SCRIPT = """
 import json, sys, torch, torch._inductor.config, warnings
@@ -38,4 +38,4 @@ def test_inductor_trains_and_decodes(tmp_path, monkeypatch) -> None:
     )
     assert done.returncode == 0, done.stderr
     for name, _ in SAMPLE:
-        assert done.stdout.count(f"{name} holds") == 3  # trained, with mask and starts, and decoded
+        assert done.stdout.count(f"{name} holds") == 2  # trained and decoded

@@ -6,7 +6,7 @@ import math
 from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.shapes import Rates, Sequences
@@ -30,5 +30,12 @@ class HeadDecay(nn.Module):
 
     def forward(self, x: Sequences) -> tuple[Rates, Rates]:
         wide = torch.promote_types(x.dtype, torch.float32)
-        step = F.softplus(self.step(x).to(wide)).transpose(1, 2)
+        step = _softplus(self.step(x).to(wide)).transpose(1, 2)
         return -self.log_rate.to(wide).exp().unsqueeze(1) * step, step
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)). The gradient of F.softplus has other strides than the compiler plans with (torch 2.13)."""
+    if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+        return torch.logaddexp(x, x.new_zeros(()))
+    return F.softplus(x)
