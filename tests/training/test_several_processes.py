@@ -78,7 +78,7 @@ def check_same(one: str | Path, other: str | Path) -> None:
     moved = [name for name in weights if float(moments[f"{name}/exp_avg_sq"].max()) > 1e-14]
     assert len(moved) > 0.8 * len(weights)
     for name in moved:
-        assert float((weights[name] - others[name]).abs().max()) < 1e-4, name
+        assert float((weights[name] - others[name]).abs().max()) < 1e-5, name
 
 
 @pytest.fixture(scope="module")
