@@ -14,7 +14,7 @@ from typing import Literal, final
 Parallel = Literal["ddp", "fsdp"]
 
 VALUE_BYTES = 4  # weights, gradients and Adam's two averages are float32, also where products are bfloat16
-CONTROLS = 3  # all-reduces of a few numbers in a step: the loss and counts, the time, a signal
+CONTROLS = 2  # all-reduces of a few numbers in a step: the loss and counts; the time and a signal
 OVERLAP_SHARE = 2 / 3  # of a step is its backward pass, in which DDP already sends the gradients of later layers
 
 

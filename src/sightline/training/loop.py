@@ -138,6 +138,7 @@ class _Trainer:
         self.state = State(dtype=stepper.dtype)
         self.history: list[dict[str, Any]] = []
         self.saved_at, self.saved_step, self.saving_s, self.save_due = time.perf_counter(), -1, 0.0, False
+        self.signalled: int | None = None
         self.last_progress: Progress | None = None
 
     def begin(self, resume: bool, files: Callable[[TrainConfig], Mapping[str, str]]) -> None:
@@ -225,10 +226,8 @@ class _Trainer:
             self._stop()
 
     def _stopping(self) -> bool:
-        """Whether any process got a signal, which is then that of all."""
-        number = int(self.team.most([float(self.stop.signal_number or 0)])[0])
-        self.stop.signal_number = number or self.stop.signal_number
-        return number > 0
+        """Whether to stop: a signal came, in a team to any process in the last step."""
+        return (self.stop.signal_number if self.team.alone else self.signalled) is not None
 
     def _look(self) -> None:
         """Record what `watch` sees."""
@@ -257,8 +256,9 @@ class _Trainer:
             self.stepper.update(lr)
         every = max(self.config.checkpoint_every_s, self.saving_s / CHECKPOINT_SHARE)
         due = time.perf_counter() - self.saved_at > every
-        seconds, cpu_seconds, save_due = self.team.most([*timer.read(), float(due)])
-        self.save_due = save_due > 0
+        local = [*timer.read(), float(due), float(self.stop.signal_number or 0)]
+        seconds, cpu_seconds, save_due, number = self.team.most(local)
+        self.save_due, self.signalled = save_due > 0, int(number) or None
         spent = replace(
             state.spent,
             steps=step + 1,
@@ -370,7 +370,7 @@ class _Trainer:
 
     def _stop(self) -> NoReturn:
         """Save and raise after a signal."""
-        number = self.stop.signal_number = self.stop.signal_number or signal.SIGTERM  # of the first process, or all
+        number = self.stop.signal_number = self.signalled or self.stop.signal_number or signal.SIGTERM
         self.save()
         self.save_as("last")
         step = self.state.spent.steps
