@@ -13,7 +13,7 @@ from sightline.cli.app import main
 from sightline.data.text.corpus import load_text
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import LANGUAGE_MODELS
-from sightline.tasks.language.config import LanguageConfig
+from sightline.tasks.language.config import LanguageConfig, TextTokenizerConfig
 from sightline.tasks.language.generation import GenerationConfig
 from sightline.tasks.language.task import LanguageTask
 from tests.tasks.translation.small import untrained
@@ -75,6 +75,39 @@ def test_every_sampling_flag_arrives(run, model):
     assert run("the", "--max-new-tokens", "9", *flags)[1] == expected(model, "the", sample=True, **options) + "\n"
 
 
+def test_drafts_and_refill_change_no_text(run, model):
+    prompts = ("the cat", "the cat sat on", "mat. the")
+    greedy, sampled = ("--greedy", "--max-new-tokens", "12"), ("--seed", "4", "--max-new-tokens", "12")
+    plain, drawn = run(*prompts, *greedy)[1], run(*prompts, *sampled)[1]
+    assert plain.count("\n") >= 3
+    refill = ("--refill", "--batch-size", "2")
+    for flags in (("--draft", "ngram"), ("--draft", str(model), "--draft-tokens", "3"), refill):
+        assert run(*prompts, *greedy, *flags)[::2] == (0, "")
+        assert run(*prompts, *greedy, *flags)[1] == plain
+    assert run(*prompts, *sampled, "--draft", "ngram")[1] == drawn
+    assert run(*prompts, *sampled, *refill)[1] == drawn
+    status, others, _ = run(*prompts, *sampled, "--draft", str(model))
+    assert status == 0
+    assert others != drawn  # of the same distribution
+
+
+def test_a_draft_must_be_a_language_model_with_the_same_tokens(run, tmp_path):
+    untrained("lstm", seed=4).save(tmp_path / "translator")
+    (tmp_path / "b.txt").write_text("other words, other letters: xyz\n" * 50)
+    config = LanguageConfig(
+        arch="lstm",
+        tokenizer=TextTokenizerConfig("char"),
+        model=replace(LANGUAGE_MODELS["lstm"], d_model=8, layers=1, dropout=0.0),
+    )
+    LanguageTask.create(load_text(tmp_path / "b.txt"), config, seed=3).save(tmp_path / "other")
+    for name, problem in (("translator", "is a translation model; drafts need"), ("other", "its tokens are not those")):
+        status, out, error = run("the", "--draft", str(tmp_path / name))
+        assert (status, out) == (2, "")
+        assert error.startswith("sightline: error: --draft: ")
+        assert problem in error
+        assert error.count("\n") == 1
+
+
 def test_stop_strings_end_the_text(run, model):
     whole = expected(model, "the", 30, sample=True)
     stop = whole[3]
@@ -108,6 +141,10 @@ def test_several_outputs_come_one_after_another(run):
         (("x", "--stop", ""), "--stop: an empty stop string would end every text"),
         (("x", "--num-samples", "0"), "--num-samples: must be at least 1, found 0"),
         (("x", "--greedy", "--num-samples", "2"), "several outputs of a prompt need sampling"),
+        (("x", "--beam", "2", "--draft", "ngram"), "--draft: needs greedy decoding or sampling: remove the beam"),
+        (("x", "--refill", "--draft", "ngram"), "--draft: drafts and refill are mutually exclusive"),
+        (("x", "--draft-tokens", "0"), "--draft-tokens: must be at least 1, found 0"),
+        (("x", "--draft", "nowhere"), "nowhere"),
         (("x", "--prompt-file", "a.txt"), "--prompt-file: pass either prompts or a file"),
         (("--prompt-file", "nothing.txt"), "nothing.txt: no such file"),
     ],

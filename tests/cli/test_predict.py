@@ -41,6 +41,12 @@ def test_arguments_and_standard_input_say_the_same_in_order(run, model):
     assert run(stdin="\n".join(TEXTS).encode())[:2] == (0, expected)
 
 
+def test_drafts_and_refill_change_no_output(run):
+    expected = run(*TEXTS)
+    assert run(*TEXTS, "--draft", "ngram") == expected
+    assert run(*TEXTS, "--refill", "--batch-size", "1") == expected
+
+
 def test_an_empty_line_gives_an_empty_line(run):
     status, out, _ = run(stdin=b"7\n\n123\n\n")
     assert status == 0
@@ -109,6 +115,8 @@ def test_sampling_a_stream_is_sampling_its_lines_at_once(run):
     ("arguments", "message"),
     [
         (["--beam", "0"], "--beam: must be at least 1, found 0"),
+        (["--beam", "2", "--refill"], "--refill: needs greedy decoding or sampling: remove the beam"),
+        (["--draft", "model"], "--draft"),
         (["--beam", "two"], "--beam: expected an integer"),
         (["--temperature", "0.5"], "--temperature: requires --sample"),
         (["--top-k", "5"], "--top-k: requires --sample"),

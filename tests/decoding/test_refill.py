@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.decoding.engine import DecodingConfig, decode
+from sightline.decoding.engine import DecodingConfig, Speculation, decode
+from sightline.tasks.texts_out.writer import begin
 from tests.decoding.models import NAMES, check_same, continued, language_model, prompts
 from tests.decoding.toys import EOS, Tree
+from tests.tasks.translation.small import untrained
+from tests.unchecked import unchecked
 
 METHODS = {
     "greedy": DecodingConfig(batch_size=5),
@@ -59,6 +62,28 @@ def test_a_watched_row_ends_where_it_is_told_and_every_token_is_heard_once():
     assert [one.tokens for one in result] == [
         one.tokens[:2] if row % 3 == 0 else one.tokens for row, one in enumerate(whole)
     ]
+
+
+@pytest.mark.parametrize("arch", ["transformer", "bahdanau", "gru"])
+def test_sources_with_memories_of_other_lengths_enter_and_are_drafted_for(arch):
+    translator = untrained(arch, seed=2).trained
+    model = translator.model.double().eval()
+    sources = translator.sources_of(translator.part_of(["7", "907", "12 14", "5 5 5 5", "1", "88 3", "6 6 6", "4 20"]))
+    arguments = {"bos": 1, "eos": 2, "max_length": [1 + 7 * place % 12 for place in range(8)], "banned": (0, 1)}
+
+    def decoded(config):
+        with unchecked(), torch.no_grad():
+            return decode(
+                lambda rows: begin(model, sources, rows), model.step, sources.positions, config, **arguments,
+                speculation=Speculation(model.decode),
+            )  # fmt: skip
+
+    for changes in ({}, {"sample": True, "seed": 1}):
+        config = DecodingConfig(batch_size=3, **changes)
+        plain = decoded(config)
+        assert len({len(one.tokens) for one in plain}) > 4
+        check_same(decoded(replace(config, refill=True)), plain)
+        check_same(decoded(replace(config, draft="ngram")), plain)
 
 
 class Fed(NamedTuple):

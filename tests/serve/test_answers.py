@@ -105,7 +105,10 @@ def test_decoding_is_that_of_predict() -> None:
     from sightline.decoding.engine import DecodingConfig
 
     task = numbers()
-    for settings in ({"beam": 4, "length_penalty": 0.5}, {"sample": True, "top_k": 5, "seed": 3, "max_length": 7}):
+    for settings in (
+        {"beam": 4, "length_penalty": 0.5}, {"sample": True, "top_k": 5, "seed": 3, "max_length": 7},
+        {"sample": True, "seed": 3, "draft": "ngram"},
+    ):  # fmt: skip
         (response,) = serving.asked({"it": task}, [("/v1/predict", {"inputs": ["12", "907"], "decoding": settings})])
         outputs = [one["output"] for one in response.json()["predictions"]]
         assert outputs == task.predict(["12", "907"], DecodingConfig(**settings))

@@ -70,6 +70,8 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     ),
     "a temperature of a search": (PREDICT, predict(["1"], decoding={"temperature": 2}), 422, "needs sample"),
     "a beam that samples": (PREDICT, predict(["1"], decoding={"beam": 2, "sample": True}), 422, "mutually exclusive"),
+    "drafts for a beam": (PREDICT, predict(["1"], decoding={"beam": 2, "draft": "ngram"}), 422, "remove the beam"),
+    "an unknown draft": (PREDICT, predict(["1"], decoding={"draft": "model"}), 422, "draft"),
     "a penalty without a beam": (PREDICT, predict(["1"], decoding={"length_penalty": 1}), 422, "needs a beam"),
     "no time": (PREDICT, predict(["1"], timeout_s=0), 422, "timeout_s"),
     "numbers in rows of unequal length": (PREDICT, {"model": "series", "inputs": [[[1, 2], [3]]]}, 422, "equally many"),
