@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sightline.inspect.faithfulness_results import (
     CalibratedTest,
     CallRate,
@@ -11,6 +13,9 @@ from sightline.inspect.faithfulness_results import (
     JudgedMap,
     MethodPair,
     PlantedResult,
+    Retrained,
+    RetrainedModel,
+    RetrainedTest,
 )
 from sightline.inspect.influence_map import InspectedModel
 
@@ -70,3 +75,17 @@ def results() -> Faithfulness:
         model, "test part of sst.csv", "items", 80, 19.4, 0, "may", verdict, maps, tests, planted, curves, pairs,
         ["relevance: none for LSTM"], "sightline inspect runs/x --faithfulness",
     )  # fmt: skip
+
+
+def with_retrained() -> Faithfulness:
+    """The same with models that were trained again."""
+    models = [
+        RetrainedModel("model", "the run's model", rate("model", 0.9), 0),
+        RetrainedModel("even", "the same with even attention", rate("even", 0.7), 40),
+    ]
+    tests = [
+        RetrainedTest("learned attention", "Is it needed?", "points", 20.0, 12.5, 27.5, 60, "Attention is needed."),
+        RetrainedTest("seed variance", "How far?", "nats", 0.1, 0.08, 0.12, 60, f"Then {HOSTILE}."),
+        RetrainedTest("adversary: answers", "How much?", "share", None, None, None, 0, "Nothing."),
+    ]
+    return replace(results(), retrained=Retrained("40steps", 60, models, tests))

@@ -17,7 +17,7 @@ from sightline.report.faithfulness import (
     title_of,
     write_faithfulness,
 )
-from tests.report.synthetic_faithfulness import HOSTILE, results
+from tests.report.synthetic_faithfulness import HOSTILE, results, with_retrained
 
 
 @pytest.mark.slow
@@ -69,3 +69,15 @@ def test_the_result_is_read_back_and_written_as_a_page(tmp_path: Path) -> None:
     found.save(tmp_path / "a.json")
     assert load_faithfulness(tmp_path / "a.json") == found
     assert write_faithfulness(found, tmp_path / "a.html").read_text("utf-8").count("<h1>") == 1
+
+
+def test_models_that_were_trained_again_are_shown_where_there_are_any(tmp_path: Path) -> None:
+    found = with_retrained()
+    page = render_faithfulness(found)
+    for text in ("each for 40steps", "20.0", "[12.5, 27.5]", "points", "0.100", "nats", "the same with even attention"):
+        assert text in page, text
+    assert HOSTILE not in page
+    assert "are not among these" not in page
+    assert "Trained again" not in render_faithfulness(results())
+    found.save(tmp_path / "a.json")
+    assert load_faithfulness(tmp_path / "a.json") == found

@@ -28,6 +28,7 @@ def inspect(
     png: Path | None = None,
     json: Path | None = None,
     faithfulness: Annotated[bool, Parameter(negative=())] = False,
+    retrain: str | None = None,
     seed: int = 0,
     heads: bool = False,
     prune: str | None = None,
@@ -66,6 +67,8 @@ def inspect(
         png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown by their mean.
         json: Write all maps, or all results of --heads or --faithfulness, to this file, as JSON with `schema_version`.
         faithfulness: Test whether the maps are faithful, over items of data in place of one input.
+        retrain: With --faithfulness, of a classifier with one pooled attention: also train models again, each for this
+            budget, such as 60s or 500steps: five models and an adversary (Wiegreffe & Pinter 2019).
         seed: Seed of what --faithfulness draws.
         heads: Show the roles of all attention heads, their importance, and what pruning costs.
         prune: Remove so many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.
@@ -105,8 +108,10 @@ def inspect(
                 raise InputError("is for one input, not for --faithfulness", where=flag)
         if given is not None:
             raise InputError("tests items of --data, not one input: leave out one of the two", where="--faithfulness")
-        inspect_faithfulness(FaithfulnessFlags(run, data, items, seed, replacements, out, json, device))
+        inspect_faithfulness(FaithfulnessFlags(run, data, items, seed, replacements, retrain, out, json, device))
         return
+    if retrain is not None:
+        raise InputError("is for --faithfulness", where="--retrain")
     if given is None:
         raise InputError(
             "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"

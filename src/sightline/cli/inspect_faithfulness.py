@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from sightline.inspect.faithfulness_results import Faithfulness
+    from sightline.inspect.faithfulness_results import Faithfulness, Retrained
 
 ITEMS = 100
 
@@ -19,6 +19,7 @@ class FaithfulnessFlags(NamedTuple):
     items: int | None
     seed: int
     replacements: int
+    retrain: str | None
     out: Path | None
     json: Path | None
     device: str
@@ -33,7 +34,7 @@ def inspect_faithfulness(flags: FaithfulnessFlags) -> None:
         raise InputError(f"must be at least 1, found {items}", where="--items")
     if flags.replacements < 1:
         raise InputError(f"must be at least 1, found {flags.replacements}", where="--replacements")
-    tested = _tested(flags.run, flags.data, items, flags.seed, flags.replacements, flags.device)
+    tested = _tested(flags, items)
     if flags.json is not None:
         tested.save(flags.json)
     print_tests(tested)
@@ -43,7 +44,7 @@ def inspect_faithfulness(flags: FaithfulnessFlags) -> None:
         print(f"page: {write_faithfulness(tested, flags.out)}")
 
 
-def _tested(run: Path, data: str | None, items: int, seed: int, replacements: int, device: str) -> Faithfulness:
+def _tested(flags: FaithfulnessFlags, items: int) -> Faithfulness:
     """The tests of one model."""
     import shlex
     import sys
@@ -57,13 +58,17 @@ def _tested(run: Path, data: str | None, items: int, seed: int, replacements: in
     def say(text: str) -> None:
         print(f"sightline: {text}", file=sys.stderr, flush=True)
 
+    run, seed, replacements, retrain = str(flags.run), flags.seed, flags.replacements, flags.retrain
     with messages():
-        task = load(run).to(resolve_device(device))
-        found = faithfulness(task, data, items=items, seed=seed, replacements=replacements, say=say)
-    flags = {"--data": data, "--items": items, "--seed": seed, "--replacements": replacements}
-    named = [part for flag, value in flags.items() if value is not None for part in (flag, str(value))]
-    command = shlex.join(["sightline", "inspect", str(run), "--faithfulness", *named])
-    return replace(found, model=replace(found.model, name=str(run)), command=command)
+        task = load(flags.run).to(resolve_device(flags.device))
+        found = faithfulness(
+            task, flags.data, items=items, seed=seed, replacements=replacements, retrain=retrain, say=say
+        )
+    values = {"--data": flags.data, "--items": items, "--seed": seed, "--replacements": replacements}
+    values["--retrain"] = retrain
+    named = [part for flag, value in values.items() if value is not None for part in (flag, str(value))]
+    command = shlex.join(["sightline", "inspect", run, "--faithfulness", *named])
+    return replace(found, model=replace(found.model, name=run), command=command)
 
 
 def print_tests(found: Faithfulness) -> None:
@@ -80,4 +85,18 @@ def print_tests(found: Faithfulness) -> None:
         for _, _, test, score in rows_of(one, found.tests):
             rates = f"{rate_text(test.hit):<17}{rate_text(test.false_alarm):<16}"
             print(f"{title_of(test.name):<45}{score_text(score):<21}{rates}{share_text(score)}")
+    if found.retrained is not None:
+        print_retrained(found.retrained)
     print(f"\n{visible(found.verdict)}")
+
+
+def print_retrained(found: Retrained) -> None:
+    """A line for each model that was trained again, and for each test of them."""
+    from sightline.report.faithfulness import rate_text, retrained_text
+
+    print(f"\ntrained again, each for {found.budget}; {found.items} test items")
+    for model in found.models:
+        print(f"{model.meaning:<45}{rate_text(model.accuracy)}")
+    for test in found.tests:
+        print(f"{test.name:<45}{retrained_text(test)}")
+        print(f"    {test.sentence}")

@@ -153,11 +153,52 @@ class MethodPair:
 
 @final
 @dataclass(frozen=True)
+class RetrainedModel:
+    """A model that was trained again: what it is, its share of right answers, and the steps of its training."""
+
+    name: str
+    meaning: str
+    accuracy: CallRate
+    steps: int
+
+
+@final
+@dataclass(frozen=True)
+class RetrainedTest:
+    """What a test of retrained models measures: the mean over n items with its 95 % interval, and what follows.
+
+    unit: "points", of a share of items; "nats", of a Jensen-Shannon divergence; "share", of the answer's probability
+    """
+
+    name: str
+    question: str
+    unit: Literal["points", "nats", "share"]
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    sentence: str
+
+
+@final
+@dataclass(frozen=True)
+class Retrained:
+    """The tests that need models to be trained again, each within `budget` (Wiegreffe & Pinter 2019)."""
+
+    budget: str
+    items: int
+    models: list[RetrainedModel]
+    tests: list[RetrainedTest]
+
+
+@final
+@dataclass(frozen=True)
 class Faithfulness:
     """Whether the maps of a model may be shown as explanations of its answers on some data.
 
     data: the items' name; unit: the word for them; items: how many were looked at; positions: their mean number
     outcome, verdict: of attention, in a word and in one sentence
+    retrained: tests of models that were trained again, where they were asked for; they do not vote
     """
 
     model: InspectedModel
@@ -175,6 +216,7 @@ class Faithfulness:
     pairs: list[MethodPair]
     notes: list[str] = field(default_factory=list)
     command: str = ""
+    retrained: Retrained | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sightline.inspect.faithfulness_results import (
     ItemScores,
     JudgedMap,
     MethodPair,
+    RetrainedTest,
 )
 from sightline.lab.claims.results import ClaimChart, ClaimCurve
 from sightline.report.claims_figures import chart_drawing
@@ -98,6 +99,7 @@ def render_faithfulness(results: Faithfulness) -> str:
         score=score_text,
         share=share_text,
         percent=percent,
+        again=retrained_text,
     )
 
 
@@ -160,6 +162,17 @@ def rate_text(rate: CallRate) -> str:
     if rate.share is None or rate.low is None or rate.high is None:
         return "—"
     return f"{100 * rate.share:.0f} % [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
+
+
+def retrained_text(test: RetrainedTest) -> str:
+    """What a test of retrained models measured, with its interval and unit."""
+    if test.mean is None:
+        return "—"
+    digits = 1 if test.unit == "points" else 3
+    mean, low, high = (
+        "—" if value is None else f"{value:.{digits}f}".replace("-", "−") for value in (test.mean, test.low, test.high)
+    )
+    return f"{mean} [{low}, {high}]{'' if test.unit == 'share' else f' {test.unit}'}"
 
 
 def score_text(score: ItemScores) -> str:

@@ -1,0 +1,246 @@
+"""What a classifier's pooled attention is worth when models are trained again, for a trained run on request.
+
+The tests are those of Wiegreffe & Pinter 2019 (arXiv:1908.04626), see `inspect.retrained`, whose functions do them. Six
+models are trained, each within one budget, on the data and with the settings of the run:
+
+- another seed (§ 3.3), and even weights in training (§ 3.2)
+- a model of words without context, with even weights, with weights of its own, and with those of the model (§ 3.4)
+- an adversary (§ 4), for as many steps as the other seed
+
+Deviations: one seed of each; the model of words is `projection_attention` of the run's width, trained with the run's
+optimizer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.core.seeds import derive
+from sightline.data.batches import START
+from sightline.data.spaced import spaced
+from sightline.inspect.alternatives import check_pooled, pooled_attention
+from sightline.inspect.faithfulness import jensen_shannon
+from sightline.inspect.faithfulness_results import Retrained, RetrainedModel, RetrainedTest
+from sightline.inspect.rates import mean_interval, rate_of
+from sightline.inspect.retrained import Guide, compare_adversary, even_guide, guide_of, guided, train_adversary
+from sightline.models import FORMS
+from sightline.tasks.classification.task import ClassificationTask
+from sightline.tasks.fit import train_task
+from sightline.tasks.load import run_config
+from sightline.tasks.located import located
+from sightline.training.budget import Budget
+
+TESTED = 1000  # items at most
+WORDS_ARCH = "projection_attention"
+ALIKE = 0.95  # share of the items in which an adversary gives the same answer
+
+NAMES = {
+    "model": "the run's model",
+    "seed": "the same with another seed",
+    "even": "the same with even attention",
+    "words even": "words alone, even attention",
+    "words own": "words alone, attention of its own",
+    "words guided": "words alone, the model's attention",
+    "adversary": "an adversary of the model",
+}
+
+
+def check_retrainable(task: Any, budget: str) -> ClassificationTask:
+    """The task, which can be trained again.
+
+    Raises:
+        InputError: "--retrain: needs a classifier of texts with one label and one pooled attention, such as
+            bilstm_attention: expected one probe of pooled attention, found 0 among 4"; what `Budget.parse` raises.
+    """
+    Budget.parse(budget, where="--retrain")
+    what = "needs a classifier of texts with one label and one pooled attention, such as bilstm_attention"
+    if not isinstance(task, ClassificationTask) or task.inputs.kind != "text" or task.many:
+        raise InputError(f"{what}; this is {task.name} by {task.arch}", where="--retrain")
+    try:
+        check_pooled(task.model)
+    except ValueError as error:
+        raise InputError(f"{what}: {error}", where="--retrain") from None
+    return task
+
+
+def retrained_tests(task: Any, budget: str, seed: int, say: Callable[[str], object]) -> Retrained:
+    """Train the models of all tests, and measure them on test items of the run.
+
+    budget: of each training, as `sightline train --budget` reads it
+
+    Raises:
+        InputError: what `check_retrainable` raises; "nothing is known of the data of its training …". Diverged.
+    """
+    task = check_retrainable(task, budget)
+    trainings = _Trainings(task, *_run_and_data(task), budget, seed, say)
+    models: dict[str, ClassificationTask] = {"model": task}
+    steps: dict[str, int] = {}
+    guides: dict[str, Guide | None] = {"seed": None, "even": even_guide, "words even": even_guide, "words own": None}
+    for name, guide in {**guides, "words guided": guide_of(task.model)}.items():
+        models[name], steps[name] = trainings.train(name, guide)
+    models["adversary"] = trainings.adversary(steps["seed"])
+    steps["adversary"] = steps["seed"]
+    part = trainings.part
+    given = {"even": even_guide, "words even": even_guide, "words guided": guide_of(task.model)}
+    right = {name: _right(one, part, given.get(name)) for name, one in models.items()}
+    rows = [
+        RetrainedModel(name, NAMES[name], rate_of(name, values.tolist()), steps.get(name, 0))
+        for name, values in right.items()
+    ]
+    maps = _compared(task, models["seed"], models["adversary"], part)
+    return Retrained(budget, len(part), rows, _tests(right, maps))
+
+
+def _run_and_data(task: ClassificationTask) -> tuple[Any, Any]:
+    """The configuration of the task's training, as far as it is known, and its data."""
+    run = None if task.place is None else run_config(task.place)
+    if run is not None and task.place is not None:
+        directory = task.place if (task.place / "config.yaml").is_file() else task.place.parent
+        run = located(run, directory)
+        return run, task.corpus or type(task).load_data(run)
+    if task.corpus is None:
+        raise InputError("nothing is known of the data of its training: give the directory of a run", where="--retrain")
+    return task.run, task.corpus
+
+
+@final
+@dataclass(frozen=True)
+class _Trainings:
+    """Trainings like that of a task, on the same data."""
+
+    task: ClassificationTask
+    run: Any
+    data: Any
+    budget: str
+    seed: int
+    say: Callable[[str], object]
+
+    @property
+    def part(self) -> Any:
+        """The items to measure on."""
+        return self.data.test.select(list(spaced(len(self.data.test), TESTED)))
+
+    def config(self, name: str) -> Any:
+        """That of the training of a model."""
+        own = derive(self.seed, "retrained", "words" if name.startswith("words") else name) % 2**31
+        run = self.run.changed(settings=self.task.config, seed=own, budget=self.budget, match=None)
+        if not name.startswith("words"):
+            return run
+        preset: Any = FORMS[type(self.task).form][WORDS_ARCH]
+        return run.changed(arch=WORDS_ARCH, model=preset.resized(run.settings.model.d_model))
+
+    def train(self, name: str, guide: Guide | None) -> tuple[ClassificationTask, int]:
+        """The trained model, and its steps."""
+        self.say(f"training again: {NAMES[name]}")
+        run = self.config(name)
+        task = type(self.task).build(self.data, run).to(self.task.device)
+        with tempfile.TemporaryDirectory() as temporary, nullcontext() if guide is None else guided(task.model, guide):
+            with torch.enable_grad():
+                trained = train_task(task, self.data, Path(temporary) / "run", run.training)
+        trained.task.model.eval()
+        return trained.task, trained.training.steps
+
+    def adversary(self, steps: int) -> ClassificationTask:
+        """A model that was trained to answer as the task's does and to attend to something else."""
+        self.say(f"training again: {NAMES['adversary']}")
+        device = self.task.device
+        task = type(self.task).build(self.data, self.config("adversary")).to(device)
+
+        def batches(_epoch: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+            stream = task.batches(self.data.train, seed=derive(self.seed, "adversary order")).stream(START)
+            for batch, _ in islice(stream, steps):
+                here = batch.to(device)
+                yield here.source, here.source_mask
+
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(self.seed, "adversary dropout"))
+            train_adversary(self.task.model, task.model, batches, epochs=1)
+        return task
+
+
+def _right(task: ClassificationTask, part: Any, guide: Guide | None) -> np.ndarray:
+    """Whether each answer is right, (N,)."""
+    with nullcontext() if guide is None else guided(task.model, guide):
+        return (task.trained.scores(part).argmax(1) == part.numbers(task.classes)).astype(float)
+
+
+def _compared(
+    base: ClassificationTask, seed: ClassificationTask, other: ClassificationTask, part: Any
+) -> dict[str, Any]:
+    """Of each item the divergence of the seed's and of the adversary's weights, and how the adversary answers."""
+    found: dict[str, list[Tensor]] = {name: [] for name in ("seed", "divergence", "change", "agrees")}
+    device = base.device
+    for batch in base.trained.batches(part, shuffle=False):
+        tokens = batch.source.to(device)
+        mask = torch.ones_like(tokens, dtype=torch.bool) if batch.source_mask is None else batch.source_mask.to(device)
+        own, of_seed = (_weights(one.model, tokens, mask) for one in (base, seed))
+        found["seed"].append(jensen_shannon(own, of_seed))
+        for name, values in compare_adversary(base.model, other.model, tokens, mask)._asdict().items():
+            found[name].append(values)
+    return {name: torch.cat(values).double().cpu().numpy() for name, values in found.items()}
+
+
+def _weights(model: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
+    return pooled_attention(model, tokens, mask).weights
+
+
+def _tests(right: dict[str, np.ndarray], maps: dict[str, np.ndarray]) -> list[RetrainedTest]:
+    seeds, far = mean_interval(maps["seed"]), mean_interval(maps["divergence"])
+    alike = float(maps["agrees"].mean())
+    farther = far.low is not None and seeds.high is not None and far.low > seeds.high
+    imitates = f"It gives the same answer for {100 * alike:.0f} % of the items"
+    return [
+        _won(
+            "learned attention", "Is attention needed here: what does learned attention win over even attention?",
+            right["model"] - right["even"],
+            "Attention is needed: trained with even weights, the model answers worse.",
+            "It is not shown that attention is needed: a model with even weights answers as well as these items can "
+            "tell, so that tests of attention say little about these data.",
+        ),
+        RetrainedTest(
+            "seed variance", "How far are the weights of another seed from this model's?", "nats", *seeds,
+            "Other weights are remarkable only where they are farther away than this.",
+        ),
+        _won(
+            "guided, beside even weights",
+            "Do the weights help a model of words without context more than even weights do?",
+            right["words guided"] - right["words even"],
+            "They do: the weights say of the words what another model can use.",
+            "It is not shown: a model of words answers as well with even weights, as far as these items can tell.",
+        ),
+        _won(
+            "guided, beside weights of its own",
+            "Do the weights help a model of words without context more than those that it learns?",
+            right["words guided"] - right["words own"],
+            "They do: the weights carry something of the context.",
+            "It is not shown: a model of words answers as well with weights of its own.",
+        ),
+        RetrainedTest(
+            "adversary: answers", "How much do the answers of a model change that was trained to attend elsewhere?",
+            "share", *mean_interval(maps["change"]), f"{imitates}.",
+        ),
+        RetrainedTest(
+            "adversary: weights", "How far are its weights from this model's?", "nats", *far,
+            f"{imitates}, and attends farther away than another seed: a model that could have been trained tells "
+            "another story." if farther and alike >= ALIKE else
+            "No model was found that answers the same and attends farther away than another seed; longer training may "
+            "find one.",
+        ),
+    ]  # fmt: skip
+
+
+def _won(name: str, question: str, difference: np.ndarray, yes: str, no: str) -> RetrainedTest:
+    """A difference of shares of right answers, in points."""
+    mean, low, high, n = mean_interval(100 * difference)
+    return RetrainedTest(name, question, "points", mean, low, high, n, yes if low is not None and low > 0 else no)
