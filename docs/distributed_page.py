@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sightline.lab.parallel import GPU_FLOPS, NETWORKS, TOKENS, USED, Network, Work, gpu_work, step_cost
+from sightline.lab.parallel import GPU_FLOPS, NETWORKS, TOKENS, USED, Network, ParallelWork, gpu_work, step_cost
 
 BEGIN, END = "<!-- expected costs: written by docs/generate.py -->", "<!-- end -->"
 PROCESSES = (8, 64, 512)
@@ -50,7 +50,7 @@ def assumptions(network: Network) -> str:
     )
 
 
-def rows(works: list[Work], network: Network) -> list[str]:
+def rows(works: list[ParallelWork], network: Network) -> list[str]:
     """The table of some trainings."""
     lines = [
         "| parameters | processes | | computing | sent by each | waits | control | share | memory in it | between |",
@@ -69,13 +69,13 @@ def rows(works: list[Work], network: Network) -> list[str]:
     return lines
 
 
-def measured_work(training: dict) -> Work:
+def measured_work(training: dict) -> ParallelWork:
     """The step of ours, as `make bench-training` measured it, at the shortest length."""
     run = min(training["lengths"], key=lambda one: one["length"])
     row = next(row for row in run["rows"] if row["name"].startswith("sightline, "))
     precision = row["name"].partition(", ")[2]
     name = f"{run['batch']} rows of {run['length']} tokens in {precision} on one core of an {training['processor']}"
-    return Work(name, MEASURED_PARAMETERS, row["seconds"]["median"])
+    return ParallelWork(name, MEASURED_PARAMETERS, row["seconds"]["median"])
 
 
 def seconds(value: float) -> str:

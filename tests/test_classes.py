@@ -39,6 +39,7 @@ EXTENSIBLE = {
 
 
 NEEDS = {"sightline.serve": "fastapi"}  # packages of an extra
+COPIED = {"sightline.export.onnx_runner"}  # runs beside an export, without the package
 
 
 def modules(package: str) -> Iterator[str]:
@@ -48,7 +49,7 @@ def modules(package: str) -> Iterator[str]:
     root = importlib.import_module(package)
     yield package
     for module in pkgutil.walk_packages(root.__path__, f"{package}."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and module.name not in COPIED:
             yield module.name
 
 

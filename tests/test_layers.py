@@ -21,13 +21,26 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", distribution)[0]).lower()
 
 
+EXTRAS = {  # by folder or file: what they may import besides
+    "serve": "serve",
+    "export/ctranslate2.py": "ctranslate2",
+    "export/onnx.py": "onnx",
+    "export/onnx_graphs.py": "onnx",
+    "export/onnx_runner.py": "onnx",
+    "export/transformer_spec.py": "ctranslate2",
+    "models/weight_files.py": "hf",
+    "tasks/hub.py": "hf",
+}
+
+
 @pytest.mark.slow
 def test_every_import_of_the_package_is_a_declared_dependency():
     always = {normal(line) for line in PROJECT["project"]["dependencies"]} | {"sightline"}
-    serve = {normal(line) for line in PROJECT["project"]["optional-dependencies"]["serve"]}
+    extras = PROJECT["project"]["optional-dependencies"]
     known, undeclared = packages_distributions(), set()
     for path in (ROOT / "src").rglob("*.py"):
-        declared = always | (serve if path.parent.name == "serve" else set())
+        of_file = EXTRAS.get(str(path.relative_to(ROOT / "src" / "sightline")), EXTRAS.get(path.parent.name, ""))
+        declared = always | {normal(line) for line in extras.get(of_file, ())}
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []

@@ -12,11 +12,11 @@ from scipy import stats
 
 from sightline.core.errors import InputError
 from sightline.decoding.choose import MostLikely
-from sightline.decoding.drafts import ModelDraft, NGramDraft, _Text
+from sightline.decoding.drafts import ModelDraft, NGramDraft, _DraftedText
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
-from sightline.decoding.outputs import Outputs
+from sightline.decoding.outputs import BatchOutputs
 from sightline.decoding.sample import accept_or_draw, invert
-from sightline.decoding.speculate import Tally
+from sightline.decoding.speculate import DraftTally
 from sightline.tasks.language.generation import read_prompts
 from tests.decoding.models import NAMES, check_same, continued, language_model, prompts
 from tests.decoding.toys import EOS, Tree
@@ -39,7 +39,7 @@ def test_greedy_tokens_are_those_of_plain_decoding(name, rows):
         ("model", draft_by(language_model(name, seed=1), texts)),
         ("model", draft_by(language_model("recurrent", seed=2), texts)),
     ):
-        tally = Tally()
+        tally = DraftTally()
         check_same(continued(model, texts, replace(config, draft=kind), draft=draft, tally=tally), plain)
         assert tally.proposed > 0
 
@@ -51,14 +51,14 @@ def test_sampled_tokens_with_drafts_from_the_text_are_those_of_plain_sampling(na
     model, texts = language_model(name), prompts(4, seed=5)
     config = DecodingConfig(batch_size=rows, sample=True, temperature=1.5, top_p=0.95, repetition_penalty=1.2, seed=8)
     plain = continued(model, texts, config)
-    tally = Tally()
+    tally = DraftTally()
     check_same(continued(model, texts, replace(config, draft="ngram"), tally=tally), plain)
     assert 0 < tally.accepted < tally.proposed
 
 
 def test_a_draft_that_is_always_right_needs_few_calls():
     model, texts = language_model("softmax"), [[0, 3, 4]]
-    tally, config = Tally(), DecodingConfig(draft="model", draft_tokens=4)
+    tally, config = DraftTally(), DecodingConfig(draft="model", draft_tokens=4)
     (one,) = continued(model, texts, config, draft=draft_by(model, texts), tally=tally)
     tokens = len(one.tokens) + one.finished
     assert tally.accepted == tally.proposed == tokens - 1 - tally.calls
@@ -117,7 +117,7 @@ def test_sequences_drawn_with_a_model_s_drafts_are_distributed_as_without(rows, 
 
     if rows > 1:  # as the engine would not: rows that stop each other are distributed so too
         monkeypatch.setattr("sightline.decoding.engine.plan", lambda lengths, max_rows, max_tokens: in_fours(count))
-    tally = Tally()
+    tally = DraftTally()
     with unchecked():
         drawn = decode(
             lambda chosen: tree.start([0] * len(chosen)), tree.step, [1] * count,
@@ -162,18 +162,18 @@ def test_acceptance_and_rest_add_up_to_the_model_s_distribution(scheme):
 
 
 def test_texts_repeat_what_followed_their_longest_end_last():
-    text = _Text([5, 6, 7, 1, 6, 7, 2, 5, 6, 7])
+    text = _DraftedText([5, 6, 7, 1, 6, 7, 2, 5, 6, 7])
     assert text.repeat(3) == [1, 6, 7]  # after 5 6 7, not after the later 6 7
     text.add([2])
     assert text.repeat(6) == [5, 6, 7, 2, 5, 6]  # after 6 7 2, and on with what is proposed
-    assert _Text([1, 2, 3, 4]).repeat(3) == []
-    assert _Text([]).repeat(3) == []
+    assert _DraftedText([1, 2, 3, 4]).repeat(3) == []
+    assert _DraftedText([]).repeat(3) == []
 
 
 def test_a_row_without_a_repetition_leaves_no_proposal_for_the_others():
     draft = NGramDraft([[1, 2, 3, 1, 2], [1, 2, 3, 4, 5]])
     nothing = torch.empty(2, 0, dtype=torch.long)
-    outputs = Outputs(MostLikely(), 2, 5, EOS, (), None, nothing.device)
+    outputs = BatchOutputs(MostLikely(), 2, 5, EOS, (), None, nothing.device)
     assert draft.propose(nothing, 2, torch.arange(2), outputs) == []
     draft.keep(torch.tensor([0]))
     assert [one.tokens.tolist() for one in draft.propose(nothing[:1], 2, torch.arange(1), outputs)] == [[3], [1]]

@@ -12,7 +12,7 @@ from torch import Tensor
 from sightline.core.state import retract, select
 from sightline.decoding.choose import Proposed
 from sightline.decoding.hypothesis import Extend, Step
-from sightline.decoding.outputs import Outputs
+from sightline.decoding.outputs import BatchOutputs
 
 SHORTEST, LONGEST = 2, 8  # tokens of an n-gram that is looked up
 
@@ -21,7 +21,7 @@ class Draft(ABC):
     """What is proposed for the rows of a batch, whose texts grow by the same number of tokens at a time."""
 
     @abstractmethod
-    def propose(self, new: Tensor, most: int, rows: Tensor, outputs: Outputs) -> list[Proposed]:
+    def propose(self, new: Tensor, most: int, rows: Tensor, outputs: BatchOutputs) -> list[Proposed]:
         """At most `most` next tokens, position by position, after `new` (N, m) tokens of the texts of `rows` (N,)."""
 
     @abstractmethod
@@ -39,9 +39,9 @@ class NGramDraft(Draft):
     """
 
     def __init__(self, prompts: Sequence[Sequence[int]]) -> None:
-        self._texts = [_Text(prompt) for prompt in prompts]
+        self._texts = [_DraftedText(prompt) for prompt in prompts]
 
-    def propose(self, new: Tensor, most: int, rows: Tensor, outputs: Outputs) -> list[Proposed]:
+    def propose(self, new: Tensor, most: int, rows: Tensor, outputs: BatchOutputs) -> list[Proposed]:
         for text, tokens in zip(self._texts, new.tolist(), strict=True):
             text.add(tokens)
         repeats = [text.repeat(most) for text in self._texts] if most else []
@@ -54,7 +54,7 @@ class NGramDraft(Draft):
 
 
 @final
-class _Text:
+class _DraftedText:
     """A text, and where its n-grams were last followed by a token."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
@@ -90,7 +90,7 @@ class ModelDraft(Draft):
         self._step, self._extend, self._state = step, extend, state
         self._unread: Tensor | None = None  # (N, m) tokens of the texts that the state does not contain
 
-    def propose(self, new: Tensor, most: int, rows: Tensor, outputs: Outputs) -> list[Proposed]:
+    def propose(self, new: Tensor, most: int, rows: Tensor, outputs: BatchOutputs) -> list[Proposed]:
         unread = new if self._unread is None else torch.cat([self._unread, new], 1)
         self._unread = unread
         if not most:

@@ -17,9 +17,9 @@ from sightline.decoding.choose import Chooser, MostLikely
 from sightline.decoding.drafts import Draft, NGramDraft
 from sightline.decoding.greedy import Refill, unroll
 from sightline.decoding.hypothesis import Extend, Hypothesis, Step, state_device
-from sightline.decoding.outputs import Outputs, Watch
+from sightline.decoding.outputs import BatchOutputs, Watch
 from sightline.decoding.sample import Sampler, check_truncation
-from sightline.decoding.speculate import Tally, speculate
+from sightline.decoding.speculate import DraftTally, speculate
 
 Begin: TypeAlias = Callable[[list[int]], Any]
 DraftKind: TypeAlias = Literal["none", "ngram", "model"]
@@ -82,7 +82,7 @@ class Speculation(NamedTuple):
 
     extend: Extend
     draft: Callable[[list[int]], Draft] | None = None
-    tally: Tally | None = None
+    tally: DraftTally | None = None
 
 
 def decode(
@@ -142,13 +142,13 @@ def decode(
         of_rows = [limits[row] for row in rows]
         chooser = _chooser(config, [names[row] for row in rows], before, max(of_rows), device)
         heard = None if watch is None else _of_batch(watch, rows)
-        outputs = Outputs(chooser, len(rows), of_rows, eos, banned, heard, device)
+        outputs = BatchOutputs(chooser, len(rows), of_rows, eos, banned, heard, device)
         if speculation is None or config.draft == "none":
             refill = _refill(begin, rows, len(first), lengths, max_rows, max_tokens) if config.refill else None
             hypotheses = unroll(step, state, outputs, bos=bos, refill=refill)
         else:
             draft = NGramDraft(before or [()] * len(rows)) if speculation.draft is None else speculation.draft(rows)
-            tally, most = speculation.tally or Tally(), config.draft_tokens
+            tally, most = speculation.tally or DraftTally(), config.draft_tokens
             hypotheses = speculate(step, speculation.extend, state, outputs, draft, bos=bos, most=most, tally=tally)
         decoded.update(zip(rows, hypotheses, strict=True))
     return [decoded[row] for row in range(len(lengths))]

@@ -12,7 +12,7 @@ from sightline.core.interruption import interruption_point
 from sightline.core.state import join
 from sightline.decoding.choose import MostLikely
 from sightline.decoding.hypothesis import Hypothesis, Step, reorder, state_device
-from sightline.decoding.outputs import Outputs, Watch
+from sightline.decoding.outputs import BatchOutputs, Watch
 
 # Finished rows leave the batch once they are this fraction of it: each removal copies the state of the others.
 FINISHED_SHARE = 0.25
@@ -53,7 +53,7 @@ def greedy(
     Raises:
         ValueError: "the model's logits are NaN or infinite: its weights or its input are not finite".
     """
-    outputs = Outputs(MostLikely(), batch, max_length, eos, banned, watch, state_device(state))
+    outputs = BatchOutputs(MostLikely(), batch, max_length, eos, banned, watch, state_device(state))
     return unroll(step, state, outputs, bos=bos, refill=refill)
 
 
@@ -68,7 +68,9 @@ class _Batch(NamedTuple):
 
 
 @torch.inference_mode()
-def unroll(step: Step, state: Any, outputs: Outputs, *, bos: int, refill: Refill | None = None) -> list[Hypothesis]:
+def unroll(
+    step: Step, state: Any, outputs: BatchOutputs, *, bos: int, refill: Refill | None = None
+) -> list[Hypothesis]:
     """Feed each row the tokens that `outputs` chooses until it ends; arguments as in `greedy`."""
     count = len(outputs.limits)
     entered = count if refill is None else refill.first
@@ -89,7 +91,7 @@ def unroll(step: Step, state: Any, outputs: Outputs, *, bos: int, refill: Refill
         batch = _advanced(batch, step, outputs)
 
 
-def _should_leave(batch: _Batch, outputs: Outputs, *, together: bool) -> bool:
+def _should_leave(batch: _Batch, outputs: BatchOutputs, *, together: bool) -> bool:
     """Whether it is time that ended rows leave; none may read more tokens than its limit, as its model may have one.
 
     Rows that entered `together` reach no limit before the last of them.
@@ -100,12 +102,12 @@ def _should_leave(batch: _Batch, outputs: Outputs, *, together: bool) -> bool:
     return not together and ended > 0 and bool((batch.steps >= outputs.limits[batch.rows]).any())
 
 
-def _entering(rows: range, state: Any, outputs: Outputs, bos: int) -> _Batch:
+def _entering(rows: range, state: Any, outputs: BatchOutputs, bos: int) -> _Batch:
     places = torch.arange(rows.start, rows.stop, device=outputs.limits.device)
     return _Batch(places, torch.full_like(places, bos), outputs.limits[places] > 0, torch.zeros_like(places), state)
 
 
-def _advanced(batch: _Batch, step: Step, outputs: Outputs) -> _Batch:
+def _advanced(batch: _Batch, step: Step, outputs: BatchOutputs) -> _Batch:
     """The batch one token later."""
     logits, state = step(batch.tokens, batch.state)
     tokens, live = outputs.extend(logits, batch.rows, batch.live)

@@ -16,7 +16,7 @@ Watch: TypeAlias = Callable[[list[tuple[int, int]]], Collection[int]]
 
 
 @final
-class Outputs:
+class BatchOutputs:
     """The tokens of `batch` rows, their scores, and which rows have not ended."""
 
     def __init__(

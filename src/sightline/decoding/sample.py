@@ -13,7 +13,7 @@ from sightline.core.settings import check_in_range
 from sightline.decoding.choose import Chooser, Proposed
 from sightline.decoding.greedy import Refill, unroll
 from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits, state_device
-from sightline.decoding.outputs import Outputs, Watch
+from sightline.decoding.outputs import BatchOutputs, Watch
 from sightline.decoding.top import argmax
 
 
@@ -61,7 +61,7 @@ def sample(
     )
     if sampler.size != batch:
         raise ValueError(f"expected {batch} row names, got {sampler.size}")
-    outputs = Outputs(sampler, batch, max_length, eos, banned, watch, state_device(state))
+    outputs = BatchOutputs(sampler, batch, max_length, eos, banned, watch, state_device(state))
     return unroll(step, state, outputs, bos=bos, refill=refill)
 
 

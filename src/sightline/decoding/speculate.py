@@ -15,13 +15,13 @@ from sightline.core.interruption import interruption_point
 from sightline.core.state import retract
 from sightline.decoding.drafts import Draft
 from sightline.decoding.hypothesis import Extend, Hypothesis, Step, reorder
-from sightline.decoding.outputs import Outputs
+from sightline.decoding.outputs import BatchOutputs
 
 MOST_UNREAD = 16  # certain tokens that are read again with the next drafts, rather than by themselves
 
 
 @final
-class Tally:
+class DraftTally:
     """How drafts fared.
 
     calls: of the model, after the first token
@@ -32,7 +32,7 @@ class Tally:
         self.calls = self.proposed = self.accepted = 0
 
 
-class _Batch(NamedTuple):
+class _DraftedBatch(NamedTuple):
     """The rows that are decoded together.
 
     The state is that before `unread`: after drafts that were refused it is the last one that contains none of them, and
@@ -49,7 +49,15 @@ class _Batch(NamedTuple):
 
 @torch.inference_mode()
 def speculate(
-    step: Step, extend: Extend, state: Any, outputs: Outputs, draft: Draft, *, bos: int, most: int, tally: Tally
+    step: Step,
+    extend: Extend,
+    state: Any,
+    outputs: BatchOutputs,
+    draft: Draft,
+    *,
+    bos: int,
+    most: int,
+    tally: DraftTally,
 ) -> list[Hypothesis]:
     """What `greedy.unroll` gives, with at most `most` tokens of the draft checked at a time.
 
@@ -59,7 +67,7 @@ def speculate(
     rows = torch.arange(len(outputs.limits), device=outputs.limits.device)
     logits, state = step(torch.full_like(rows, bos), state)
     tokens, live = outputs.extend(logits, rows, outputs.limits > 0)
-    batch = _Batch(rows, live, tokens.unsqueeze(1), tokens.unsqueeze(1), state)
+    batch = _DraftedBatch(rows, live, tokens.unsqueeze(1), tokens.unsqueeze(1), state)
     while True:
         interruption_point()
         if not batch.live.all():
@@ -68,13 +76,13 @@ def speculate(
                 return outputs.hypotheses()
             state = reorder(batch.state, kept, len(batch.rows))
             draft.keep(kept)
-            batch = _Batch._make([*(part[kept] for part in batch[:-1]), state])
+            batch = _DraftedBatch._make([*(part[kept] for part in batch[:-1]), state])
         batch = _checked(step, extend, batch, outputs, draft, most, tally)
 
 
 def _checked(
-    step: Step, extend: Extend, batch: _Batch, outputs: Outputs, draft: Draft, most: int, tally: Tally
-) -> _Batch:
+    step: Step, extend: Extend, batch: _DraftedBatch, outputs: BatchOutputs, draft: Draft, most: int, tally: DraftTally
+) -> _DraftedBatch:
     """The batch after one call of the model."""
     rows, live, unread, new, state = batch
     left = int((outputs.limits - outputs.counts)[rows].min())  # tokens that every row may still add
@@ -97,6 +105,6 @@ def _checked(
     tally.accepted += len(chosen) - 1
     new = torch.stack(chosen, 1)
     if len(chosen) == len(proposals) + 1:
-        return _Batch(rows, live, new[:, -1:], new, after)
+        return _DraftedBatch(rows, live, new[:, -1:], new, after)
     retract(state, after)
-    return _Batch(rows, live, torch.cat([unread, new], 1), new, state)
+    return _DraftedBatch(rows, live, torch.cat([unread, new], 1), new, state)

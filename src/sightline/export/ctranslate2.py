@@ -15,7 +15,7 @@ from sightline.core.files import write_file
 from sightline.core.front_end import FrontEndConfig
 from sightline.data.tokens.tokenizer import SPECIALS
 from sightline.export.ctranslate2_card import decoder_card, encoder_decoder_card
-from sightline.export.format import Format
+from sightline.export.format import ExportFormat
 from sightline.export.transformer_spec import decoder_spec, encoder_decoder_spec, stacks, unlike
 from sightline.models.pruned import kept_heads
 from sightline.parts.token_embedding import Tokens
@@ -23,7 +23,7 @@ from sightline.tasks.task import Task
 
 
 @final
-class CTranslate2(Format):
+class CTranslate2(ExportFormat):
     """`model.bin`, `config.json` and vocabularies, as CTranslate2's converters write them."""
 
     name = "ctranslate2"

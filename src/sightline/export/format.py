@@ -12,7 +12,7 @@ from sightline.core.files import replacing_directory
 from sightline.tasks.task import Task
 
 
-class Format(ABC):
+class ExportFormat(ABC):
     """One format.
 
     name: of `sightline export --to`
@@ -38,7 +38,7 @@ class Format(ABC):
         """
 
 
-def export(task: Task[Any, Any, Any], form: Format, directory: Path, *, overwrite: bool = False) -> None:
+def export(task: Task[Any, Any, Any], form: ExportFormat, directory: Path, *, overwrite: bool = False) -> None:
     """Write a trained model to `directory` in a format; the directory appears complete or not at all.
 
     Raises:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, final
 
-from sightline.export.format import Format
+from sightline.export.format import ExportFormat
 from sightline.tasks.hub import MOST_BYTES, save_pretrained
 from sightline.tasks.task import Task
 
 
 @final
-class Hub(Format):
+class Hub(ExportFormat):
     """A model directory, as `Task.save_pretrained` writes it; nothing is uploaded."""
 
     name = "hub"

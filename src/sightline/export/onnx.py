@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from sightline.export.format import Format
+from sightline.export.format import ExportFormat
 from sightline.export.onnx_forms import WRITERS, write_facts
 from sightline.tasks.task import Task
 
@@ -15,7 +15,7 @@ FORMAT = 1
 
 
 @final
-class Onnx(Format):
+class Onnx(ExportFormat):
     """`encoder.onnx`, `decoder.onnx`, `classifier.onnx` or `forecaster.onnx`; `export.json` describes them.
 
     Sizes of batches and lengths may change. Recurrences are loops (Scan), and a state of a decoder is a tensor for each

@@ -15,13 +15,13 @@ from torch import Tensor
 from sightline.core.state import leaves
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.export.onnx_graphs import Graph
-from sightline.export.onnx_inputs import Sources
+from sightline.export.onnx_inputs import SourceInputs
 from sightline.export.onnx_loops import with_loops
-from sightline.export.onnx_parts import Chunk, Start, Step, Whole
+from sightline.export.onnx_parts import GraphChunk, Start, Step, Whole
 from sightline.export.onnx_state import StateNames, named
 from sightline.tasks.task import Task
 
-Facts = dict[str, Any]
+GraphFacts = dict[str, Any]
 TOKENS = {"start": Tokenizer.BOS, "end": Tokenizer.EOS, "banned": [Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK]}
 INITIAL = "initial_state.npz"
 LONG = 150  # longer than the windows and blocks of the presets
@@ -29,11 +29,11 @@ COMPARED = (1, 1), (2, LONG)  # rows and length
 
 
 @torch.no_grad()
-def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
     """`encoder.onnx` gives the decoder's first state, `decoder.onnx` is a step."""
     trained: Any = getattr(task, "trained", None)
     model: Any = with_loops(task.stored_model)
-    sources = Sources.of(task.source)
+    sources = SourceInputs.of(task.source)
 
     def state(rows: int, length: int, steps: int) -> Any:
         start = Start(model, sources.nested)
@@ -60,7 +60,7 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
 
 
 @torch.no_grad()
-def write_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+def write_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
     """`decoder.onnx` reads any number of tokens, or one at a time where the model has no such graph."""
     trained: Any = getattr(task, "trained", None)
     model = with_loops(trained.model)
@@ -81,17 +81,17 @@ def write_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
     def tokens(rows: int, length: int, steps: int) -> Tensor:
         return _tokens(task, rows * length).view(rows, length)
 
-    decoder = _of_decoder(Chunk(model, like, names), names, tokens, state, {0: "batch", 1: "steps"})
+    decoder = _of_decoder(GraphChunk(model, like, names), names, tokens, state, {0: "batch", 1: "steps"})
     written = _written(directory, {"decoder": decoder})
     facts = {"tokens": TOKENS, "any_length": True, "initial_state": INITIAL}
     return written | facts | {"vocabularies": {"source": trained.tokenizer.to_dict()}}
 
 
 @torch.no_grad()
-def write_encoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+def write_encoder(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
     """`classifier.onnx` gives a number for each class."""
     trained: Any = getattr(task, "trained", None)
-    sources = Sources.of(task.source)
+    sources = SourceInputs.of(task.source)
     graph = Graph(
         Whole(with_loops(task.stored_model), sources.nested),
         sources.example(3, 5),
@@ -111,7 +111,7 @@ def write_encoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
 
 
 @torch.no_grad()
-def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> Facts:
+def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
     """`forecaster.onnx` gives scaled forecasts of scaled windows."""
     trained: Any = getattr(task, "trained", None)
     source: Any = task.source
@@ -157,7 +157,7 @@ def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> Facts:
     return _written(directory, {"forecaster": graph}) | {"forecast": about | scales}
 
 
-WRITERS: dict[str, Callable[[Task[Any, Any, Any], Path], Facts]] = {
+WRITERS: dict[str, Callable[[Task[Any, Any, Any], Path], GraphFacts]] = {
     "encoder-decoder": write_encoder_decoder,
     "decoder": write_decoder,
     "encoder": write_encoder,
@@ -189,7 +189,7 @@ def _of_decoder(
     )
 
 
-def _written(directory: Path, graphs: dict[str, Graph]) -> Facts:
+def _written(directory: Path, graphs: dict[str, Graph]) -> GraphFacts:
     """Write the graphs; their files, inputs and outputs, with the names of sizes that may change."""
     described = {}
     for name, graph in graphs.items():
@@ -202,7 +202,7 @@ def _written(directory: Path, graphs: dict[str, Graph]) -> Facts:
     return {"graphs": described}
 
 
-def _vocabularies(tokenizers: Any) -> Facts:
+def _vocabularies(tokenizers: Any) -> GraphFacts:
     return {"source": tokenizers.source.to_dict(), "target": tokenizers.target.to_dict()}
 
 
@@ -211,7 +211,7 @@ def _tokens(task: Task[Any, Any, Any], count: int) -> Tensor:
     return torch.arange(count) * 7 % (task.outputs - 4) + 4
 
 
-def write_facts(directory: Path, facts: Facts) -> None:
+def write_facts(directory: Path, facts: GraphFacts) -> None:
     """Write `export.json`."""
     text = json.dumps(facts, ensure_ascii=False, allow_nan=False, indent=1)
     (directory / "export.json").write_text(text + "\n", encoding="utf-8")

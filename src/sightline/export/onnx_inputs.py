@@ -14,7 +14,7 @@ from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.data.tokens.spelling import Spelling
 from sightline.parts.several import Masked
 
-Draw = Callable[[Any, int, int, torch.Generator], Tensor]  # (front end, rows, length, generator)
+DrawInput = Callable[[Any, int, int, torch.Generator], Tensor]  # (front end, rows, length, generator)
 
 
 def _tokens(front_end: Any, rows: int, length: int, generator: torch.Generator) -> Tensor:
@@ -43,7 +43,7 @@ def _image(front_end: Any, rows: int, length: int, generator: torch.Generator) -
     return torch.randint(256, size, generator=generator, dtype=torch.uint8)
 
 
-DRAW: dict[InputKind, Draw] = {
+DRAW: dict[InputKind, DrawInput] = {
     "tokens": _tokens,
     "words": _words,
     "series": _series,
@@ -55,7 +55,7 @@ FIXED: tuple[InputKind, ...] = ("image",)  # of one size: no mask
 
 @final
 @dataclass(frozen=True)
-class Sources:
+class SourceInputs:
     """The inputs of an encoder, in the order of its graph.
 
     names, front_ends: of each source
@@ -67,7 +67,7 @@ class Sources:
     joint: bool
 
     @classmethod
-    def of(cls, front_end: FrontEndConfig) -> Sources:
+    def of(cls, front_end: FrontEndConfig) -> SourceInputs:
         """Raises `InputError` where there is no example of such an input."""
         parts = getattr(front_end, "parts", None)
         ends = (front_end,) if parts is None else tuple(parts)

@@ -39,7 +39,7 @@ class Step(nn.Module):
 
 
 @final
-class Chunk(nn.Module):
+class GraphChunk(nn.Module):
     """Several positions of a decoder: tokens (B, T) and the state in; logits (B, T, V) and what changes out."""
 
     def __init__(self, decoder: Any, like: Any, state: StateNames) -> None:

@@ -5,7 +5,7 @@
 
 A line is a text; for a model of series comma-separated numbers or a JSON list of rows; for one of sounds or pictures
 the path of an .npy file with samples (T,) or pixels (C, H, W); several sources of one item are separated by tabs.
-`Model` answers from Python. `export.json` describes the graphs, the state among them.
+`ExportedModel` answers from Python. `export.json` describes the graphs, the state among them.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Vocabulary:
         return parts[::-1]
 
 
-class Model:
+class ExportedModel:
     """An exported model; `form` is that of export.json."""
 
     def __init__(self, directory: Path = HERE) -> None:
@@ -369,7 +369,7 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] in (["-h"], ["--help"]):
         print(__doc__)
         return
-    model = Model()
+    model = ExportedModel()
     if model.form == "forecaster":
         if not arguments:
             raise SystemExit("expected a table: python run.py series.csv [name of the series]")

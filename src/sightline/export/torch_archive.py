@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 
 import torch
 
-from sightline.export.format import Format
+from sightline.export.format import ExportFormat
 from sightline.export.torch_forms import WRITERS
 from sightline.tasks.task import Task
 
@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 
 
 @final
-class TorchArchive(Format):
+class TorchArchive(ExportFormat):
     """`encoder.pt2`, `prompt.pt2`, `step.pt2` and `forward.pt2`, as the model has them; `manifest.json` describes them.
 
     Sizes of batches and lengths may change. Recurrences are loops of torch's operator `scan`, and a state of a decoder

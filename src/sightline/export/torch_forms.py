@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from sightline.export.onnx_inputs import Sources
+from sightline.export.onnx_inputs import SourceInputs
 from sightline.export.torch_program import Inputs, Program, check_equal, save
 from sightline.export.torch_state import StateForm
 from sightline.tasks.task import Task
@@ -18,11 +18,11 @@ from sightline.tasks.task import Task
 STEPS = 3  # steps of a decoder that are compared
 EXAMPLE, OTHERS = (3, 5), ((2, 9), (1, 1), (4, 70))  # rows and length: recorded, and compared
 
-Facts = dict[str, Any]
+ProgramFacts = dict[str, Any]
 
 
 @final
-class Call(nn.Module):
+class ModelCall(nn.Module):
     """A function of a model and tensors, as a module: its weights belong to the program."""
 
     def __init__(self, model: nn.Module, function: Callable[..., tuple[Tensor, ...]]) -> None:
@@ -33,10 +33,10 @@ class Call(nn.Module):
         return self.function(*tensors)
 
 
-def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
     """`encoder.pt2` gives the decoder's first state, `step.pt2` the next one, `forward.pt2` all logits of a target."""
     model: Any = _copied(task)
-    sources, form = Sources.of(task.source), StateForm()
+    sources, form = SourceInputs.of(task.source), StateForm()
 
     def begin(*tensors: Tensor) -> Any:
         return model.initial_state(model.encode(*sources.nested(list(tensors))))
@@ -48,11 +48,11 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
         return _logits(model, begin(*sources.example(rows, length).values()), _tokens(task, rows, STEPS))
 
     encoder = Program(
-        "encoder", Call(model, lambda *x: tuple(form.take(begin(*x)))), sources.example(*EXAMPLE), sources.axes
+        "encoder", ModelCall(model, lambda *x: tuple(form.take(begin(*x)))), sources.example(*EXAMPLE), sources.axes
     )
     inputs = {**sources.example(*EXAMPLE), "target": _tokens(task, EXAMPLE[0], 4)}
     axes = {**sources.axes, "target": {0: "batch", 1: "target_length"}}
-    whole = Program("forward", Call(model, forward), inputs, axes)
+    whole = Program("forward", ModelCall(model, forward), inputs, axes)
     facts = _write_decoder(task, directory, encoder, form, 0, decode, sources.example)
 
     def example(rows: int, length: int) -> Inputs:
@@ -61,7 +61,7 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
     return {**facts, **_write_whole(directory, whole, "logits", example)}
 
 
-def write_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+def write_decoder(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
     """`prompt.pt2` reads tokens with a mask, `step.pt2` one more, `forward.pt2` tokens without a mask."""
     model, form = _copied(task), StateForm()
 
@@ -83,24 +83,24 @@ def write_decoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
         return [shown, *_logits(model, state, _tokens(task, rows, STEPS))]
 
     both = {0: "batch", 1: "length"}
-    reader = Program("prompt", Call(model, prompt), example(*EXAMPLE), {"tokens": both, "mask": both})
+    reader = Program("prompt", ModelCall(model, prompt), example(*EXAMPLE), {"tokens": both, "mask": both})
     facts = _write_decoder(task, directory, reader, form, 1, decode, example)
-    whole = Program("forward", Call(model, forward), {"tokens": _tokens(task, *EXAMPLE)}, {"tokens": both})
+    whole = Program("forward", ModelCall(model, forward), {"tokens": _tokens(task, *EXAMPLE)}, {"tokens": both})
     return {**facts, **_write_whole(directory, whole, "logits", lambda *size: {"tokens": _tokens(task, *size)})}
 
 
-def write_encoder(task: Task[Any, Any, Any], directory: Path) -> Facts:
+def write_encoder(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
     """`forward.pt2` gives a number for each class."""
-    model, sources = _copied(task), Sources.of(task.source)
+    model, sources = _copied(task), SourceInputs.of(task.source)
 
     def forward(*tensors: Tensor) -> tuple[Tensor]:
         return (model(*sources.nested(list(tensors))),)
 
-    whole = Program("forward", Call(model, forward), sources.example(*EXAMPLE), sources.axes)
+    whole = Program("forward", ModelCall(model, forward), sources.example(*EXAMPLE), sources.axes)
     return _write_whole(directory, whole, "logits", sources.example)
 
 
-def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> Facts:
+def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
     """`forward.pt2` gives scaled forecasts of scaled windows."""
     model, levels = _copied(task), task.config.levels
     source: Any = task.source
@@ -119,11 +119,11 @@ def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> Facts:
         y = model(*(given.get(name) for name in widths))
         return (y.sort(3).values if levels else y,)
 
-    whole = Program("forward", Call(model, forward), example(*EXAMPLE), {name: {0: "batch"} for name in read})
+    whole = Program("forward", ModelCall(model, forward), example(*EXAMPLE), {name: {0: "batch"} for name in read})
     return _write_whole(directory, whole, "forecast", example)
 
 
-WRITERS: dict[str, Callable[[Task[Any, Any, Any], Path], Facts]] = {
+WRITERS: dict[str, Callable[[Task[Any, Any, Any], Path], ProgramFacts]] = {
     "encoder-decoder": write_encoder_decoder,
     "decoder": write_decoder,
     "encoder": write_encoder,
@@ -159,7 +159,7 @@ def _write_decoder(
     before: int,
     decode: Callable[[int, int], list[Tensor]],
     example: Callable[[int, int], Inputs],
-) -> Facts:
+) -> ProgramFacts:
     """Write the program that gives a state, after `before` other outputs, and the step; compare both by decoding."""
     begun = first.trace()
     start = save(begun, directory / f"{first.name}.pt2")
@@ -171,7 +171,7 @@ def _write_decoder(
         return logits, *form.take(after)
 
     inputs = {"token": _tokens(task, EXAMPLE[0], 1)[:, 0], **state}
-    step = Program("step", Call(model, following), inputs, {"token": {0: "batch"}, **axes})
+    step = Program("step", ModelCall(model, following), inputs, {"token": {0: "batch"}, **axes})
     stepped = step.trace()
     advance = save(stepped, directory / "step.pt2")
     for rows, length in (EXAMPLE, *OTHERS):
@@ -191,7 +191,7 @@ def _write_decoder(
     }
 
 
-def _write_whole(directory: Path, whole: Program, output: str, example: Callable[[int, int], Inputs]) -> Facts:
+def _write_whole(directory: Path, whole: Program, output: str, example: Callable[[int, int], Inputs]) -> ProgramFacts:
     """Write a program without a state, and compare it."""
     program = whole.trace()
     run = save(program, directory / f"{whole.name}.pt2")

@@ -41,7 +41,7 @@ class Network:
 
 @final
 @dataclass(frozen=True)
-class Work:
+class ParallelWork:
     """A training: its parameters, and the seconds of a step of one process on its share of the batch."""
 
     name: str
@@ -66,7 +66,7 @@ class StepCost:
     most_bytes: float
     kept_bytes: float
 
-    def efficiency(self, work: Work) -> float:
+    def efficiency(self, work: ParallelWork) -> float:
         """The share of a step in which a process computes."""
         return work.step_s / (work.step_s + self.exposed_s + self.control_s)
 
@@ -81,7 +81,7 @@ def sent_bytes(parameters: int, processes: int, parallel: Parallel, *, reduces_w
     return share * (3 if parallel == "fsdp" and reduces_whole else 2)
 
 
-def step_cost(work: Work, processes: int, parallel: Parallel, network: Network) -> StepCost:
+def step_cost(work: ParallelWork, processes: int, parallel: Parallel, network: Network) -> StepCost:
     """The expected cost of a step on this network."""
     sent = sent_bytes(work.parameters, processes, parallel, reduces_whole=network.reduces_whole)
     one_node = processes <= network.per_node
@@ -129,6 +129,6 @@ USED = 0.4  # of them, in training
 TOKENS = 16_384  # of a process in a step
 
 
-def gpu_work(parameters: int, tokens: int = TOKENS) -> Work:
+def gpu_work(parameters: int, tokens: int = TOKENS) -> ParallelWork:
     """A Transformer on a GPU: 6 operations for each parameter and token (Kaplan et al. 2020, § 2.1)."""
-    return Work(f"{parameters:,} parameters", parameters, 6 * parameters * tokens / (GPU_FLOPS * USED))
+    return ParallelWork(f"{parameters:,} parameters", parameters, 6 * parameters * tokens / (GPU_FLOPS * USED))

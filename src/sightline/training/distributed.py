@@ -27,6 +27,7 @@ PATIENCE = timedelta(hours=6)  # of a process that waits for others, which may r
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused", "timed out")
 
 
+@final
 class Elsewhere(SystemExit):
     """Ends this process without a message: the process that the error is of prints it."""
 

@@ -1,6 +1,6 @@
 """A batch in pieces of rows, dealt out to processes: together they compute the gradient of the whole batch.
 
-Piece p of P has the rows from B·p/P to B·(p + 1)/P, rounded down, of a batch of B rows, padded as the batch is; process
+BatchPiece p of P has the rows from B·p/P to B·(p + 1)/P, rounded down, of a batch of B rows, padded as the batch is; process
 r of N takes pieces r, r + N, r + 2N, … A piece has its own random stream, whichever process computes it, so that P
 decides the result and N does not.
 """
@@ -17,7 +17,7 @@ from sightline.data.batches import START, Batches, Cursor
 from sightline.training.distributed import Team
 
 
-class Piece(NamedTuple):
+class BatchPiece(NamedTuple):
     """Some rows of a batch.
 
     number: among the pieces of the batch
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
 class Share(NamedTuple):
     """The pieces of one batch that a process computes; `rows` are the numbers of all rows of the batch."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[BatchPiece, ...]
     rows: tuple[int, ...]
 
 
@@ -82,10 +82,10 @@ def shares(batch: Any, pieces: int, ranks: Any, size: int) -> list[Share]:
     count, numbers = row_count(batch), tuple(getattr(batch, "rows", ()))
     turns = -(-pieces // size)  # the same for every process
 
-    def piece(number: int) -> Piece:
+    def piece(number: int) -> BatchPiece:
         first, end = count * number // pieces, count * (number + 1) // pieces
         counts = number < pieces and first < end
-        return Piece(number, rows_of(batch, first, end, count) if counts else rows_of(batch, 0, 1, count), counts)
+        return BatchPiece(number, rows_of(batch, first, end, count) if counts else rows_of(batch, 0, 1, count), counts)
 
     return [Share(tuple(piece(rank + size * turn) for turn in range(turns)), numbers) for rank in ranks]
 

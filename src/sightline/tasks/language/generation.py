@@ -15,7 +15,7 @@ from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.drafts import Draft, ModelDraft
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
 from sightline.decoding.prompt import Prompted, after_prompt, extend_after_prompt
-from sightline.decoding.speculate import Tally
+from sightline.decoding.speculate import DraftTally
 from sightline.models.decoder import Decoder
 from sightline.models.inference import for_inference
 from sightline.parts.positions import AddPositions
@@ -82,7 +82,7 @@ def generate(
     first: int = 0,
     on_text: OnText | None = None,
     draft: Decoder | None = None,
-    tally: Tally | None = None,
+    tally: DraftTally | None = None,
 ) -> list[Generated]:
     """`config.samples` continuations of each prompt, one after another.
 

@@ -26,7 +26,7 @@ def transforms(subject: Subject) -> Iterator[Finding]:
     `vmap` over rows with different masks may be refused by an `InputError`.
     """
     for flags in ((None, None), small_flags()):
-        case = Case.of(subject, *flags)
+        case = TransformCase.of(subject, *flags)
         suffix = "" if flags[0] is None else " with mask and starts"
         yield from _forward_mode(case, suffix)
         yield from _jacobian(case, suffix)
@@ -90,7 +90,7 @@ class Chunked(nn.Module):
         return [torch.cat(outputs, 1), *floats(state)]
 
 
-class Case(NamedTuple):
+class TransformCase(NamedTuple):
     """A mechanism as a function of its parameters and inputs, and its plain gradients."""
 
     call: Callable[..., list[Tensor]]  # (parameters, x, memory, mask, starts)
@@ -101,7 +101,7 @@ class Case(NamedTuple):
     scores: list[Tensor]  # a weight for each number of the results
 
     @classmethod
-    def of(cls, subject: Subject, mask: Tensor | None, starts: Tensor | None) -> Case:
+    def of(cls, subject: Subject, mask: Tensor | None, starts: Tensor | None) -> TransformCase:
         chunked = Chunked(subject, subject.module())
         x, memory = subject.x(BATCH, LENGTH), subject.memory()
 
@@ -120,7 +120,7 @@ class Case(NamedTuple):
         return sum(((part * score).sum() for part, score in zip(results, self.scores, strict=True)), x.new_zeros(()))
 
 
-def _forward_mode(case: Case, suffix: str) -> Iterator[Finding]:
+def _forward_mode(case: TransformCase, suffix: str) -> Iterator[Finding]:
     """A derivative along a direction is the gradient's product with it."""
     x = case.x.clone().requires_grad_()
     gradients = torch.autograd.grad(
@@ -139,7 +139,7 @@ def _forward_mode(case: Case, suffix: str) -> Iterator[Finding]:
     yield close(tangent, expected, f"forward-mode derivative with weights that are trained{suffix}")
 
 
-def _jacobian(case: Case, suffix: str) -> Iterator[Finding]:
+def _jacobian(case: TransformCase, suffix: str) -> Iterator[Finding]:
     def last(x: Tensor) -> Tensor:
         return case.call(case.parameters, x, case.memory, *case.flags)[0][0, -1, :OUTPUTS]
 
@@ -149,7 +149,7 @@ def _jacobian(case: Case, suffix: str) -> Iterator[Finding]:
     yield close(jacrev(last)(case.x), torch.stack(expected), f"jacrev{suffix}")
 
 
-def _per_sample(case: Case, suffix: str) -> Iterator[Finding]:
+def _per_sample(case: TransformCase, suffix: str) -> Iterator[Finding]:
     """One row at a time, with its own memory and flags, by `vmap` and by a loop."""
 
     def outputs(parameters: dict[str, Tensor], *row: Any) -> Tensor:
