@@ -174,7 +174,7 @@ class Growing:
     def joined(self, others: Sequence[Growing]) -> Growing:
         """The rows of this value and of others of the same length, with room for more items."""
         content = torch.cat([self.tensor, *(other.tensor for other in others)])
-        if torch.is_grad_enabled():
+        if not in_place():
             return Growing(content, self.axis)
         return self._with_room(content, 2 * self.length + SPARE)
 
