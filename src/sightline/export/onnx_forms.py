@@ -17,7 +17,7 @@ from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.export.onnx_graphs import Graph
 from sightline.export.onnx_inputs import SourceInputs
 from sightline.export.onnx_loops import with_loops
-from sightline.export.onnx_parts import GraphChunk, Start, Step, Whole
+from sightline.export.onnx_parts import GraphChunk, Start, GraphStep, Whole
 from sightline.export.onnx_state import StateNames, named
 from sightline.tasks.task import Task
 
@@ -53,7 +53,7 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFa
         tuple(f"state.{name}" for name in names.names),
         [sources.example(*size) for size in COMPARED],
     )
-    decoder = _of_decoder(Step(model.decoder, like, names), names, lambda *sizes: _tokens(task, sizes[0]), state)
+    decoder = _of_decoder(GraphStep(model.decoder, like, names), names, lambda *sizes: _tokens(task, sizes[0]), state)
     written = _written(directory, {"encoder": encoder, "decoder": decoder})
     facts = {"tokens": TOKENS, "longest_output": trained.longest_output, "sources": sources.described()}
     return written | facts | {"vocabularies": _vocabularies(trained.tokenizers)}

@@ -13,7 +13,7 @@ from sightline.core.mixer import Memory, SequenceMixer, keep
 from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.core.state import leaves
 from sightline.export.onnx_state import filled
-from sightline.ops.traced import Tensors, traced_scan
+from sightline.ops.traced import TracedTensors, traced_scan
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -54,7 +54,7 @@ class Looped(SequenceMixer[Any]):
         step = _Step(self.mixer)
         names, weights = zip(*chain(step.named_parameters(), step.named_buffers()), strict=True)
 
-        def advance(before: Tensors, at: Tensors, constants: Tensors) -> tuple[Tensors, Tensors]:
+        def advance(before: TracedTensors, at: TracedTensors, constants: TracedTensors) -> tuple[TracedTensors, TracedTensors]:
             x_t, *real = at
             values = dict(zip(names, constants, strict=True))
             y, after = torch.func.functional_call(step, values, (x_t, filled(state, before)))

@@ -25,7 +25,7 @@ class Start(nn.Module):
 
 
 @final
-class Step(nn.Module):
+class GraphStep(nn.Module):
     """One step of a decoder: tokens (B,) and the state in; logits (B, V) and the tensors that change out."""
 
     def __init__(self, decoder: Any, like: Any, state: StateNames) -> None:

@@ -72,7 +72,7 @@ def byte_symbols() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
 
 
-class Vocabulary:
+class RunnerVocabulary:
     """Text to the numbers that a model reads, and back; `stored` is from tokenizer.json."""
 
     def __init__(self, stored: dict[str, Any]) -> None:
@@ -182,7 +182,7 @@ class ExportedModel:
         self.form: str = self.facts["form"]
         vocabularies = self.facts.get("vocabularies") or {}
         self.source, self.target = (
-            Vocabulary(vocabularies[side]) if vocabularies.get(side) else None for side in ("source", "target")
+            RunnerVocabulary(vocabularies[side]) if vocabularies.get(side) else None for side in ("source", "target")
         )
         self.graphs = {name: self._session(graph["file"]) for name, graph in self.facts["graphs"].items()}
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.export.onnx_inputs import SourceInputs
-from sightline.export.torch_program import Inputs, Program, check_equal, save
+from sightline.export.torch_program import ProgramInputs, Program, check_equal, save
 from sightline.export.torch_state import StateForm
 from sightline.tasks.task import Task
 
@@ -41,6 +41,16 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Program
     def begin(*tensors: Tensor) -> Any:
         return model.initial_state(model.encode(*sources.nested(list(tensors))))
 
+    settle = StateForm.unsettled(begin(*sources.example(*EXAMPLE).values()))
+
+    def settled(*tensors: Tensor) -> Any:
+        state, rows = begin(*tensors), tensors[0].shape[0]
+        if not settle:
+            return state
+        # Padding changes no state, but after it a window has its full size, and says how much of it is real.
+        nothing = torch.zeros(rows, 1, dtype=torch.long)
+        return model.decode(nothing, state, nothing.bool())[1]
+
     def forward(*tensors: Tensor) -> tuple[Tensor]:
         return (model(*sources.nested(list(tensors[:-1])), tensors[-1]),)
 
@@ -48,14 +58,14 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Program
         return _logits(model, begin(*sources.example(rows, length).values()), _tokens(task, rows, STEPS))
 
     encoder = Program(
-        "encoder", ModelCall(model, lambda *x: tuple(form.take(begin(*x)))), sources.example(*EXAMPLE), sources.axes
+        "encoder", ModelCall(model, lambda *x: tuple(form.take(settled(*x)))), sources.example(*EXAMPLE), sources.axes
     )
     inputs = {**sources.example(*EXAMPLE), "target": _tokens(task, EXAMPLE[0], 4)}
     axes = {**sources.axes, "target": {0: "batch", 1: "target_length"}}
     whole = Program("forward", ModelCall(model, forward), inputs, axes)
     facts = _write_decoder(task, directory, encoder, form, 0, decode, sources.example)
 
-    def example(rows: int, length: int) -> Inputs:
+    def example(rows: int, length: int) -> ProgramInputs:
         return {**sources.example(rows, length), "target": _tokens(task, rows, length + 2)}
 
     return {**facts, **_write_whole(directory, whole, "logits", example)}
@@ -72,7 +82,7 @@ def write_decoder(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
     def forward(tokens: Tensor) -> tuple[Tensor]:
         return (model(tokens, model.initial_state(tokens.shape[0]))[0],)
 
-    def example(rows: int, length: int) -> Inputs:
+    def example(rows: int, length: int) -> ProgramInputs:
         real = torch.tensor([length, (length + 1) // 2, length - 1] * rows)[:rows].clamp(min=1)
         return {"tokens": _tokens(task, rows, length), "mask": torch.arange(length) < real.unsqueeze(1)}
 
@@ -107,7 +117,7 @@ def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts
     lengths = {"values": source.lookback, "past": source.lookback, "known": source.lookback + source.horizon}
     widths = {"values": source.channels, "past": source.past, "known": source.known}
 
-    def example(rows: int, length: int) -> Inputs:
+    def example(rows: int, length: int) -> ProgramInputs:
         generator = torch.Generator().manual_seed(rows)
         sizes = {name: (rows, lengths[name], width) for name, width in widths.items() if width}
         return {name: torch.randn(*size, generator=generator) for name, size in sizes.items()}
@@ -158,7 +168,7 @@ def _write_decoder(
     form: StateForm,
     before: int,
     decode: Callable[[int, int], list[Tensor]],
-    example: Callable[[int, int], Inputs],
+    example: Callable[[int, int], ProgramInputs],
 ) -> ProgramFacts:
     """Write the program that gives a state, after `before` other outputs, and the step; compare both by decoding."""
     begun = first.trace()
@@ -191,7 +201,7 @@ def _write_decoder(
     }
 
 
-def _write_whole(directory: Path, whole: Program, output: str, example: Callable[[int, int], Inputs]) -> ProgramFacts:
+def _write_whole(directory: Path, whole: Program, output: str, example: Callable[[int, int], ProgramInputs]) -> ProgramFacts:
     """Write a program without a state, and compare it."""
     program = whole.trace()
     run = save(program, directory / f"{whole.name}.pt2")

@@ -15,7 +15,7 @@ from sightline.core.errors import InputError
 
 TOLERANCE = 1e-5  # by which outputs of a program may differ from the model's, for values around 1
 
-Inputs = dict[str, Tensor]
+ProgramInputs = dict[str, Tensor]
 
 
 @final
@@ -29,7 +29,7 @@ class Program:
 
     name: str
     module: nn.Module
-    inputs: Inputs
+    inputs: ProgramInputs
     axes: dict[str, dict[int, str]]
 
     def trace(self) -> Any:

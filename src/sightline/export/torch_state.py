@@ -40,6 +40,13 @@ class StateForm:
         self.growing = [axis for axis, there in zip(_axes(state), self.present, strict=True) if there]
         return [leaf for _, leaf in paths if leaf is not None]
 
+    @classmethod
+    def unsettled(cls, state: Any) -> bool:
+        """Whether a tensor other than a cache is still empty, as a window is that is not full yet: it will grow."""
+        form = cls()
+        pairs = zip(form.take(state), form.growing, strict=True)
+        return any(growing is None and 0 in tensor.shape[1:] for tensor, growing in pairs)
+
     def fill(self, tensors: Sequence[Tensor]) -> Any:
         """The state of this form with these tensors."""
         each = iter(tensors)
@@ -57,8 +64,6 @@ class StateForm:
             sizes = node.meta["val"].shape
             open_axes = {axis: "memory" for axis, size in enumerate(sizes) if not isinstance(size, int)}
             axes[name] = {**open_axes, 0: "batch"}
-            if growing is None and 0 in tensor.shape[1:]:  # a window that is not full yet
-                growing = tensor.shape.index(0, 1)
             if growing is not None:
                 axes[name][growing] = "past"
                 if tensor.shape[growing] < GROWN:

@@ -31,11 +31,11 @@ from sightline.ops.chunks import (
     times,
     weigh,
 )
-from sightline.ops.traced import Tensors, any_length, traced_scan
+from sightline.ops.traced import TracedTensors, any_length, traced_scan
 
 
 class DeltaKept(NamedTuple):
-    """Tensors that the backward reads beside inputs."""
+    """TracedTensors that the backward reads beside inputs."""
 
     states: Tensor  # (N + 1, R, K, V) before each chunk, and after the last
     errors: Tensor  # (N, R, C, V) w
@@ -81,7 +81,7 @@ def _chunks_traced(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`_chunks_in_turn` for a number of chunks that `torch.export` leaves open."""
 
-    def step(carried: Tensors, inputs: Tensors, constants: Tensors) -> tuple[Tensors, Tensors]:
+    def step(carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors) -> tuple[TracedTensors, TracedTensors]:
         (before,), (own, read, write, *decay) = carried, inputs
         error = torch.baddbmm(own, read, before, alpha=-1.0)
         after = torch.baddbmm(times(before, decay[0] if decay else None), write, error)

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from sightline.core.state import replaced
 from sightline.core.transforms import composed, in_place
-from sightline.ops.traced import Tensors, any_length, traced_scan
+from sightline.ops.traced import TracedTensors, any_length, traced_scan
 
 RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e17 is far from overflow
 
@@ -373,7 +373,7 @@ def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bo
 def _carry_traced(updates: Tensor, total: Tensor | None, first: Tensor) -> tuple[Tensor, Tensor]:
     """`carry` for a number of chunks that `torch.export` leaves open."""
 
-    def step(carried: Tensors, inputs: Tensors, constants: Tensors) -> tuple[Tensors, Tensors]:
+    def step(carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors) -> tuple[TracedTensors, TracedTensors]:
         update, *factor = inputs
         after = update + carried[0] * factor[0] if factor else update + carried[0]
         return (after,), carried

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sightline.core.shapes import Num
 from sightline.core.transforms import composed
-from sightline.ops.traced import Tensors, any_length, traced_scan
+from sightline.ops.traced import TracedTensors, any_length, traced_scan
 
 GRAIN = 32768  # numbers for which a call's work outweighs its overhead
 FEWEST = 16  # chunks below which a second loop costs more than it saves
@@ -79,7 +79,7 @@ def scan_by_doubling(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
 def _traced(advance: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, y: Tensor, initial: Tensor) -> Tensor:
     """The recurrence h ← advance(h, x_t, y_t) for a length that `torch.export` leaves open."""
 
-    def step(carried: Tensors, inputs: Tensors, constants: Tensors) -> tuple[Tensors, Tensors]:
+    def step(carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors) -> tuple[TracedTensors, TracedTensors]:
         h = advance(*carried, *inputs)
         return (h,), (h,)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-Tensors = tuple[Tensor, ...]
+TracedTensors = tuple[Tensor, ...]
 
 
 def any_length(*sizes: int | torch.SymInt) -> bool:
@@ -21,11 +21,11 @@ def any_length(*sizes: int | torch.SymInt) -> bool:
 
 
 def traced_scan(
-    step: Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]],
+    step: Callable[[TracedTensors, TracedTensors, TracedTensors], tuple[TracedTensors, TracedTensors]],
     carried: Sequence[Tensor],
     inputs: Sequence[Tensor],
     constants: Sequence[Tensor] = (),
-) -> tuple[Tensors, Tensors]:
+) -> tuple[TracedTensors, TracedTensors]:
     """What is carried after a loop over axis 1 of the inputs (B, T, …), T >= 1, and its outputs (B, T, …).
 
     step(carried, inputs at one position, constants) returns the next carried tensors, in the shapes and dtypes of those
