@@ -17,8 +17,8 @@ from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.export.onnx_graphs import Graph
 from sightline.export.onnx_inputs import SourceInputs
 from sightline.export.onnx_loops import with_loops
-from sightline.export.onnx_parts import GraphChunk, Start, GraphStep, Whole
-from sightline.export.onnx_state import StateNames, named
+from sightline.export.onnx_parts import GraphChunk, GraphStep, Start, Whole
+from sightline.export.onnx_state import PAST, StateNames, named
 from sightline.tasks.task import Task
 
 GraphFacts = dict[str, Any]
@@ -44,8 +44,8 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFa
         return result
 
     like = state(3, 5, 2)
-    others = {"memory": state(3, 7, 2), "past": state(3, 5, 3)}
-    names = StateNames.of(like, model.step(_tokens(task, 3), like)[1], others)
+    others = {"memory": state(3, 7, 2), PAST: state(3, 5, 3)}
+    names = StateNames.of(like, model.step(_tokens(task, 3), like)[1], others, state(1, 5, LONG))
     encoder = Graph(
         Start(model, sources.nested),
         sources.example(3, 5),
@@ -72,8 +72,8 @@ def write_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
         return result
 
     like = state(3, 1, 2)
-    others = {"past": state(3, 1, 3)}
-    names = StateNames.of(like, model.step(_tokens(task, 3), like)[1], others)
+    others = {PAST: state(3, 1, 3)}
+    names = StateNames.of(like, model.step(_tokens(task, 3), like)[1], others, state(1, 1, LONG))
     initial = state(1, 1, 0)
     arrays: Any = {f"state.{name}": leaf.numpy() for name, leaf in named(initial)}
     np.savez(directory / INITIAL, **arrays)

@@ -11,6 +11,8 @@ from torch import Tensor
 from sightline.core.caches import Growing, Shared
 from sightline.core.state import leaves, map_state
 
+PAST = "past"  # the size that grows with every step
+
 
 def named(state: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
     """Every tensor of the state by its place, such as `3.keys`: the third layer's field of that name, from 0."""
@@ -45,16 +47,28 @@ class StateNames:
     changed: tuple[bool, ...]
 
     @classmethod
-    def of(cls, before: Any, after: Any, others: dict[str, Any]) -> StateNames:
-        """Names of the state `before` a step and `after` it; `others` are states that differ in the size named so."""
+    def of(cls, before: Any, after: Any, others: dict[str, Any], long: Any) -> StateNames:
+        """Names of the state `before` a step and `after` it; `others` are states that differ in the size named so.
+
+        `long` is a state after many steps. A window's cache is shorter there than others, so that its size has a name
+        of its own: ONNX Runtime takes sizes of one name for equal, and one tensor's memory for another.
+        """
         shapes = {name: [leaf.shape for leaf in leaves(state)] for name, state in others.items()}
-        names, axes = [], []
-        for place, (name, leaf) in enumerate(named(before)):
-            names.append(name)
+        first, whole = ([leaf.shape for leaf in leaves(state)] for state in (before, long))
+
+        def growing(place: int, size: str) -> list[int]:
+            """The axes whose sizes differ in that state."""
+            pairs = zip(first[place], shapes[size][place], strict=True)
+            return [axis for axis, (one, other) in enumerate(pairs) if axis and one != other]
+
+        longest = max((whole[i][axis] for i in range(len(first)) for axis in growing(i, PAST)), default=0)
+        names, axes = [name for name, _ in named(before)], []
+        for place in range(len(names)):
             axes.append({0: "batch"})
-            for size, of_other in shapes.items():
-                changed = [axis for axis in range(1, leaf.dim()) if of_other[place][axis] != leaf.shape[axis]]
-                axes[-1] |= dict.fromkeys(changed, size)
+            for size in shapes:
+                for axis in growing(place, size):
+                    end = whole[place][axis]
+                    axes[-1][axis] = f"{size}_{end}" if size == PAST and end < longest else size
         changed = tuple(new is not old for new, old in zip(leaves(after), leaves(before), strict=True))
         return cls(tuple(names), tuple(axes), changed)
 

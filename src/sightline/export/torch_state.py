@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from sightline.core.caches import Growing
-from sightline.export.torch_program import Inputs
+from sightline.export.torch_program import ProgramInputs
 
 PREFIX = "state."
 GROWN = 3  # positions of a cache in the example that a step is recorded with: neither 0 nor 1
@@ -52,13 +52,13 @@ class StateForm:
         each = iter(tensors)
         return _pytree.tree_unflatten([next(each) if there else None for there in self.present], self.tree)
 
-    def example(self, program: Any, tensors: Sequence[Tensor]) -> tuple[Inputs, dict[str, dict[int, str]]]:
+    def example(self, program: Any, tensors: Sequence[Tensor]) -> tuple[ProgramInputs, dict[str, dict[int, str]]]:
         """Inputs to record a step with, and the axes whose size may change.
 
         `program` gives such states as the last of its outputs, and gave these tensors.
         """
         outputs = program.graph.find_nodes(op="output")[0].args[0][-len(tensors) :]
-        inputs: Inputs = {}
+        inputs: ProgramInputs = {}
         axes: dict[str, dict[int, str]] = {}
         for name, node, tensor, growing in zip(self.names, outputs, tensors, self.growing, strict=True):
             sizes = node.meta["val"].shape

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from sightline.cli.app import main
 from sightline.export import FORMATS
+from sightline.export.onnx_state import PAST, StateNames
+from sightline.models import LANGUAGE_MODELS
 from sightline.tasks.table import TASKS
 from tests.export import small
 
@@ -36,6 +40,22 @@ def test_help_lists_the_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(f" {name} (" in " ".join(shown.replace("│", " ").split()) for name in FORMATS)
+
+
+@torch.no_grad()
+def test_sizes_of_a_window_and_of_a_whole_cache_have_different_names() -> None:
+    config = replace(LANGUAGE_MODELS["hybrid"].resized(16), mixers=("window", "softmax"), heads=2, layers=2)
+    model = replace(config, options={"window": {"window": 6}}).build(9).eval()
+
+    def after(steps: int) -> object:
+        state = model.initial_state(1)
+        for _ in range(steps):
+            _, state = model.step(torch.tensor([3]), state)
+        return state
+
+    names = StateNames.of(after(2), after(3), {PAST: after(3)}, after(20))
+    sizes = {name: axes.get(2) for name, axes in zip(names.names, names.axes, strict=True) if name.endswith("keys")}
+    assert sorted(map(str, sizes.values())) == ["past", "past_5"]
 
 
 @pytest.mark.skipif(find_spec("onnx") is not None, reason="onnx is installed")
