@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.state import replaced
-from sightline.core.transforms import composed, in_place
+from sightline.core.transforms import composed, in_place, transformed
 from sightline.ops.traced import TracedTensors, any_length, traced_scan
 
 RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e17 is far from overflow
@@ -134,7 +134,8 @@ def chunk_weights(decay: Tensor | None, starts: Tensor | None, length: int, chun
     alike = logs[:, :1] if decay.dim() == 1 else logs
     between = (alike - alike.transpose(2, 3)).to(like.dtype)  # (R, N or 1, C, C)
     if stretches is None:
-        between = between + between.new_full((chunk, chunk), -math.inf).triu_(1)
+        later = torch.full((chunk, chunk), -math.inf, dtype=between.dtype, device=between.device)
+        between = between + later.triu_(1)
     else:
         between = between.masked_fill(~stretches.same, -math.inf)
     within = between.exp2_()
@@ -272,7 +273,7 @@ def times(x: Tensor, weight: Tensor | None) -> Tensor:
 def weigh(scores: Tensor, weights: ChunkWeights) -> Tensor:
     """Scores of all pairs (R, N, C, C) times their weights. Overwrites `scores` where no graph is recorded."""
     if weights.within is None:
-        return scores.tril_()
+        return scores.tril() if transformed() else scores.tril_()
     return scores.mul_(weights.within) if in_place() else scores * weights.within
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sightline.core.precision import without_autocast
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Keys, MemoryMask, MemoryValues, Queries, Scores, ScoreSums, Values
-from sightline.core.transforms import forward_mode
+from sightline.core.transforms import transformed
 from sightline.ops.derivatives import connected_zeros
 
 
@@ -39,7 +39,7 @@ def dense_attention(
     groups, steps, length = q.shape[1] // k.shape[1], q.shape[2], k.shape[2]
     scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
     listened = probe is not None and probe.attached
-    plain = softcap is not None or listened or forward_mode()  # of which the fused kernel of a CPU knows nothing
+    plain = softcap is not None or listened or transformed()  # of which the fused kernel of a CPU knows nothing
     grouped = groups > 1 and steps == 1 and not listened
     if grouped:  # the queries of one key head become consecutive positions, so that each key is read once
         q, groups, causal, probe = q.unflatten(1, (-1, groups)).squeeze(3), 1, False, None
