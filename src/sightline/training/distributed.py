@@ -158,8 +158,8 @@ ALONE = Team()
 def joined(environ: Mapping[str, str] = os.environ) -> Iterator[Team]:
     """The team that torchrun started this process in; `ALONE` elsewhere.
 
-    Of an error that all processes raise, the first one prints the message; of one that a single process raises, that
-    process does.
+    Of an error that all processes raise, the first one prints the message; of one that a single process raises, or the
+    first of another node, which reads other files, that process does.
 
     Raises:
         InputError: "RANK: expected a whole number, found 'x': start several processes with torchrun".
@@ -173,13 +173,15 @@ def joined(environ: Mapping[str, str] = os.environ) -> Iterator[Team]:
     try:
         team = _connected(rank, size, local_rank, _number(environ, "GROUP_RANK", 0))
         yield team
-    except (Diverged, Interrupted, InputError) as error:  # in all processes
-        if rank:
-            raise Elsewhere(exit_status(error)) from error
-        raise
     except SightlineError as error:
+        everywhere = isinstance(error, Diverged | Interrupted) or (
+            isinstance(error, InputError) and not (team is not None and team.reads)
+        )
+        if rank and everywhere:
+            raise Elsewhere(exit_status(error)) from error
         if rank:
-            raise EnvironmentFault(f"process {rank} of {size}: {error}") from error
+            kind = InputError if isinstance(error, InputError) else EnvironmentFault
+            raise kind(f"process {rank} of {size}: {error}") from error
         raise
     except RuntimeError as error:
         if not any(words in str(error) for words in LOST):
