@@ -80,7 +80,8 @@ def test_pieces_of_ragged_batches_have_the_gradient_of_the_whole(tmp_path: Path,
 
 def test_seconds_need_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     team = Team(0, 2)
-    monkeypatch.setattr(team, "from_first", lambda action: action())
+    for shared in ("from_first", "once_per_node"):
+        monkeypatch.setattr(team, shared, lambda action: action())
     monkeypatch.setattr("sightline.training.loop.make_stepper", lambda *_: Stepper(*_[:2], OptimConfig(), *_[3:5]))
     with pytest.raises(InputError, match="--budget: what a step costs is measured in one process: write 60s as a"):
         train(toy.Toy(), toy.objective, toy.batches(), toy.config("60s"), tmp_path, team=team)
