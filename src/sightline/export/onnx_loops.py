@@ -54,7 +54,9 @@ class Looped(SequenceMixer[Any]):
         step = _Step(self.mixer)
         names, weights = zip(*chain(step.named_parameters(), step.named_buffers()), strict=True)
 
-        def advance(before: TracedTensors, at: TracedTensors, constants: TracedTensors) -> tuple[TracedTensors, TracedTensors]:
+        def advance(
+            before: TracedTensors, at: TracedTensors, constants: TracedTensors
+        ) -> tuple[TracedTensors, TracedTensors]:
             x_t, *real = at
             values = dict(zip(names, constants, strict=True))
             y, after = torch.func.functional_call(step, values, (x_t, filled(state, before)))

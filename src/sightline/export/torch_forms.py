@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.export.onnx_inputs import SourceInputs
-from sightline.export.torch_program import ProgramInputs, Program, check_equal, save
+from sightline.export.torch_program import Program, ProgramInputs, check_equal, save
 from sightline.export.torch_state import StateForm
 from sightline.tasks.task import Task
 
@@ -201,7 +201,9 @@ def _write_decoder(
     }
 
 
-def _write_whole(directory: Path, whole: Program, output: str, example: Callable[[int, int], ProgramInputs]) -> ProgramFacts:
+def _write_whole(
+    directory: Path, whole: Program, output: str, example: Callable[[int, int], ProgramInputs]
+) -> ProgramFacts:
     """Write a program without a state, and compare it."""
     program = whole.trace()
     run = save(program, directory / f"{whole.name}.pt2")

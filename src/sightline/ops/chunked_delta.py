@@ -81,7 +81,9 @@ def _chunks_traced(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`_chunks_in_turn` for a number of chunks that `torch.export` leaves open."""
 
-    def step(carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors) -> tuple[TracedTensors, TracedTensors]:
+    def step(
+        carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors
+    ) -> tuple[TracedTensors, TracedTensors]:
         (before,), (own, read, write, *decay) = carried, inputs
         error = torch.baddbmm(own, read, before, alpha=-1.0)
         after = torch.baddbmm(times(before, decay[0] if decay else None), write, error)

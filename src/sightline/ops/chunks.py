@@ -374,7 +374,9 @@ def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bo
 def _carry_traced(updates: Tensor, total: Tensor | None, first: Tensor) -> tuple[Tensor, Tensor]:
     """`carry` for a number of chunks that `torch.export` leaves open."""
 
-    def step(carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors) -> tuple[TracedTensors, TracedTensors]:
+    def step(
+        carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors
+    ) -> tuple[TracedTensors, TracedTensors]:
         update, *factor = inputs
         after = update + carried[0] * factor[0] if factor else update + carried[0]
         return (after,), carried

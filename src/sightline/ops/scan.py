@@ -79,7 +79,9 @@ def scan_by_doubling(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
 def _traced(advance: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, y: Tensor, initial: Tensor) -> Tensor:
     """The recurrence h ← advance(h, x_t, y_t) for a length that `torch.export` leaves open."""
 
-    def step(carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors) -> tuple[TracedTensors, TracedTensors]:
+    def step(
+        carried: TracedTensors, inputs: TracedTensors, constants: TracedTensors
+    ) -> tuple[TracedTensors, TracedTensors]:
         h = advance(*carried, *inputs)
         return (h,), (h,)
 

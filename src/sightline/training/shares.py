@@ -1,6 +1,6 @@
 """A batch in pieces of rows, dealt out to processes: together they compute the gradient of the whole batch.
 
-BatchPiece p of P has the rows from B·p/P to B·(p + 1)/P, rounded down, of a batch of B rows, padded as the batch is; process
+Piece p of P has the rows from B·p/P to B·(p + 1)/P, rounded down, of a batch of B rows, padded as the batch is; process
 r of N takes pieces r, r + N, r + 2N, … A piece has its own random stream, whichever process computes it, so that P
 decides the result and N does not.
 """
