@@ -21,26 +21,28 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", distribution)[0]).lower()
 
 
-EXTRAS = {  # by folder or file: what they may import besides
-    "serve": "serve",
-    "export/ctranslate2.py": "ctranslate2",
-    "export/onnx.py": "onnx",
-    "export/onnx_graphs.py": "onnx",
-    "export/onnx_runner.py": "onnx",
-    "export/transformer_spec.py": "ctranslate2",
-    "models/weight_files.py": "hf",
-    "tasks/hub.py": "hf",
+# The places that import what extras install, below src/sightline.
+EXTRAS = {
+    "serve": ("serve",),
+    "export": ("ctranslate2", "onnx"),
+    "tasks/hub.py": ("hf",),
+    "models/weight_files.py": ("hf",),
 }
+
+
+def declared_for(path: Path) -> set[str]:
+    """The distributions that a file of the package may import."""
+    project, place = PROJECT["project"], path.relative_to(ROOT / "src" / "sightline").as_posix()
+    extras = [name for start, names in EXTRAS.items() if place.startswith(start) for name in names]
+    lines = [*project["dependencies"], *(line for name in extras for line in project["optional-dependencies"][name])]
+    return {normal(line) for line in lines} | {"sightline"}
 
 
 @pytest.mark.slow
 def test_every_import_of_the_package_is_a_declared_dependency():
-    always = {normal(line) for line in PROJECT["project"]["dependencies"]} | {"sightline"}
-    extras = PROJECT["project"]["optional-dependencies"]
     known, undeclared = packages_distributions(), set()
     for path in (ROOT / "src").rglob("*.py"):
-        of_file = EXTRAS.get(str(path.relative_to(ROOT / "src" / "sightline")), EXTRAS.get(path.parent.name, ""))
-        declared = always | {normal(line) for line in extras.get(of_file, ())}
+        declared = declared_for(path)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
