@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,6 +16,8 @@ from sightline.core.errors import InputError
 from sightline.data.tokens.tokenizer import SPECIALS
 from sightline.export import FORMATS, export
 from sightline.export.ctranslate2 import save, unsuited
+from sightline.export.ctranslate2_check import check as check_export
+from sightline.export.ctranslate2_check import generator_error, translator_error
 from sightline.export.transformer_spec import LONGEST, decoder_spec, encoder_decoder_spec, stacks, unlike
 from sightline.models.encoder_decoder import EncoderDecoderConfig
 from sightline.models.language_model import LanguageModelConfig
@@ -91,51 +92,22 @@ def lively(model: Any) -> Any:
     return model.eval()
 
 
-def rows(lengths: tuple[int, ...], seed: int) -> list[list[int]]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randint(4, len(NAMES), (length,), generator=generator).tolist() for length in lengths]
-
-
-def named(ids: list[list[int]]) -> list[list[str]]:
-    return [[NAMES[number] for number in row] for row in ids]
-
-
-def decoder_error(model: Any, engine: Any) -> float:
-    """The largest difference of log-probabilities (B, T, V) of a language model."""
-    prompts = rows((7, 3, 11), 0)
-    theirs = torch.from_numpy(np.array(engine.forward_batch(named(prompts), return_log_probs=True)))
-    ours = [model(torch.tensor([row]), model.initial_state(1))[0].log_softmax(-1)[0] for row in prompts]
-    return max(float((theirs[row, : len(one)] - one).abs().max()) for row, one in enumerate(ours))
-
-
-def translator_error(model: Any, engine: Any) -> float:
-    """The largest difference of the log-probabilities of targets, given sources of several lengths."""
-    sources, targets = rows((7, 3, 11), 0), rows((5, 9, 1), 1)
-    scores = engine.score_batch(named(sources), named(targets), max_input_length=0)
-    worst = 0.0
-    for source, target, score in zip(sources, targets, scores, strict=True):
-        chances = model(torch.tensor([source]), None, torch.tensor([[1, *target]])).log_softmax(-1)[0]
-        ours = chances[torch.arange(len(target) + 1), torch.tensor([*target, 2])]
-        worst = max(worst, float((torch.tensor(score.log_probs) - ours).abs().max()))
-    return worst
-
-
 @torch.no_grad()
 def error(config: Any, directory: Path, exported: Any = None) -> float:
     """How far the engine is from a model of this config, of which it has the export of another one where given."""
-    ctranslate2 = pytest.importorskip("ctranslate2")
+    pytest.importorskip("ctranslate2")
     model = lively(config.build(Tokens(len(NAMES)), len(NAMES)))
     exported = exported or config
     if isinstance(config, LanguageModelConfig):
         spec = decoder_spec(model, exported)
         spec.register_vocabulary(NAMES)
         save(spec, directory)
-        return decoder_error(model, ctranslate2.Generator(str(directory), device="cpu", compute_type="float32"))
+        return generator_error(model, directory, [NAMES])
     spec = encoder_decoder_spec(model, exported)
     spec.register_source_vocabulary(NAMES)
     spec.register_target_vocabulary(NAMES)
     save(spec, directory)
-    return translator_error(model, ctranslate2.Translator(str(directory), device="cpu", compute_type="float32"))
+    return translator_error(model, directory, [NAMES, NAMES])
 
 
 def check(config: Any, directory: Path) -> None:
@@ -167,6 +139,13 @@ def test_a_wrong_option_is_seen(wrong: dict[str, Any], tmp_path: Path) -> None:
     config = LanguageModelConfig(**SIZES)
     with contextlib.suppress(ValueError, AttributeError, RuntimeError):  # it may not even fill the specification
         assert error(config, tmp_path, replace(config, **wrong)) > 100 * CLOSE
+
+
+def test_an_export_that_computes_something_else_is_refused(tmp_path: Path) -> None:
+    config = LanguageModelConfig(**SIZES)
+    error(config, tmp_path)
+    with pytest.raises(InputError, match="its log-probabilities differ from the model's by"):
+        check_export(config.build(Tokens(len(NAMES))), tmp_path, [NAMES])  # other weights
 
 
 @pytest.mark.parametrize("kind", [LanguageModelConfig, EncoderDecoderConfig])

@@ -15,6 +15,7 @@ from sightline.core.files import write_file
 from sightline.core.front_end import FrontEndConfig
 from sightline.data.tokens.tokenizer import SPECIALS
 from sightline.export.ctranslate2_card import decoder_card, encoder_decoder_card
+from sightline.export.ctranslate2_check import check
 from sightline.export.format import ExportFormat
 from sightline.export.transformer_spec import decoder_spec, encoder_decoder_spec, stacks, unlike
 from sightline.models.pruned import kept_heads
@@ -43,14 +44,17 @@ class CTranslate2(ExportFormat):
         if hasattr(model, "encoder"):
             spec = encoder_decoder_spec(model, task.config.model)
             tokenizers = trained.tokenizers
-            spec.register_source_vocabulary(vocabulary(tokenizers.source))
-            spec.register_target_vocabulary(vocabulary(tokenizers.target))
+            vocabularies = [vocabulary(tokenizers.source), vocabulary(tokenizers.target)]
+            spec.register_source_vocabulary(vocabularies[0])
+            spec.register_target_vocabulary(vocabularies[1])
             card = encoder_decoder_card(task, tokenizers, trained.longest_output)
         else:
             spec = decoder_spec(model, task.config.model)
-            spec.register_vocabulary(vocabulary(trained.tokenizer))
+            vocabularies = [vocabulary(trained.tokenizer)]
+            spec.register_vocabulary(vocabularies[0])
             card = decoder_card(task, trained.tokenizer)
         save(spec, directory)
+        check(model, directory, vocabularies)
         task.save_files(directory)
         write_file(directory / "README.md", card)
 
