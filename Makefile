@@ -4,7 +4,8 @@
 #   make quick   format, lint, types, layers and the fast tests: four and a half minutes on two cores
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
 #   make test-extras   the tests that need the extras "serve", "onnx" and others; verify-serve: a server under load, for three
-#                minutes; verify-export: an export decodes Multi30k in an environment of numpy and onnxruntime alone
+#                minutes; verify-export: an export decodes Multi30k in an environment of numpy and onnxruntime alone;
+#                verify-ctranslate2: CTranslate2 writes what we write, on Multi30k: ten minutes
 #   make export-table [ARGS=--again]   every architecture of every task in the formats of `sightline export`
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit
@@ -99,6 +100,7 @@ verify-export: $(EXTRAS)/.installed
 # Continues where it stopped; then the page of exports is written again.
 export-table: $(EXTRAS)/.installed
 	$(EXTRAS)/bin/python benchmarks/export_table.py --to onnx $(ARGS)
+	$(EXTRAS)/bin/python benchmarks/export_table.py --to ctranslate2 $(ARGS)
 	$(BIN)/python docs/generate.py
 
 quick: format lint types layers

@@ -190,7 +190,7 @@ def presets() -> Iterator[tuple[str, str]]:
 
 def refusal(name: str, arch: str) -> str | None:
     source = Tokens(11) if TASKS[name].reads_texts else ImagePatches(8, 8, 1, 4)
-    return unsuited(name, TASKS[name].Run.preset(arch).settings, source)
+    return unsuited(TASKS[name].Run.preset(arch).settings.model, source)
 
 
 def test_only_transformers_that_write_text_from_text_are_exported() -> None:
@@ -270,6 +270,9 @@ def test_the_lines_of_the_readme_continue_as_the_model_does(
 
 def test_an_export_is_refused_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2")
-    with pytest.raises(InputError, match=r"^cannot export to ctranslate2: .*gru for translation is not one$"):
+    with pytest.raises(
+        InputError,
+        match=r"^cannot export to ctranslate2: it has Transformers that write text, and this model is not one$",
+    ):
         export(small.untrained("gru"), FORM, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -23,6 +23,7 @@ from sightline.core.errors import EnvironmentFault, InputError
 from sightline.tasks.language.task import LanguageTask
 from sightline.tasks.translation.task import TranslationTask
 from tests.export.local_hub import COMMIT, local_hub
+from tests.export.small import BUILD
 from tests.tasks.translation import small
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -51,6 +52,17 @@ def test_weights_their_dtype_and_their_ties_are_kept(arch: str, dtype: str, tmp_
             names.setdefault(id(parameter), []).append(name)
         for tied in names.values():
             assert len({id(second.model.get_parameter(name)) for name in tied}) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILD)
+def test_models_of_every_task_are_kept(name: str, tmp_path: Path) -> None:
+    task = BUILD[name]("transformer", tmp_path)
+    task.save_pretrained(tmp_path / "model", max_shard_size="2KB")
+    again = type(task).from_pretrained(tmp_path / "model")
+    assert (tmp_path / "model" / INDEX).is_file()
+    assert all(torch.equal(one, tensors(task)[name]) for name, one in tensors(again).items())
+    assert (again.config, again.source, again.outputs) == (task.config, task.source, task.outputs)
 
 
 @pytest.mark.parametrize("arch", ["gru", "transformer"])

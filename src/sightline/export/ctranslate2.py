@@ -35,7 +35,7 @@ class CTranslate2(ExportFormat):
     def refusal(self, task: Task[Any, Any, Any]) -> str | None:
         if kept_heads(task.stored_model):
             return "its layers have equally many heads, and some of this model's are removed"
-        return unsuited(task.name, task.config, task.source)
+        return unsuited(task.config.model, task.source)
 
     @torch.no_grad()
     def write(self, task: Task[Any, Any, Any], directory: Path) -> None:
@@ -59,11 +59,11 @@ class CTranslate2(ExportFormat):
         write_file(directory / "README.md", card)
 
 
-def unsuited(task: str, config: Any, source: FrontEndConfig) -> str | None:
-    """Why models with these settings have no export, before one is trained; None if they have one."""
-    layers = stacks(config.model)
+def unsuited(config: Any, source: FrontEndConfig) -> str | None:
+    """Why models with this config and front end have no export, before one is built; None if they have one."""
+    layers = stacks(config)
     if layers is None:
-        return f"it has Transformers that write text, and {config.arch} for {task} is not one"
+        return "it has Transformers that write text, and this model is not one"
     if not isinstance(source, Tokens):
         return f"its encoder reads token ids, and that of this model reads {source.accepts} by {type(source).__name__}"
     return unlike(layers)

@@ -41,7 +41,7 @@ def unlike(layers: Stacks) -> str | None:
     for side, options in layers.items():
         others = [name for name in options.layer_mixers if name != SOFTMAX]
         if others:
-            return f"its layers are softmax attention, and this {side} has {', '.join(dict.fromkeys(others))}"
+            return f"its layers are softmax attention, and this model has {', '.join(dict.fromkeys(others))}"
         if options.convolution:
             return f"it has no convolution before attention, and this {side} has one over {options.convolution}"
         if options.d_feed_forward == 0:
