@@ -79,8 +79,11 @@ def write_decoder(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
         logits, state = model(tokens, model.initial_state(tokens.shape[0]), mask)
         return logits, *form.take(state)
 
+    settle = StateForm.unsettled(model.initial_state(EXAMPLE[0]))
+
     def forward(tokens: Tensor) -> tuple[Tensor]:
-        return (model(tokens, model.initial_state(tokens.shape[0]))[0],)
+        mask = torch.ones_like(tokens, dtype=torch.bool) if settle else None  # a window then has its full size
+        return (model(tokens, model.initial_state(tokens.shape[0]), mask)[0],)
 
     def example(rows: int, length: int) -> ProgramInputs:
         real = torch.tensor([length, (length + 1) // 2, length - 1] * rows)[:rows].clamp(min=1)
