@@ -12,8 +12,8 @@ ANSWER = f"""
 import json, sys
 sys.modules |= dict.fromkeys({BLOCKED!r})  # an import of any of them fails
 sys.path.insert(0, sys.argv[1])
-from run import Model
-print(json.dumps(Model().answer(json.loads(sys.argv[2]))))
+from run import ExportedModel
+print(json.dumps(ExportedModel().answer(json.loads(sys.argv[2]))))
 """
 
 
