@@ -14,7 +14,7 @@ from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.data.tokens.words import Words
 
 pytest.importorskip("onnxruntime")
-from sightline.export.onnx_runner import Vocabulary
+from sightline.export.onnx_runner import RunnerVocabulary
 
 _words = ["low", "lower", "newest", "wide", "don't", "we'll", "Straße", "naïve", "日本", "12", "3,5", "end.\n", "ΟΔΟΣ"]
 _random = random.Random(0)
@@ -40,7 +40,7 @@ OURS = {
     "unigram": Tokenizer.train(TEXTS, "unigram", 320),
     "word": Words.train(TEXTS, lowercase=True),
 }
-THEIRS = {name: Vocabulary(tokenizer.to_dict()) for name, tokenizer in OURS.items()}
+THEIRS = {name: RunnerVocabulary(tokenizer.to_dict()) for name, tokenizer in OURS.items()}
 texts = st.text(st.characters(max_codepoint=0x3000, exclude_categories=("Cs", "Cn")), max_size=30)
 
 
@@ -60,16 +60,16 @@ def test_texts_of_ids(name: str, text: str) -> None:
 @given(text=texts)
 def test_bytes_and_letters(text: str) -> None:
     ours = TextTokenizer(None)
-    theirs = Vocabulary(ours.to_dict())
+    theirs = RunnerVocabulary(ours.to_dict())
     assert theirs.encode(text).tolist() == ours.encode(text).tolist()
     assert theirs.decode(ours.encode(text).tolist()) == text
-    assert Vocabulary(Spelling().to_dict()).encode(text).tolist() == Spelling().encode_batch([text])[0].tolist()
+    assert RunnerVocabulary(Spelling().to_dict()).encode(text).tolist() == Spelling().encode_batch([text])[0].tolist()
 
 
 @given(ids=st.lists(st.integers(0, 299), max_size=12))
 def test_bytes_that_are_no_character(ids: list[int]) -> None:
     ours = TextTokenizer(None)
-    theirs = Vocabulary(ours.to_dict())
+    theirs = RunnerVocabulary(ours.to_dict())
     assert theirs.decode([one for one in ids if one < 260], running=True) == ours.decode(i for i in ids if i < 260)
     for name in ("char", "bpe", "unigram"):
         known = [one for one in ids if one < OURS[name].size]
