@@ -1,4 +1,4 @@
-"""Drafts of what a model will write: from what stands in the text already, or by a smaller model."""
+"""Drafts of what a model will write: from the text so far, or by a smaller model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Draft(ABC):
 
     @abstractmethod
     def keep(self, index: Tensor) -> None:
-        """Go on with the rows `index` (N',) of the last N alone."""
+        """Continue with the rows `index` (N',) of the last N alone."""
 
 
 @final

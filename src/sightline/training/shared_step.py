@@ -23,7 +23,7 @@ from sightline.training.loss import Loss, Objective
 from sightline.training.optim import build_optimizer
 from sightline.training.shares import Share
 from sightline.training.state import TrainConfig
-from sightline.training.step import Gradients, Stepper, restore, save
+from sightline.training.step import Gradients, Stepper, Steps, restore, save
 
 
 @final
@@ -54,7 +54,7 @@ def make_stepper(
 
 
 @final
-class SharedStepper:
+class SharedStepper(Steps):
     """The steps of one process of a training; see `Stepper`, whose batches are whole.
 
     Under FSDP each process has a part of every tensor, and `model` gets the weights by `gather`, in the first process.
@@ -63,7 +63,7 @@ class SharedStepper:
     def __init__(
         self, model: nn.Module, objective: Objective, config: TrainConfig, device: torch.device, dtype: str, team: Team
     ) -> None:
-        self.model, self.objective, self.device, self.dtype, self.team = model, objective, device, dtype, team
+        self.model, self.objective, self.team = model, objective, team
         self.config, self.seed = config.optim, config.seed
         self.sharded = config.parallel == "fsdp" and not team.alone
         self._goal = _Goal(deepcopy(model) if self.sharded else model, objective)
@@ -74,7 +74,7 @@ class SharedStepper:
             self._call = nn.parallel.DistributedDataParallel(
                 self._goal, device_ids=[device] if device.type == "cuda" else None, find_unused_parameters=True
             )
-        self.optimizer = build_optimizer(self._goal.model, self.config)
+        super().__init__(build_optimizer(self._goal.model, self.config), device, dtype)
         self.parameters = [p for p in self._goal.model.parameters() if p.requires_grad]
         self.flops = StepFlops()
 
@@ -116,16 +116,6 @@ class SharedStepper:
         elif not last and isinstance(self._call, nn.parallel.DistributedDataParallel):
             return self._call.no_sync()
         return nullcontext()
-
-    def update(self, lr: float) -> None:
-        """Change the parameters by their gradients."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-
-    def autocast(self) -> torch.autocast:
-        """The number format of matrix products."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16")
 
     @property
     def finite(self) -> bool:

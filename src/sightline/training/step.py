@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, final
 
 import torch
@@ -32,20 +33,40 @@ class Gradients(NamedTuple):
         return None if math.isfinite(self.norm) and math.isfinite(self.nll) else f"the gradient norm is {self.norm}"
 
 
+class Steps(ABC):
+    """The steps of a model: its optimizer, on a device, in a number format."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, dtype: str) -> None:
+        self.optimizer, self.device, self.dtype = optimizer, device, dtype
+
+    @abstractmethod
+    def gradients(self, batch: Any, step: int) -> Gradients:
+        """Gradients of the mean loss of a batch, clipped; `step` is for those that draw random numbers by it."""
+
+    def update(self, lr: float) -> None:
+        """Change the parameters by their gradients."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+
+    def autocast(self) -> torch.autocast:
+        """The number format of matrix products."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16")
+
+
 @final
-class Stepper:
+class Stepper(Steps):
     """The steps of one model: its objective and optimizer, on a device, in a number format."""
 
     def __init__(
         self, model: nn.Module, objective: Objective, config: OptimConfig, device: torch.device, dtype: str
     ) -> None:
-        self.model, self.objective, self.config, self.device, self.dtype = model, objective, config, device, dtype
-        self.optimizer = build_optimizer(model, config)
+        super().__init__(build_optimizer(model, config), device, dtype)
+        self.model, self.objective, self.config = model, objective, config
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.flops = StepFlops()
 
     def gradients(self, batch: Any, step: int = 0) -> Gradients:
-        """Gradients of the mean loss of a batch, clipped; `step` is for steppers that draw random numbers by it."""
         key = shapes(batch)
         batch = batch.to(self.device)
         self.model.train()
@@ -59,16 +80,6 @@ class Stepper:
             nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip_norm, norm)
         total, norm_value, nll = torch.stack([loss.total.detach().float(), norm.float(), loss.nll.float()]).tolist()
         return Gradients(total, norm_value, nll, loss.count, self.flops.of(key))
-
-    def update(self, lr: float) -> None:
-        """Change the parameters by their gradients."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-
-    def autocast(self) -> torch.autocast:
-        """The number format of matrix products."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16")
 
     @property
     def finite(self) -> bool:

@@ -23,7 +23,7 @@ from sightline.lab.swap.run import run_swap
 from sightline.lab.swap.target import find_target
 from sightline.lab.swap.units import SwapUnit, parse_units
 from tests.lab.swap import made
-from tests.lab.swap.test_surgery import logits, some_tokens
+from tests.lab.swap.test_surgery import check_saved_and_stepped, logits, some_tokens
 
 TARGETS = ("window", "block_sparse", "linear", "retention", "gated_linear", "gated_delta")
 
@@ -83,17 +83,7 @@ def test_heads_of_either_half_of_a_transformer(side):
 def test_it_is_saved_loaded_and_steps_as_it_reads(folder, tmp_path, to):
     task = made.swapped(language(folder), to, "2.1,2.4")
     assert task.sizes.mixers == ("softmax", f"softmax:2.3+{to}:1+{to}:4")
-    task.save(tmp_path / "model")
-    loaded = type(task).load(tmp_path / "model")
-    tokens = some_tokens(task, 12)
-    whole = logits(loaded, tokens)
-    assert torch.equal(whole, logits(task, tokens))
-    state, steps = loaded.model.initial_state(3), []
-    with torch.no_grad():
-        for column in tokens.unbind(1):
-            step, state = loaded.model.step(column, state)
-            steps.append(step)
-    torch.testing.assert_close(torch.stack(steps, 1), whole, rtol=1e-5, atol=1e-5)
+    check_saved_and_stepped(task, tmp_path)
 
 
 def test_a_head_begins_with_the_projections_of_that_head(folder):

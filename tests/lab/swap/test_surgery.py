@@ -33,6 +33,21 @@ def logits(task, tokens):
         return task.model(tokens, None)[0]
 
 
+def check_saved_and_stepped(task, folder):
+    """A task that is saved and loaded gives the same, and steps as it reads."""
+    task.save(folder / "model")
+    loaded = type(task).load(folder / "model")
+    tokens = some_tokens(task, 12)
+    whole = logits(loaded, tokens)
+    assert torch.equal(whole, logits(task, tokens))
+    state, steps = loaded.model.initial_state(3), []
+    with torch.no_grad():
+        for column in tokens.unbind(1):
+            step, state = loaded.model.step(column, state)
+            steps.append(step)
+    torch.testing.assert_close(torch.stack(steps, 1), whole, rtol=1e-5, atol=1e-5)
+
+
 def some_tokens(task, length=40):
     return torch.randint(4, task.tokenizer.size, (3, length), generator=torch.Generator().manual_seed(0))
 
@@ -98,17 +113,7 @@ def test_a_swapped_model_is_saved_loaded_and_steps_as_it_reads(folder, tmp_path,
     task = made.swapped(made.language(folder), to, "2")
     assert task.arch == "hybrid"
     assert task.sizes.mixers == ("softmax", to)
-    task.save(tmp_path / "model")
-    loaded = type(task).load(tmp_path / "model")
-    tokens = some_tokens(task, 12)
-    whole = logits(loaded, tokens)
-    assert torch.equal(whole, logits(task, tokens))
-    state, steps = loaded.model.initial_state(3), []
-    with torch.no_grad():
-        for column in tokens.unbind(1):
-            step, state = loaded.model.step(column, state)
-            steps.append(step)
-    torch.testing.assert_close(torch.stack(steps, 1), whole, rtol=1e-5, atol=1e-5)
+    check_saved_and_stepped(task, tmp_path)
 
 
 @pytest.mark.parametrize(
