@@ -1,10 +1,11 @@
-"""Evaluation mode, and back."""
+"""Modes inside a block: evaluation, and products that autocast leaves as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import torch
 from torch import nn
 
 
@@ -17,3 +18,13 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train(training)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Switches autocast off inside the block.
+
+    Where it is off already, `torch.export` would record what it cannot write to a file (torch 2.13).
+    """
+    if torch.compiler.is_exporting() and not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.files import replacing_directory
+from sightline.core.modes import evaluating
 from sightline.tasks.task import Task
 
 
@@ -53,10 +54,5 @@ def export(task: Task[Any, Any, Any], form: ExportFormat, directory: Path, *, ov
         raise InputError(f"cannot export to {form.name}: {reason}")
     if directory.exists() and not overwrite:
         raise InputError("exists; choose another directory, or add --overwrite", where=str(directory))
-    training = task.model.training
-    task.model.eval()
-    try:
-        with replacing_directory(directory) as beside:
-            form.write(task, beside)
-    finally:
-        task.model.train(training)
+    with evaluating(task.model), replacing_directory(directory) as beside:
+        form.write(task, beside)

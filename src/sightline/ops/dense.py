@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.core.precision import without_autocast
+from sightline.core.modes import without_autocast
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Keys, MemoryMask, MemoryValues, Queries, Scores, ScoreSums, Values
 from sightline.core.transforms import transformed

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sightline.core.precision import without_autocast
+from sightline.core.modes import without_autocast
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Float, HeadValues, Rates, SharedQueries, Starts
 from sightline.core.transforms import composed

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.core.precision import without_autocast
+from sightline.core.modes import without_autocast
 
 Features = Literal["elu", "relu", "performer"]
 HEADROOM = 60.0  # the largest exponent of a feature: sums over 10^11 positions still fit float32

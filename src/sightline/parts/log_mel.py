@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import keep
-from sightline.core.precision import without_autocast
+from sightline.core.modes import without_autocast
 
 MelScale = Literal["slaney", "htk"]
 Normalise = Literal["utterance", "level", "none"]
