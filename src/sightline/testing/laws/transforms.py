@@ -163,6 +163,8 @@ def _per_sample(case: TransformCase, suffix: str) -> Iterator[Finding]:
     with torch.no_grad():
         whole = case.call(case.parameters, *batch)[0]
         yield close(vmap(outputs, (None, *axes))(case.parameters, *batch), whole, f"vmap over rows{suffix}")
+    if not case.parameters:
+        return  # such as added positions: there is no gradient to ask for
     own = vmap(grad(loss), (None, 0, *axes))(case.parameters, case.scores[0], *batch)
     for row in range(BATCH):
         alone = loss(case.parameters, case.scores[0][row], *rows(batch, row))
