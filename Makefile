@@ -6,6 +6,7 @@
 #   make test-extras   the tests that need the extras "serve", "onnx" and others; verify-serve: a server under load, for three
 #                minutes; verify-export: an export decodes Multi30k in an environment of numpy and onnxruntime alone;
 #                verify-ctranslate2: CTranslate2 writes what we write, on Multi30k: ten minutes
+#   make verify-mixer-exports   every configuration of every mechanism, exported by torch: ten minutes
 #   make export-table [ARGS=--again]   every architecture of every task in the formats of `sightline export`
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit
@@ -45,7 +46,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 verify-export export-table hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 verify-mixer-exports verify-export export-table hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +74,9 @@ demo: $(RUNTIME)
 
 test: install
 	$(TESTS) $(ARGS)
+
+verify-mixer-exports: install
+	SIGHTLINE_EVERY_EXPORT=1 $(TESTS) tests/mixers/test_exported_mixers.py $(ARGS)
 
 # The other tests run without extras, so that nothing needs them unnoticed. This environment sees the packages of .venv.
 test-extras: $(EXTRAS)/.installed
