@@ -30,7 +30,7 @@ def configs_of(name: str) -> tuple[Any, ...]:
     return tuple(dict.fromkeys((MIXERS[name](), *MIXERS[name].examples())))
 
 
-# One configuration of each mechanism; `make verify-mixer-exports` tries every one whose trace differs, for some ten minutes.
+# One configuration of each mechanism; `make verify-mixer-exports` tries every one whose trace differs: ten minutes.
 EVERY = "SIGHTLINE_EVERY_EXPORT" in os.environ
 NUMBERS = {name: [number for of, number in COMPILED.values() if of == name][: None if EVERY else 1] for name in MIXERS}
 CASES = [

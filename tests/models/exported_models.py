@@ -41,7 +41,9 @@ EVERY = READ + [f"{form}/{arch}" for arch in ARCHITECTURES for form in FORMS if 
 
 def model_of(form: str, arch: str, source: Any) -> Any:
     """A small model of that architecture, as a stand-in for the task around it."""
-    preset: Any = FORMS[form][arch].resized(D_MODEL)
+    preset: Any = FORMS[form][arch]
+    if preset.d_model > 1:  # linear forecasters have no width
+        preset = preset.resized(D_MODEL)
     if hasattr(preset, "layers"):  # one of each mechanism: more take longer and show nothing new
         preset = replace(preset, layers=len(getattr(preset, "mixers", "1")))
     if getattr(preset, "pooling", "") == "none":

@@ -259,7 +259,18 @@ def content_of(leaf: Tensor | Growing | Shared | None) -> Tensor | None:
     return leaf.tensor if isinstance(leaf, Growing | Shared) else leaf
 
 
-def _unflattened(leaves: Any, axis: int) -> Growing:
+def _flattened(cache: Any) -> Any:
+    """The content of a cache, and its axis: what torch's trees have of it."""
+    stored = cache._buffer if isinstance(cache, Growing) else cache._stored
+    return [cache.tensor if isinstance(stored, Tensor) else stored], getattr(cache, "axis", None)
+
+
+def _with_keys(cache: Any) -> Any:
+    (content,), axis = _flattened(cache)
+    return [(_pytree.GetAttrKey("tensor"), content)], axis
+
+
+def _growing(leaves: Any, axis: int) -> Growing:
     """A cache around what a tree contains in place of its content, which need not be a tensor."""
     (content,) = leaves
     if isinstance(content, Tensor):
@@ -269,22 +280,19 @@ def _unflattened(leaves: Any, axis: int) -> Growing:
     return cache
 
 
-def _keyed(content: Tensor, context: Any) -> Any:
-    return [(_pytree.GetAttrKey("tensor"), content)], context
+def _shared(leaves: Any, _: None) -> Shared:
+    """See `_growing`."""
+    one = object.__new__(Shared)
+    (one._stored,), one._branches = leaves, None
+    return one
 
 
 # torch's functions over trees of tensors, torch.export and torch.func among them, see the content of caches.
-_pytree.register_pytree_node(
-    Growing,
-    lambda cache: ([cache.tensor], cache.axis),
-    _unflattened,
-    serialized_type_name="sightline.Growing",
-    flatten_with_keys_fn=lambda cache: _keyed(cache.tensor, cache.axis),
-)
-_pytree.register_pytree_node(
-    Shared,
-    lambda one: ([one.tensor], None),
-    lambda leaves, _: Shared(*leaves),
-    serialized_type_name="sightline.Shared",
-    flatten_with_keys_fn=lambda one: _keyed(one.tensor, None),
-)
+for _kind, _unflatten in ((Growing, _growing), (Shared, _shared)):
+    _pytree.register_pytree_node(
+        _kind,
+        _flattened,
+        _unflatten,
+        serialized_type_name=f"sightline.{_kind.__name__}",
+        flatten_with_keys_fn=_with_keys,
+    )
