@@ -37,6 +37,8 @@ class Whole(nn.Module):
         if self.form is None:
             return (self.module(x, mask),)
         state = self.module.initial_state(x.shape[0], Memory(*memory) if memory else None)
+        if mask is None and StateForm.unsettled(state):  # as exports do: with a mask a window has its full size
+            mask = torch.ones(x.shape[:2], dtype=torch.bool)
         y, state = self.module(x, state, mask)
         return (y, *self.form.take(state))
 
