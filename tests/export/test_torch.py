@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
 from sightline.export import FORMATS
+from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.load import load
 
 OLD = Path(__file__).parents[1] / "compat" / "version_0_1_0"
@@ -93,12 +95,9 @@ def test_archives_say_nothing_of_this_machine(exported: Path) -> None:
 
 
 def test_drawn_quantiles_have_no_program() -> None:
-    task: Any = SimpleNamespace(
-        form="forecaster",
-        model=SimpleNamespace(sample=None),
-        sizes=SimpleNamespace(paths=20),
-        config=SimpleNamespace(levels=(0.1, 0.5, 0.9)),
-    )
+    task = mock.Mock(spec=ForecastingTask, form="forecaster")
+    task.model, task.sizes = SimpleNamespace(sample=None), SimpleNamespace(paths=20)
+    task.config = SimpleNamespace(levels=(0.1, 0.5, 0.9))
     reason = FORMATS["torch"].refusal(task)
     assert reason is not None
     assert "drawn at random" in reason

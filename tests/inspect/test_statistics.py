@@ -128,8 +128,7 @@ def test_they_are_those_of_the_weights_that_a_probe_shows(name):
         handle.remove()
         places, _ = statistics.advance(torch.zeros(len(x), dtype=torch.long), x.shape[1], mask, starts)
         x = x.masked_fill(~mask.unsqueeze(-1), 0.0)
-        q = module.positions.turn(module.heads.queries(x), places)
-        k = module.positions.turn(module.heads.keys_values(x)[0], places)
+        q, k = module.positions.turn(module.heads.queries(x), module.heads.keys_values(x)[0], places)
     slopes = statistics_slopes(config)
     result = attention_statistics(
         q, k, causal=config.causal, mask=mask, starts=starts, softcap=config.softcap, slopes=slopes, top=2

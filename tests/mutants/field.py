@@ -55,7 +55,7 @@ def _(patch):
     def forward(original, self, x, state=None, mask=None, starts=None):
         if state is not None and state.keys.length:
             keys = state.keys.tensor
-            again = self.positions.turn(keys, torch.arange(keys.shape[2]).expand(len(keys), -1))
+            _, again = self.positions.turn(keys, keys, torch.arange(keys.shape[2]).expand(len(keys), -1))
             state = replaced(state, keys=Growing(again, 2))
         return original(self, x, state, mask, starts)
 
