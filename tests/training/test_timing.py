@@ -15,7 +15,7 @@ from torch import nn
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.weights import own_tensors
 from sightline.data.batches import Cursor
-from sightline.training import Loss, OptimConfig, Spent, TrainConfig, TrainResult, energy, loop, train
+from sightline.training import Loss, OptimConfig, Spent, TrainConfig, TrainResult, energy, planning, train
 from sightline.training.energy import EnergyMeter
 from sightline.training.pace import Pace
 from sightline.training.plan import Speed, StepPlan
@@ -103,8 +103,8 @@ def test_a_training_with_joules_takes_the_steps_that_they_pay_for(
         update(self, lr)
 
     monkeypatch.setattr(Stepper, "update", counted)
-    monkeypatch.setattr(loop, "budget_meter", lambda device: EnergyMeter([lambda: 0.25 * steps[0]], ["made up"]))
-    monkeypatch.setattr(loop, "measuring_s", lambda seconds: 0.05)
+    monkeypatch.setattr(planning, "budget_meter", lambda device: EnergyMeter([lambda: 0.25 * steps[0]], ["made up"]))
+    monkeypatch.setattr(planning, "measuring_s", lambda seconds: 0.05)
     model = toy.Toy()
     how = {"validate": None, "validator": None}
     result = train(model, toy.objective, toy.batches(), toy.config("10J", validate_every=None), tmp_path / "run", **how)
@@ -267,7 +267,7 @@ def test_a_resumed_run_ends_at_the_step_that_was_planned_first(
     expected = run(tmp_path / "whole", "4s", clock, model=whole)
     with pytest.raises(Enough):
         run(tmp_path / "parted", "4s", clock, objective=objective)
-    monkeypatch.setattr("sightline.training.loop.measure_speeds", lambda *_: pytest.fail("measured twice"))
+    monkeypatch.setattr("sightline.training.planning.measure_speeds", lambda *_: pytest.fail("measured twice"))
     result = run(tmp_path / "parted", "4s", clock, model=parted, resume=True)
     assert result.steps == expected.steps
     assert all(map(torch.equal, whole.parameters(), parted.parameters()))
