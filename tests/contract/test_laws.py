@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from sightline.core.errors import InputError
 from sightline.mixers import MIXERS
 from sightline.testing import LAWS, Subject, describe, run_law
+from sightline.testing.laws.transforms import TransformCase, _per_sample, small_flags
 from sightline.testing.reference import find_initial, find_reference, reference_module
 
 CONFIGS = {name: tuple(dict.fromkeys((kind(), *kind.examples()))) for name, kind in MIXERS.items()}
@@ -83,6 +85,7 @@ from sightline.mixers import MIXERS
 from sightline.testing import Subject
 from sightline.testing.check import judge
 from sightline.testing.laws.compiled import compiles
+from sightline.testing.laws.transforms import TransformCase, _per_sample, small_flags
 
 torch.set_num_threads(1)
 warnings.simplefilter("error")
@@ -120,3 +123,15 @@ def test_every_mechanism_has_an_independent_reference(name: str) -> None:
     assert module is not None
     with open(module.__file__) as file:
         assert "sightline" not in file.read()
+
+
+def test_only_windows_and_blocks_refuse_vmap_over_rows_with_different_masks() -> None:
+    """The law allows a refusal; which mechanisms make use of it docs/torch.md says."""
+    refused = set()
+    for name in MIXERS:
+        case = TransformCase.of(subject(name, 0), *small_flags())
+        try:
+            assert all(finding.holds for finding in _per_sample(case, ""))
+        except InputError:
+            refused.add(name)
+    assert refused <= {"window", "block_sparse"}
