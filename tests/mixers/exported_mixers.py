@@ -1,6 +1,6 @@
-"""Every configuration of one mechanism through `torch.export`, at other sizes than its example has.
+"""Configurations of mechanisms through `torch.export`, at other sizes than the example has.
 
-`python -m tests.mixers.exported_mixers window 0 1` prints a line of JSON for each of them. The process has
+`python -m tests.mixers.exported_mixers window:0 window:1 gru:0` prints a line of JSON for each of them. The process has
 no checked types: sizes that are left open are no Python integers.
 """
 
@@ -127,10 +127,10 @@ def outcome(config: Any, *, masked: bool) -> str:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # of torch's exporter, about itself
     torch.set_num_threads(1)
-    name, *numbers = sys.argv[1:]
-    configs = tuple(dict.fromkeys((MIXERS[name](), *MIXERS[name].examples())))
-    for number in map(int, numbers):
-        masked = outcome(configs[number], masked=True)
+    for each in sys.argv[1:]:
+        name, number = each.split(":")[0], int(each.split(":")[1])
+        config = tuple(dict.fromkeys((MIXERS[name](), *MIXERS[name].examples())))[number]
+        masked = outcome(config, masked=True)
         # Without a mask fewer operations are recorded, but attention has another path.
-        plain = outcome(configs[number], masked=False) if number < 2 else masked
-        print(json.dumps({"number": number, "masked": masked, "plain": plain}), flush=True)
+        plain = outcome(config, masked=False) if number < 2 else masked
+        print(json.dumps({"name": name, "number": number, "masked": masked, "plain": plain}), flush=True)

@@ -15,8 +15,6 @@ from sightline.core.state import Growing, Shared
 from sightline.mixers import MIXERS
 from tests.contract.test_laws import COMPILED
 
-TOGETHER = 2  # configurations of a process
-
 TWO_SIDED = "two-sided bigbird draws random blocks out of all blocks of a row, whose number is left open"
 
 
@@ -33,23 +31,21 @@ def configs_of(name: str) -> tuple[Any, ...]:
 # One configuration of each mechanism; `make verify-mixer-exports` tries every one whose trace differs: ten minutes.
 EVERY = "SIGHTLINE_EVERY_EXPORT" in os.environ
 NUMBERS = {name: [number for of, number in COMPILED.values() if of == name][: None if EVERY else 1] for name in MIXERS}
-CASES = [
-    pytest.param(name, numbers[first : first + TOGETHER], id=f"{name}-{first}")
-    for name, numbers in NUMBERS.items()
-    for first in range(0, len(numbers), TOGETHER)
-]
+CASES = [(name, number) for name, numbers in NUMBERS.items() for number in numbers]
+PROCESSES = 2  # loading the exporter costs as much as a mechanism
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "numbers"), CASES)
-def test_a_mechanism_is_exported_for_any_batch_and_length(name: str, numbers: list[int]) -> None:
-    command = [sys.executable, "-m", "tests.mixers.exported_mixers", name, *map(str, numbers)]
+@pytest.mark.parametrize("part", range(PROCESSES))
+def test_a_mechanism_is_exported_for_any_batch_and_length(part: int) -> None:
+    cases = CASES[part::PROCESSES]
+    command = [sys.executable, "-m", "tests.mixers.exported_mixers", *(f"{name}:{number}" for name, number in cases)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["number"] for row in rows] == numbers
+    assert [(row["name"], row["number"]) for row in rows] == cases
     for row in rows:
-        reason = refusal(configs_of(name)[row["number"]])
+        reason = refusal(configs_of(row["name"])[row["number"]])
         for form in ("masked", "plain"):
             assert row[form].startswith("holds" if reason is None else f"refused: {reason}"), row
 

@@ -70,10 +70,14 @@ def test_a_copy_is_kept_until_the_model_changes():
         torch.testing.assert_close(for_inference(model)(x), model(x))
 
 
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("kind", [{"fused": True}, {"foreach": True}, {"foreach": False}], ids=str)
-def test_a_step_of_an_optimizer_is_a_change(kind):
+def test_a_step_of_an_optimizer_is_a_change(kind, transposed):
     """torch 2.13: the fused AdamW leaves `_version` of what it changes as it was."""
     model = Model().train()
+    if transposed:
+        model.first = nn.Identity()
+        model.second[0].weight = nn.Parameter(torch.ones(4, 2).T)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, **kind)
     x = torch.randn(3, 4)
     for _ in range(2):

@@ -12,6 +12,9 @@ from torch import nn
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Switches dropout off inside the block and restores the model's mode after it, after an exception too."""
+    if not any(part.training for part in model.modules()):
+        yield
+        return
     training = model.training
     model.eval()
     try:

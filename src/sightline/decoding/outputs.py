@@ -45,14 +45,14 @@ class BatchOutputs:
         Rows that are not `live` (N,) stay as they are. `proposed` as in `Chooser.choose`.
         """
         logits, chances = permit(logits, self._banned)
-        counts = self.counts[rows]
+        counts = self.counts.index_select(0, rows)
         chosen = self._chooser.choose(logits, rows, counts, self.tokens, proposed)
         score = chances.gather(1, chosen.unsqueeze(1)).squeeze(1).to(self._scores.dtype)
         self.tokens[rows, counts] = torch.where(live, chosen, self._eos)
-        self._scores[rows] += torch.where(live, score, 0.0)
-        self.counts[rows] += live.long()
+        self._scores.index_add_(0, rows, torch.where(live, score, 0.0))
+        self.counts.index_add_(0, rows, live.long())
         new = live & (chosen != self._eos)
-        live = new & (counts + 1 < self.limits[rows])
+        live = new & (self.counts < self.limits).index_select(0, rows)
         if self._watch is not None:
             ended = self._watch(list(zip(rows[new].tolist(), chosen[new].tolist(), strict=True)))
             if ended:

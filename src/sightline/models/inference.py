@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from copy import deepcopy
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,7 +16,7 @@ from sightline.parts.packed_linear import check_precision, pack_linears
 M = TypeVar("M", bound=nn.Module)
 
 SAMPLED = 32  # values of a tensor, at least, where it has as many
-_copies: WeakKeyDictionary[nn.Module, tuple[Hashable, dict[str, Any]]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
 
 
 def for_inference(model: M, precision: Precision = "float32") -> M:
@@ -29,20 +28,20 @@ def for_inference(model: M, precision: Precision = "float32") -> M:
     Raises:
         InputError: as `parts.packed_linear.check_precision` does.
     """
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    parts = list(model.modules())
+    tensors = _tensors(parts)
+    device = next((tensor.device for tensor in tensors), torch.device("cpu"))
     check_precision(precision, device)
-    if any(part._forward_hooks or part._forward_pre_hooks for part in model.modules()):
+    if any(part._forward_hooks or part._forward_pre_hooks for part in parts):
         return model
-    version = _version(model)
-    if version is None:
+    if any(tensor.is_inference() for tensor in tensors):  # torch does not count their changes
         return _copied(model, precision)
-    known, copies = _copies.get(model, (None, {}))
-    if known != version:
-        copies = {}
-        _copies[model] = (version, copies)
-    if precision not in copies:
-        copies[precision] = _copied(model, precision)
-    return copies[precision]
+    kept = _kept.get(model)
+    if kept is None or kept.changed(parts, tensors):
+        kept = _kept[model] = _Kept.of(parts, tensors)
+    if precision not in kept.copies:
+        kept.copies[precision] = _copied(model, precision)
+    return kept.copies[precision]
 
 
 def at_precision(model: M, precision: Precision) -> M:
@@ -57,25 +56,49 @@ def _copied(model: M, precision: Precision) -> M:
     return copy.eval()
 
 
-def _version(model: nn.Module) -> Hashable | None:
-    """What changes with any parameter, buffer or part; None where torch does not count changes.
+def _tensors(parts: list[nn.Module]) -> list[Tensor]:
+    """Parameters and buffers of all parts."""
+    each = (tensors.values() for part in parts for tensors in (part._parameters, part._buffers))
+    return [tensor for tensor in chain.from_iterable(each) if tensor is not None]
+
+
+class _Kept(NamedTuple):
+    """The copies of a model, and the state that they were made of.
 
     Fused optimizers of torch change parameters without counting (2.13), so that some of the values belong to it too.
     """
-    parts = list(model.modules())
-    each = (part_tensors.values() for part in parts for part_tensors in (part._parameters, part._buffers))
-    tensors = [tensor for tensor in chain.from_iterable(each) if tensor is not None]
-    if any(tensor.is_inference() for tensor in tensors):
-        return None
-    counted = tuple((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors)
-    return tuple(map(id, parts)), counted, _samples(tensors)
+
+    counted: object
+    some: list[Tensor]  # views of each tensor
+    values: bytes
+    copies: dict[str, Any]
+
+    @classmethod
+    def of(cls, parts: list[nn.Module], tensors: list[Tensor]) -> _Kept:
+        some = [_some(tensor.detach()) for tensor in tensors]
+        return cls(_counted(parts, tensors), some, _bytes(some), {})
+
+    def changed(self, parts: list[nn.Module], tensors: list[Tensor]) -> bool:
+        return self.counted != _counted(parts, tensors) or self.values != _bytes(self.some)
 
 
-@torch.no_grad()
-def _samples(tensors: list[Tensor]) -> bytes:
-    """Some values of each tensor, from all of its parts."""
-    if not tensors:
+def _counted(parts: list[nn.Module], tensors: list[Tensor]) -> object:
+    """What changes with a part, or with a tensor where torch counts that."""
+    return [id(part) for part in parts], [(id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors]
+
+
+def _some(tensor: Tensor) -> Tensor:
+    """A view of some values from all parts of a tensor, (N,) where it is contiguous."""
+    if tensor.is_contiguous():
+        return tensor.view(-1)[:: max(1, tensor.numel() // SAMPLED)]
+    each = max(1, round(SAMPLED ** (1 / tensor.ndim)))  # along every axis
+    return tensor[tuple(slice(None, None, max(1, size // each)) for size in tensor.shape)]
+
+
+def _bytes(some: list[Tensor]) -> bytes:
+    if not some:
         return b""
-    flat = [tensor.reshape(-1) for tensor in tensors]
-    some = [values[:: max(1, len(values) // SAMPLED)].to("cpu") for values in flat]
-    return torch.cat(some).view(torch.uint8).numpy().tobytes()
+    if len({values.device for values in some}) > 1:
+        some = [values.cpu() for values in some]
+    flat = torch.cat([values if values.ndim == 1 else values.reshape(-1) for values in some])
+    return flat.cpu().view(torch.uint8).numpy().tobytes()
