@@ -17,14 +17,18 @@ import pytest
 
 from sightline.api.comparison import ComparisonResult
 from sightline.api.ladder import LadderResult
+from sightline.api.swap import SwapResult
 from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
 from sightline.tasks.evaluation import Evaluation
 from sightline.tasks.forecasting.forecast import Forecast
 from tests.report.synthetic import make_results
+from tests.report.synthetic_faithfulness import results as make_faithfulness
+from tests.report.synthetic_heads import make_heads
 from tests.report.synthetic_inspection import recurrent, translation
 from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_scale import make_scale
+from tests.report.synthetic_swap import make_swap
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -67,6 +71,9 @@ RESULTS = {
     "sizes": lambda: replace(make_scale(), verdict=HOSTILE),
     "evaluation": lambda: Evaluation("translation", "gru", HOSTILE, "pairs", 7, {"bleu": 31.25}),
     "forecast": forecast,
+    "heads": lambda: replace(make_heads(), notes=[HOSTILE]),
+    "faithfulness": lambda: replace(make_faithfulness(), verdict=HOSTILE),
+    "swap": lambda: SwapResult(replace(make_swap(), notes=[HOSTILE]), Path("a"), Path("a/swap.html")),
 }
 
 
@@ -76,6 +83,15 @@ def test_every_result_is_a_table_of_text(name: str) -> None:
     assert shown.elements <= {"p", "b", "table", "tr", "th", "td", "a"}
     assert {len(row) for row in shown.rows} == {len(shown.rows[0])}
     assert len(shown.rows) > 1 or name == "evaluation"
+
+
+def test_heads_and_faithfulness_say_their_verdict_first() -> None:
+    heads, faithfulness = make_heads(), make_faithfulness()
+    assert heads._repr_html_().startswith(f"<p>{html.escape(heads.verdict)}</p>")
+    assert "heads have a clear role" in heads.verdict
+    assert len(Tables(heads._repr_html_()).rows) == 1 + len(heads.heads)
+    assert faithfulness._repr_html_().startswith(f"<p>{html.escape(faithfulness.verdict)}</p>")
+    assert len(Tables(faithfulness._repr_html_()).rows) == 1 + len(faithfulness.maps)
 
 
 def test_a_forecast_shows_its_first_steps() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, final
 
+from sightline.core.notebook import html_lines, html_table
 from sightline.core.stored import load_results, plain_results, save_results
 from sightline.inspect.influence_map import InspectedModel
 
@@ -192,7 +194,7 @@ class Retrained:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Faithfulness:
     """Whether the maps of a model may be shown as explanations of its answers on some data.
 
@@ -218,6 +220,16 @@ class Faithfulness:
     command: str = ""
     retrained: Retrained | None = None
     schema_version: int = SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        return f"Faithfulness({self.model.name or self.model.architecture}: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        words = import_module("sightline.report.faithfulness").map_words(self.maps)
+        rows = [(words[one.name], one.outcome, one.sentence) for one in self.maps]
+        return (
+            html_lines([self.verdict]) + html_table(("map", "may be shown", "because"), rows) + html_lines(self.notes)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, final
 
+from sightline.core.digits import significant
+from sightline.core.notebook import html_lines, html_table
 from sightline.core.stored import load_results, plain_results, save_results
 from sightline.inspect.influence_map import InspectedModel
 
@@ -138,7 +141,7 @@ class SyntaxAgreement:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HeadsReport:
     """What the heads of a model do on some data, and what they are needed for.
 
@@ -168,6 +171,30 @@ class HeadsReport:
         """A head by its layer's name and its number: "causal self 1.3"."""
         head = self.heads[index]
         return f"{self.layers[head.layer].name}.{head.number}"
+
+    @property
+    def verdict(self) -> str:
+        """How many heads have a clear role, and how many can be removed: the first sentences of the page.
+
+        The page's package reads these objects, and is loaded when somebody asks, not before.
+        """
+        return import_module("sightline.report.heads").verdict(self)
+
+    def __repr__(self) -> str:
+        count = f"{len(self.heads)} heads in {len(self.layers)} layers"
+        return f"HeadsReport({self.model.name or self.model.architecture}: {count}; {self.items} {self.unit})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                self.head_name(index),
+                head.role or "no clear role",
+                "not measured" if head.ablation is None else significant(head.ablation, 2),
+            )
+            for index, head in enumerate(self.heads)
+        ]
+        table = html_table(("head", "role", f"ablation, {self.loss_unit}"), rows)
+        return html_lines([self.verdict]) + table + html_lines(self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first."""
