@@ -103,8 +103,7 @@ verify-export: $(EXTRAS)/.installed
 
 # Continues where it stopped; then the page of exports is written again.
 export-table: $(EXTRAS)/.installed
-	$(EXTRAS)/bin/python benchmarks/export_table.py --to onnx $(ARGS)
-	$(EXTRAS)/bin/python benchmarks/export_table.py --to ctranslate2 $(ARGS)
+	for format in onnx ctranslate2 torch; do $(EXTRAS)/bin/python benchmarks/export_table.py --to $$format $(ARGS) || exit; done
 	$(BIN)/python docs/generate.py
 
 quick: format lint types layers

@@ -22,7 +22,7 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove"  # lines of progress
-exclude_patterns = ["_build", "keys", "export-torch-table.md"]  # parts of other pages
+exclude_patterns = ["_build", "keys"]  # parts of other pages
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of other libraries: their documentation needs a network
 

@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from sightline.export.onnx_inputs import SourceInputs
+from sightline.export.source_inputs import SourceInputs
 from sightline.export.torch_program import Program, ProgramInputs, check_equal, save
 from sightline.export.torch_state import StateForm
 from sightline.tasks.task import Task
