@@ -35,6 +35,22 @@ def test_the_verdict_names_the_layers_of_each_outcome_and_what_all_save() -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("heads", "sentence"),
+    [
+        ([[], []], "layers 1 and 2 lose quality"),
+        ([[], [1]], "layer 1 and head 2.1 lose quality"),
+        ([[1, 3]], "heads 1.1+3 lose quality"),
+        ([[3]], "head 1.3 loses quality"),
+        ([[]], "layer 1 loses quality"),
+    ],
+)
+def test_several_layers_or_heads_are_in_the_plural(heads: list[list[int]], sentence: str) -> None:
+    lost = make_swap().rows[1]
+    rows = [replace(lost, layers=[number], heads=[own]) for number, own in enumerate(heads, 1)]
+    assert sentence in verdict(replace(make_swap(), rows=rows)).replace("Layer", "layer").replace("Head", "head")
+
+
 def test_rows_are_named_by_their_layers() -> None:
     results = make_swap()
     assert [row_name(row, results) for row in results.rows] == ["layer 1", "layer 2", "layer 3", "layers 1, 2 and 3"]

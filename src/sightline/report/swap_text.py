@@ -98,7 +98,8 @@ def verdict(results: SwapResults) -> str:
         parts.append(f"{units_text(named['kept'])} can become {results.target}: quality is kept{within}")
     if named["lost"]:
         costs = [lost_text(results, row.lost) for row in alone if row.verdict == "lost"]
-        verb = "loses" if units_text(named["lost"]).split()[0] in ("layer", "head") else "lose"
+        several = len(named["lost"]) > 1 or len(named["lost"][0].heads) > 1
+        verb = "lose" if several else "loses"
         parts.append(f"{units_text(named['lost'])} {verb} quality ({'; '.join(costs)} {unit})")
     if named["not decided"]:
         parts.append(f"for {units_text(named['not decided'])} it is not decided")
