@@ -264,3 +264,8 @@ export function shown(value: number): string {
   const text = size >= 1e-3 && size < 1e5 ? Number(size.toPrecision(3)).toString() : size.toExponential(1).replace("-", "−");
   return value < 0 ? `−${text}` : text;
 }
+
+/** A text as the search compares it. */
+export function searched(text: string): string {
+  return text.normalize("NFKC").toLocaleLowerCase();
+}

@@ -1,12 +1,15 @@
 // One inspection: the choice of a map, the map in the chosen view, what it says, and files of it.
-import { colourOf, css, fraction, LIGHT, type Scale, type Theme } from "./colours.ts";
-import { headName, type InspectionData, labelsOf, layerName, type Measure, measuresOf, shown } from "./data.ts";
+import { LIGHT, type Scale, type Theme } from "./colours.ts";
+import { headName, type InspectionData, labelsOf, layerName, type Measure, measuresOf, searched } from "./data.ts";
+import { copy, download, type FileKind, picture } from "./files.ts";
+import { drawLegend, legend } from "./legend.ts";
 import { FAINTEST, LinesView, MOST_LINES } from "./lines.ts";
 import { MatrixView } from "./matrix.ts";
 import { hasPicture, MediaView, PATCH_SHADE } from "./media.ts";
 import { Overview, type Shown } from "./overview.ts";
 import { button, choice, make } from "./page.ts";
-import { CanvasSurface, type Surface, SvgSurface, widthOf } from "./surface.ts";
+import { cellWords, rowWords } from "./reading.ts";
+import { CanvasSurface, type Surface, widthOf } from "./surface.ts";
 import { joined, TEXT_SHADE, TextView } from "./text.ts";
 import { type Cell, limited, type Scene, type View } from "./view.ts";
 
@@ -146,11 +149,11 @@ export class Pane {
   private refresh(): void {
     const { layer, head } = this.chosen;
     const grid = layer.grid(head), rows = labelsOf(this.inspection, layer.data, "rows"), columns = labelsOf(this.inspection, layer.data, "columns");
-    const query = normal(this.setting.query);
+    const query = searched(this.setting.query);
     const found = new Set<string>();
     if (query) {
-      rows.forEach((label, i) => normal(label).includes(query) && found.add(`row ${i}`));
-      columns.forEach((label, i) => normal(label).includes(query) && found.add(`column ${i}`));
+      rows.forEach((label, i) => searched(label).includes(query) && found.add(`row ${i}`));
+      columns.forEach((label, i) => searched(label).includes(query) && found.add(`column ${i}`));
     }
     this.scene = { inspection: this.inspection, map: layer.data, grid, rows, columns, scale: this.scaleOf(this.chosen), cell: this.cell, found, searching: query !== "" };
     this.stage.setAttribute("aria-label", `${this.title.textContent!.trim()}: ${grid.rows} rows, ${grid.columns} columns. Arrow keys move from cell to cell, and the value is read out.`);
@@ -208,48 +211,15 @@ export class Pane {
   }
 
   private showLegend(): void {
-    const { grid, scale } = this.scene;
-    const bar = make("canvas", { width: 180, height: 10, "aria-hidden": "true" });
-    const context = bar.getContext("2d")!;
-    const theme = this.setting.theme, low = grid.signed ? -1 : 0;
-    const value = (part: number) => Math.sign(part) * scale.top * (scale.root ? part * part : Math.abs(part));
-    const shades = this.setting.view === "input" && (this.textual || this.inspection.input.kind === "image");
-    for (let x = 0; x < bar.width; x++) {
-      const one = value(low + ((1 - low) * x) / (bar.width - 1));
-      context.globalAlpha = 1;
-      context.fillStyle = shades ? theme.paper : css(colourOf(one, scale, theme));
-      context.fillRect(x, 0, 1, bar.height);
-      if (!shades) continue;
-      context.globalAlpha = (this.textual ? TEXT_SHADE : PATCH_SHADE) * fraction(one, scale);
-      context.fillStyle = one < 0 ? theme.against : theme.line;
-      context.fillRect(x, 0, 1, bar.height);
-    }
-    const numbers = (grid.signed ? [-1, 0, 1] : [0, 0.5, 1]).map((part) => make("span", {}, shown(value(part))));
-    const parts: Node[] = [make("div", { class: "scale-of" }, bar, make("div", { class: "numbers" }, ...numbers))];
-    if (grid.skipped) parts.push(make("span", { class: "swatch" }, make("span", { class: "hatched" }), "skipped: the model does not look there"));
+    const shades = this.textual ? TEXT_SHADE : this.setting.view === "input" && this.inspection.input.kind === "image" ? PATCH_SHADE : 0;
+    const parts = legend(this.scene, this.setting.theme, shades);
     if (this.setting.view === "lines") parts.push(make("span", {}, `Lines: at most the ${MOST_LINES.toLocaleString("en")} largest weights; those below ${100 * FAINTEST} % of the largest are left out.`));
     this.legend.replaceChildren(...parts);
   }
 
   private say(): void {
-    this.reading.textContent = this.words();
+    this.reading.textContent = this.cell ? cellWords(this.scene, this.cell) : "Point at a cell, or move to the map and press an arrow key.";
     this.reading.classList.toggle("hint", !this.cell);
-  }
-
-  /** What is known of the chosen cell, in words. */
-  private words(): string {
-    const { cell } = this;
-    const { map, grid, rows, columns } = this.scene;
-    if (!cell) return "Point at a cell, or move to the map and press an arrow key.";
-    const sides = { output: "output", source: "input" };
-    const probability = map.rows === "output" ? this.inspection.output.probability[cell.row] : null;
-    const row = `${quoted(rows[cell.row])} (${sides[map.rows]} ${cell.row + 1}${probability === null || probability === undefined ? "" : `, probability ${shown(probability)}`})`;
-    const read = columns === this.inspection.output.read_labels;
-    const column = `${quoted(columns[cell.column])} (${read ? "read at position" : sides[map.columns]} ${cell.column + 1})`;
-    if (grid.isSkipped(cell.row, cell.column)) return `${column} on ${row}: skipped`;
-    const value = grid.at(cell.row, cell.column);
-    const rank = value === 0 || grid.columns < 2 ? "" : `, rank ${grid.rank(cell.row, cell.column)} of ${grid.columns} in its row`;
-    return `${column} on ${row}: ${shown(value)}${rank}`;
   }
 
   private partial({ row, column }: Cell): Cell {
@@ -373,9 +343,7 @@ export class Pane {
 
   /** Read out the largest weights of the row. */
   private tellRow(): void {
-    const row = this.cell?.row ?? 0;
-    const parts = this.scene.grid.heaviest(row, 5).map((column) => `${quoted(this.scene.columns[column])} ${shown(this.scene.grid.at(row, column))}`);
-    this.reading.textContent = `${quoted(this.scene.rows[row])}, largest: ${parts.join(", ") || "all are 0"}`;
+    this.reading.textContent = rowWords(this.scene, this.cell?.row ?? 0);
   }
 
   private showTip(x: number, y: number): void {
@@ -391,7 +359,7 @@ export class Pane {
   }
 
   /** The map with its title and scale, as a file shows it. */
-  private async file(kind: "svg" | "png"): Promise<Blob> {
+  private async file(kind: FileKind): Promise<Blob> {
     const width = this.stage.clientWidth || this.element.clientWidth;
     const title = [this.inspection.model.name, this.title.textContent!.trim()].filter(Boolean).join(": ");
     const high = this.textual ? this.text.draw(new CanvasSurface(document.createElement("canvas"), 1, 1, LIGHT, 1), this.scene, width) : this.view.height(this.scene, width);
@@ -402,38 +370,15 @@ export class Pane {
       if (this.textual) this.text.draw(surface, this.scene, width);
       else this.view.draw(surface, this.scene, width, high);
       surface.restore();
-      this.legendOf(surface, high + 32);
+      drawLegend(surface, this.scene, high + 32);
     };
-    if (kind === "svg") {
-      const surface = new SvgSurface(size[0], size[1], title);
-      draw(surface);
-      return new Blob([surface.file()], { type: "image/svg+xml" });
-    }
-    const canvas = document.createElement("canvas");
-    draw(new CanvasSurface(canvas, size[0], size[1], LIGHT, 2));
+    const blob = await picture(kind, size[0], size[1], title, draw);
     this.draw();
-    return new Promise((done, failed) => canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("the picture is too large"))), "image/png"));
+    return blob;
   }
 
-  private legendOf(surface: Surface, y: number): void {
-    const { grid, scale } = this.scene;
-    const low = grid.signed ? -1 : 0, steps = 60, width = 180;
-    const value = (part: number) => Math.sign(part) * scale.top * (scale.root ? part * part : Math.abs(part));
-    for (let i = 0; i < steps; i++) surface.rect((i * width) / steps, y, width / steps + 0.3, 8, css(colourOf(value(low + ((1 - low) * i) / (steps - 1)), scale, LIGHT)));
-    const style = { size: 10, fill: LIGHT.muted };
-    surface.text(shown(value(low)), 0, y + 17, style);
-    surface.text(shown(value(low ? 0 : 0.5)), width / 2, y + 17, { ...style, align: "center" });
-    surface.text(shown(value(1)), width, y + 17, { ...style, align: "right" });
-    if (!grid.skipped) return;
-    surface.hatch([{ x: width + 24, y, width: 18, height: 9 }]);
-    surface.text("skipped", width + 48, y + 5, style);
-  }
-
-  private async save(kind: "svg" | "png"): Promise<void> {
-    const link = make("a", { download: `${this.name}.${kind}` });
-    link.href = URL.createObjectURL(await this.file(kind));
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  private async save(kind: FileKind): Promise<void> {
+    download(await this.file(kind), `${this.name}.${kind}`);
     this.message.textContent = `saved ${this.name}.${kind}`;
   }
 
@@ -443,22 +388,12 @@ export class Pane {
     return parts.join("-").replace(/[^\w-]+/g, "-");
   }
 
-  private async copy(kind: "svg" | "png"): Promise<void> {
+  private async copy(kind: FileKind): Promise<void> {
     try {
-      if (kind === "svg") await navigator.clipboard.writeText(await (await this.file("svg")).text());
-      else await navigator.clipboard.write([new ClipboardItem({ "image/png": this.file("png") })]);
+      await copy(kind, this.file(kind));
       this.message.textContent = `copied as ${kind.toUpperCase()}`;
     } catch {
       this.message.textContent = "the browser does not allow to copy: save the file instead";
     }
   }
-}
-
-function normal(text: string): string {
-  return text.normalize("NFKC").toLocaleLowerCase();
-}
-
-/** A label in quotation marks, kept apart from the direction of the text around it. */
-function quoted(label: string): string {
-  return `‘\u2068${label}\u2069’`;
 }
