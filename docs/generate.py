@@ -378,7 +378,10 @@ def exports() -> str:
     for name, form in FORMATS.items():
         path = RESULTS / f"export-{name}.json"
         if path.exists():
-            lines += [f"\n## {name}: {form.summary.rstrip('.')}\n", *export_rows(json.loads(path.read_text(encoding="utf-8")))]
+            lines += [
+                f"\n## {name}: {form.summary.rstrip('.')}\n",
+                *export_rows(json.loads(path.read_text(encoding="utf-8"))),
+            ]
     return "\n".join(lines) + "\n"
 
 

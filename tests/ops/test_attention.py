@@ -314,7 +314,7 @@ def test_named_patterns_form_no_square(kind):
     """No operation writes more than a few numbers for each position, or what random blocks are drawn from at a time."""
     length, causal, name = 8192, not kind.startswith("both"), kind.split()[-1]
     q, k, v = torch.randn(3, 1, 1, length, 4).unbind(0)
-    ops_patterns.random_blocks.cache_clear()
+    ops_patterns._kept.cache_clear()
     with torch.no_grad(), Written() as written:
         attention(q, k, v, causal=causal, blocks=BlockLayout(name, 2, 3, 1, 2))
     assert written.most <= max(ops_patterns.PAIRS, 64 * length) == 64 * length < (length // 2) ** 2 / 16

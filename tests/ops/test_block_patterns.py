@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from sightline.ops.block_patterns import block_pattern, scatter
+from sightline.ops.block_patterns import BlockLayout, block_pattern, random_blocks, scatter
 
 NAMES = ("bigbird", "longformer", "strided", "fixed")
 
@@ -97,3 +98,13 @@ def test_refusals(name, options, message):
     with pytest.raises(ValueError, match=message):
         # Any text: annotations would refuse what a configuration file may hold.
         getattr(block_pattern, "__wrapped__", block_pattern)(name, 5, **{"causal": True, **options})
+
+
+def test_random_blocks_of_a_trace_are_not_kept():
+    """A tensor of `torch.export` or of fake tensors has no values, and was found in the cache by the next call."""
+    layout = BlockLayout("bigbird", 1, 3, 1, 2, seed=17)
+    with FakeTensorMode():
+        assert type(random_blocks(layout, 0, 9, 9, False)) is not torch.Tensor
+    blocks = random_blocks(layout, 0, 9, 9, False)
+    assert type(blocks) is torch.Tensor
+    assert int(blocks.max()) < 9

@@ -167,11 +167,18 @@ class BlockLayout(NamedTuple):
         return random_blocks(self._replace(size=1, rows="all"), first, last, number, causal)
 
 
-@lru_cache(maxsize=64)
-@eager
 def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> Tensor:
-    """The random blocks of the query blocks first..last-1 of `number`, (R, `random`) long; -1 where none is left."""
-    # The cached result must not depend on the first caller's device or gradient mode.
+    """The random blocks of the query blocks first..last-1 of `number`, (R, `random`) long; -1 where none is left.
+
+    They are kept for later calls, except in a trace, whose tensors have no values.
+    """
+    traced = type(torch.empty(0)) is not Tensor
+    return (_draw if traced else _kept)(layout, first, last, number, causal)
+
+
+@eager
+def _draw(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> Tensor:
+    # The kept result must not depend on the first caller's device or gradient mode.
     with torch.inference_mode(False), torch.device("cpu"):
         step = max(1, PAIRS // number)
         drawn = torch.full((last - first, layout.random), -1)
@@ -181,6 +188,9 @@ def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causa
             smallest, chosen = ranked.topk(min(layout.random, ranked.shape[1]), 1, largest=False)
             drawn[begin - first : end - first, : chosen.shape[1]] = chosen.masked_fill_(smallest == NONE, -1)
         return drawn
+
+
+_kept = lru_cache(maxsize=64)(_draw)
 
 
 def _drawn_at_once(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> Tensor:
