@@ -15,10 +15,10 @@ from torch import Tensor
 from sightline.core.state import leaves
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.export.onnx_graphs import Graph
-from sightline.export.source_inputs import SourceInputs
 from sightline.export.onnx_loops import with_loops
 from sightline.export.onnx_parts import GraphChunk, GraphStep, Start, Whole
 from sightline.export.onnx_state import PAST, StateNames, named
+from sightline.export.source_inputs import SourceInputs
 from sightline.tasks.task import Task
 
 GraphFacts = dict[str, Any]
