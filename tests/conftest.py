@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the processes that tests start
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+# Threads of OpenMP that wait for another do not spin: on cores that all tests share, that took most of the CPU time of
+# comparisons whose runs have two threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import jaxtyping
 

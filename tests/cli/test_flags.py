@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sightline.cli.app import main
@@ -89,13 +91,21 @@ WRONG = {
 SLOW = ("compare --data", "demo")  # they start a process that imports torch
 
 
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working directory of all commands, so that those that start processes share them: see `kept_workers`."""
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "pairs.tsv").write_text("".join(f"a{i}\tb{i}\n" for i in range(30)))
+    (folder / "wrong.yaml").write_text("data: pairs.tsv\noptim: {lrr: 1}\n")
+    return folder
+
+
 @pytest.mark.parametrize(
     "command", [pytest.param(line, marks=pytest.mark.slow) if line.startswith(SLOW) else line for line in WRONG]
 )
-def test_a_wrong_flag_is_named_and_nothing_is_written(command, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pairs.tsv").write_text("".join(f"a{i}\tb{i}\n" for i in range(30)))
-    (tmp_path / "wrong.yaml").write_text("data: pairs.tsv\noptim: {lrr: 1}\n")
+def test_a_wrong_flag_is_named_and_nothing_is_written(command, here, monkeypatch, capsys):
+    monkeypatch.chdir(here)
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
     assert main(command.split()) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -103,4 +113,5 @@ def test_a_wrong_flag_is_named_and_nothing_is_written(command, tmp_path, monkeyp
     assert error.startswith("sightline: error: ")
     assert WRONG[command] in error
     assert all(line.strip().startswith("preparing") for line in progress)  # a slow machine prints more of them
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.tsv", "wrong.yaml"]
+    assert {path.name: path.read_bytes() for path in here.iterdir()} == before
+    assert sorted(before) == ["pairs.tsv", "wrong.yaml"]
