@@ -30,7 +30,7 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         lines = (f"{number * line} is {number} times {line}" for line in range(40))
         (place / "texts" / f"{number}.txt").write_text("\n".join(lines) + "\n")
     data = {"classification": "builtin:digits", "forecasting": SERIES, "language": str(place / "texts")}[job]
-    config = CompareConfig(job, data, JOBS[job], "4steps", seeds=1, search=0.0, workers=2)
+    config = CompareConfig(job, data, JOBS[job], "4steps", seeds=1, search=0.0, tested=100, workers=2)
     results = compare(config, place / "out", command="sightline compare …", display=Display(quiet=True))
     write_report(results, place / "out")
     return job, results, place / "out"
