@@ -91,6 +91,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+KILLED = {"model.dropout": 0.2, "pieces": 2, "validate_every": 10}  # settings of the run that is killed
 EQUAL = [("transformer", "ddp"), ("transformer", "fsdp"), ("lstm", "ddp"), ("bahdanau", "fsdp")]
 
 
@@ -101,6 +102,7 @@ def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     with_dropout = {"model.dropout": 0.2, "pieces": 2}
     jobs = [job(place / f"one-{arch}", data, arch) for arch in SMALL]
     jobs += [job(place / name, data, **with_dropout) for name in ("dropout-whole", "dropout")]
+    jobs.append(job(place / "unkilled", data, **KILLED))
     alone(jobs, place / "alone.json")
     for later in Checkpoints(place / "dropout" / "checkpoints").steps()[1:]:
         (later[1] / "MANIFEST.json").unlink()  # as a kill leaves it
@@ -123,9 +125,8 @@ def test_two_processes_continue_a_run_of_one_with_its_dropout(both: dict[str, Pa
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_a_killed_run_continues_in_one_process(data: Path, tmp_path: Path, kind: str) -> None:
-    flags = {"model.dropout": 0.2, "pieces": 2, "validate_every": 10, "parallel": kind}
-    alone([job(tmp_path / "whole", data, **flags)], tmp_path / "alone.json")
+def test_a_killed_run_continues_in_one_process(both: dict[str, Path], data: Path, tmp_path: Path, kind: str) -> None:
+    flags = {**KILLED, "parallel": kind}
     process = launched([job(tmp_path / "run", data, **flags)], tmp_path / "jobs.json")
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
     wait_until(lambda: process.poll() is not None or any(step >= 10 for step, _ in checkpoints.steps()))
@@ -135,7 +136,7 @@ def test_a_killed_run_continues_in_one_process(data: Path, tmp_path: Path, kind:
     assert process.returncode != 0
     assert not (tmp_path / "run" / "last").exists()
     alone([{**job(tmp_path / "run", data, **flags), "resume": True}], tmp_path / "alone.json")
-    check_same(tmp_path / "whole", tmp_path / "run")
+    check_same(both["unkilled"], tmp_path / "run")
 
 
 def test_a_signal_stops_all_processes_and_saves(data: Path, tmp_path: Path) -> None:
