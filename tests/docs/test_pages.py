@@ -33,6 +33,8 @@ SHORTER = [
     (r"(compare .*--tested \d+ .*)--tested \d+", r"\1"),
     (r"certify --plugin", "certify --law padding --plugin"),
     (r"--limit \d+", "--limit 3"),
+    (r"builtin:dates\b", "builtin:dates?size=2000"),
+    (r"(builtin:stdlib .*)--archs lstm,", r"\1--archs "),
     (r"--archs (\w+)(,\w+)*", r"--archs \1"),
     (r"(--prune \S+) --data", r"\1 --items 4 --data"),
     (r"--heads --data", "--heads --items 4 --orders 0 --data"),
