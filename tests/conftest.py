@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the processes that tests start
 os.environ.setdefault("MKL_NUM_THREADS", "1")
@@ -20,6 +22,8 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from tests.unchecked import unchecked  # noqa: E402
+
 torch.set_num_threads(1)
 
 # Time says nothing on busy cores: no limits of it. The same examples every time keep runs comparable.
@@ -31,6 +35,18 @@ hypothesis.settings.register_profile(
     database=None,
 )
 hypothesis.settings.load_profile("sightline")
+
+
+# Elsewhere whole models and commands run, for which the checks of each call take a third of the time.
+CHECKED = {"contract", "core", "mixers", "models", "ops", "parts", "testing"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Annotations are enforced in the tests of the rooms that have shapes, fixtures included."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    with nullcontext() if folder in CHECKED else unchecked():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,8 +11,9 @@ import jaxtyping
 @contextmanager
 def unchecked() -> Iterator[None]:
     """Inside, annotations are not enforced, as for a user."""
+    before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         yield
     finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+        jaxtyping.config.update("jaxtyping_disable", before)
