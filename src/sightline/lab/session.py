@@ -65,10 +65,12 @@ class Session:
         self.search = Search(self.config)
 
     def prepare(self) -> Prepared:
-        """Run the preparing job and wait for it; it finds every error in the user's input.
+        """Run the preparing job and wait for it; it finds every error in the user's input but a wrong budget.
 
         It works next to the output directory, so that wrong input leaves no files and keeps an earlier comparison.
         """
+        budget = Budget.parse(self.config.budget)
+        divide(self.config, budget.amount, budget.unit)  # a wrong amount ends here, before processes start
         beside = self.out_dir.with_name(f".{self.out_dir.name}.preparing")
         created = [parent for parent in beside.parents if not parent.exists()]
         self.display.begin(1)
