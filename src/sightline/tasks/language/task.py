@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import Baseline, metric_names
+from sightline.core.metrics import metric_names
 from sightline.data.spaced import at_least_one
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
@@ -47,6 +47,7 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
     Trained = LanguageModel
     opened_by = staticmethod(open_text)
     plant = planted_texts
+    baselines = staticmethod(code_lengths)
     accepts_decoding = True
     reads_texts = True
     continues_prompts = True
@@ -94,8 +95,7 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         """Packed rows; for stateful training, lanes that continue from batch to batch."""
         config = self.config
         kind = Lanes if config.bptt == "stateful" else PackedRows
-        # A group has room for many batches, so that few of them are short.
-        size = max(config.group_bytes, 64 * config.rows * config.context)
+        size = max(config.group_bytes, 64 * config.rows * config.context)  # of many batches, so that few are short
         return kind(part, self.tokenizer, length=config.context, rows=config.rows, seed=seed, group_bytes=size)
 
     def loss(self, model: nn.Module, batch: TextBatch) -> Loss:
@@ -121,9 +121,6 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         tally = self.trained.score(part.numbered(), self.config, "float32" if decoding is None else decoding.precision)
         return replace(tally.measured(), details=tally.details() | {"evaluated": self.config.evaluated})
 
-    def baselines(self, train: TextPart, valid: TextPart, part: TextPart) -> list[Baseline]:
-        return code_lengths(train, valid, part)
-
     def generate(
         self,
         prompts: Sequence[str],
@@ -134,9 +131,8 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         draft: LanguageTask | None = None,
     ) -> list[Generated]:
         """Continuations of prompts, see `LanguageModel.generate`; `draft` is a task whose model drafts."""
-        of_draft = None if draft is None else draft.trained
-        config = config or GenerationConfig()
-        return self.trained.generate(prompts, config, first=first, on_text=on_text, draft=of_draft)
+        other = None if draft is None else draft.trained
+        return self.trained.generate(prompts, config or GenerationConfig(), first=first, on_text=on_text, draft=other)
 
     def state_bytes_after(self, length: int) -> int:
         return self.trained.state_bytes_after(length)
