@@ -1,7 +1,7 @@
 # Every target sets up what it needs: a fresh machine needs Python >= 3.11 and make.
 #   make demo    compare five architectures on built-in data and write a report: less than seven minutes; installs no
 #                development tools
-#   make quick   format, lint, types, layers and the fast tests: four and a half minutes on two cores
+#   make quick   format, lint, types, layers and the fast tests: three and a half minutes on two cores
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
 #   make test-extras   the tests that need the extras "serve", "onnx" and others; verify-serve: a server under load, for three
 #                minutes; verify-export: an export decodes Multi30k in an environment of numpy and onnxruntime alone;
