@@ -103,7 +103,6 @@ from sightline.mixers import MIXERS
 from sightline.testing import Subject
 from sightline.testing.check import judge
 from sightline.testing.laws.compiled import compiles
-from sightline.testing.laws.transforms import TransformCase, _per_sample, small_flags
 
 torch.set_num_threads(1)
 warnings.simplefilter("error")
@@ -129,7 +128,7 @@ def test_law_without_type_checks(law: str) -> None:
     command = [sys.executable, "-c", SCRIPT, law, json.dumps(work)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"{law}: holds") == len(work)
+    assert done.stdout.count(f"{law}: holds") == len(work) > 2 * len(MIXERS)
 
 
 @pytest.mark.parametrize("name", MIXERS)

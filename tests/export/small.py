@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from sightline.core.errors import InputError
+from sightline.export import FORMATS, export
 from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.language.task import LanguageTask
 from sightline.tasks.task import Task
@@ -78,6 +80,15 @@ def forecasting(arch: str, folder: Path, covariates: bool = False, model: Any = 
         **changes,
     )
     return ForecastingTask.build(ForecastingTask.load_data(run), run)
+
+
+def outcome(model: Any, form: str, folder: Path) -> str:
+    """ "equal", or the message of the refusal, for an export of the model in that format below the folder."""
+    try:
+        export(model, FORMATS[form], folder / "export")
+    except InputError as error:
+        return str(error)
+    return "equal"
 
 
 BUILD: dict[str, Callable[..., Exported]] = {

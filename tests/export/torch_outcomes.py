@@ -1,7 +1,7 @@
 """What `sightline export --to torch` says of small models, in a process without checked types.
 
 `python -m tests.export.torch_outcomes translation/gru audio` prints a line of JSON for each task and architecture, or
-front end of a classifier: "equal", or why there is no export. Sizes that are left open are no Python integers.
+front end of a classifier: "equal", or the message of the refusal. Open sizes are not Python integers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from typing import Any
 
 import torch
 
-from sightline.core.errors import InputError
-from sightline.export import FORMATS, export
 from sightline.models import FORMS
 from sightline.parts.front_ends import FRONT_ENDS
-from tests.export.small import BUILD
+from tests.export.small import BUILD, outcome
 
 
 def with_front_end(name: str) -> Any:
@@ -36,19 +34,15 @@ def with_front_end(name: str) -> Any:
     )  # fmt: skip
 
 
-def outcome(name: str) -> str:
-    """ "equal", or why there is no export."""
+def outcome_of(name: str) -> str:
+    """The outcome for a task and architecture, or for a front end."""
     task, _, arch = name.rpartition("/")
     with tempfile.TemporaryDirectory() as folder:
         model = BUILD[task](arch, Path(folder)) if task else with_front_end(name)
-        try:
-            export(model, FORMATS["torch"], Path(folder) / "export")
-        except InputError as error:
-            return str(error)
-    return "equal"
+        return outcome(model, "torch", Path(folder))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for name in sys.argv[1:]:
-        print(json.dumps({"name": name, "outcome": outcome(name)}), flush=True)
+        print(json.dumps({"name": name, "outcome": outcome_of(name)}), flush=True)

@@ -164,7 +164,7 @@ def _per_sample(case: TransformCase, suffix: str) -> Iterator[Finding]:
         whole = case.call(case.parameters, *batch)[0]
         yield close(vmap(outputs, (None, *axes))(case.parameters, *batch), whole, f"vmap over rows{suffix}")
     if not case.parameters:
-        return  # such as added positions: there is no gradient to ask for
+        return  # such as added positions, which have nothing to differentiate
     own = vmap(grad(loss), (None, 0, *axes))(case.parameters, case.scores[0], *batch)
     for row in range(BATCH):
         alone = loss(case.parameters, case.scores[0][row], *rows(batch, row))
