@@ -1,7 +1,7 @@
 # Every target sets up what it needs: a fresh machine needs Python >= 3.11 and make.
 #   make demo    compare five architectures on built-in data and write a report: less than seven minutes; installs no
 #                development tools
-#   make quick   format, lint, types, layers and the fast tests: three and a half minutes on two cores
+#   make quick   format, lint, types, layers and the fast tests: under three minutes on two cores
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
 #   make test-extras   the tests that need the extras "serve", "onnx" and others; verify-serve: a server under load, for three
 #                minutes; verify-export: an export decodes Multi30k in an environment of numpy and onnxruntime alone;
@@ -40,6 +40,9 @@ EXTRAS := .venv-extras
 # The first Python that is new enough; say `make PYTHON=/path/to/python3.12` for another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
 	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(name))))
+
+# Compiled Python files are kept, whatever the shell says: compiling all tests and modules takes each process ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Parallel tests get one thread each; two processes with two threads on two cores stand in each other's way.
 CORES := $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)

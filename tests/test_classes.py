@@ -90,6 +90,7 @@ def type_names(source: str) -> Iterator[str]:
                     yield name
 
 
+@pytest.mark.slow
 def test_each_name_of_a_type_occurs_once() -> None:
     places = defaultdict(list)
     for file in sorted(ROOT.rglob("*.py")):

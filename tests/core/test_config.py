@@ -357,6 +357,7 @@ def test_a_written_file_reads_back_to_the_same_run(run):
     assert decode(Run, parse_yaml(to_yaml(run))) == run
 
 
+@pytest.mark.slow
 @given(runs, runs)
 def test_an_override_by_everything_is_the_other_one(run, other):
     flat = {f"optim.{key}": value for key, value in encode(other.optim).items()}

@@ -172,6 +172,7 @@ def test_a_curve_has_every_width_and_size_and_is_the_same_again():
     assert [replace(curve, cpu_s=0.0) for curve in again] == [replace(curve, cpu_s=0.0) for curve in curves]
 
 
+@pytest.mark.slow
 def test_the_rate_is_the_one_that_is_better_on_other_rows():
     """A rate of 1e-9 learns nothing; with 0.05 the smallest task is soon known."""
     training = RecallTraining(steps=150, tokens=256, tested=40, heads=1, rates=(1e-9, 0.05))

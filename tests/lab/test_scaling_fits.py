@@ -18,6 +18,7 @@ def fitted(law, seed, **changes):
     return fit_ladder(planted(law, np.random.default_rng(seed), **changes), LOSS, resamples=300)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_planted_exponent_at_its_rate_and_is_no_wider_than_it_must_be():
     """95 of 100 intervals contain the truth, and their width is about that of 95 % of the estimates."""
     found = [fitted(power(0.08), seed).laws[0] for seed in range(DRAWS)]
@@ -32,6 +33,7 @@ def test_the_interval_covers_the_planted_exponent_at_its_rate_and_is_no_wider_th
     assert np.mean([law.exponent.mean for law in laws]) == pytest.approx(0.08, abs=3 * spread / DRAWS**0.5)
 
 
+@pytest.mark.slow
 def test_held_out_sizes_of_a_law_are_predicted_and_those_of_a_broken_one_are_not():
     held = [fitted(power(0.08), seed).held_out[0] for seed in range(60)]
     assert sum(check.holds for check in held) >= 0.88 * len(held)
@@ -44,6 +46,7 @@ def test_held_out_sizes_of_a_law_are_predicted_and_those_of_a_broken_one_are_not
     assert all(check.error.high < 0 for check in failed)  # the loss that was predicted is too low
 
 
+@pytest.mark.slow
 def test_an_irreducible_loss_is_identified_where_the_sizes_show_it_and_not_elsewhere():
     seen = [fitted(power(0.4, 1.0, 1.0), seed, sizes=WIDE).laws[0] for seed in range(20)]
     assert all(law.identified for law in seen)
@@ -79,6 +82,7 @@ def pairs_of(first, second, seed):
     return fit_ladder(scores, LOSS, resamples=300).pairs[0]
 
 
+@pytest.mark.slow
 def test_the_difference_of_exponents_is_decided_where_it_is_there_and_not_where_it_is_not():
     different = [pairs_of(0.04, 0.12, seed) for seed in range(10)]
     assert {(pair.first, pair.outcome) for pair in different} == {("b", "falls faster")}

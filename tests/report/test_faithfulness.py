@@ -71,6 +71,7 @@ def test_the_result_is_read_back_and_written_as_a_page(tmp_path: Path) -> None:
     assert write_faithfulness(found, tmp_path / "a.html").read_text("utf-8").count("<h1>") == 1
 
 
+@pytest.mark.slow
 def test_models_that_were_trained_again_are_shown_where_there_are_any(tmp_path: Path) -> None:
     found = with_retrained()
     page = render_faithfulness(found)

@@ -272,6 +272,7 @@ MEASURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", TINY, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_a_tiny_run_measures_and_does_not_decide(module, monkeypatch):
     monkeypatch.setattr(module, "QUICK", TINY[module])

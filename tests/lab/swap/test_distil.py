@@ -51,6 +51,7 @@ def same(before, after):
     return before.keys() == after.keys() and all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["linear", "gated_delta"])
 def test_matching_lowers_the_error_on_text_that_was_not_trained_on(task, data, to):
     old, new = begun(task, to)
@@ -93,6 +94,7 @@ def test_the_error_is_that_of_the_layers_outputs_inside_the_model(task, data):
     assert got == pytest.approx(difference / total, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_tuning_uses_the_outputs_of_the_original_as_much_as_kl_says(task, data):
     (batch, *_) = held_out(task, data.train, 0)
 

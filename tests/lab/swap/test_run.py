@@ -85,6 +85,7 @@ def timeless(results):
     return replace(results, layers=layers, seconds=None).to_dict()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_results_and_weights(run, first, tmp_path):
     torch.manual_seed(99)  # of the caller, which matters to nothing
     settings, plan = {"window": 3}, {"layer_steps": 4, "tune_steps": 4, "length": 50}

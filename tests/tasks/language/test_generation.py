@@ -62,6 +62,7 @@ def test_greedy_is_what_a_plain_loop_says_alone_and_in_a_batch(corpus, arch):
     assert task.predict(PROMPTS[:2], DecodingConfig(max_length=12)) == expected[:2]
 
 
+@pytest.mark.slow
 def test_a_prompt_longer_than_what_is_read_at_a_time(corpus):
     task = made(corpus, "gru")
     prompt = "the cat sat " * 200
