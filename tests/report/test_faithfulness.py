@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.cli.inspect_faithfulness import print_tests
 from sightline.inspect.faithfulness_results import Faithfulness, load_faithfulness
 from sightline.inspect.faithfulness_tests import TESTS
 from sightline.report.faithfulness import (
@@ -75,10 +76,29 @@ def test_the_result_is_read_back_and_written_as_a_page(tmp_path: Path) -> None:
 def test_models_that_were_trained_again_are_shown_where_there_are_any(tmp_path: Path) -> None:
     found = with_retrained()
     page = render_faithfulness(found)
-    for text in ("each for 40steps", "20.0", "[12.5, 27.5]", "points", "0.100", "nats", "the same with even attention"):
+    for text in (
+        "each for 40 steps",
+        "20.0",
+        "[12.5, 27.5]",
+        "points",
+        "0.100",
+        "nats",
+        "the same with even attention",
+    ):
         assert text in page, text
     assert HOSTILE not in page
     assert "are not among these" not in page
     assert "Trained again" not in render_faithfulness(results())
     found.save(tmp_path / "a.json")
     assert load_faithfulness(tmp_path / "a.json") == found
+
+
+def test_the_columns_of_the_terminal_do_not_run_into_each_other(monkeypatch, capsys):
+    """The longest title once touched its score."""
+    longest = max((title_of(test.name) for test in TESTS), key=len)
+    some = results()
+    monkeypatch.setitem(TITLES, some.tests[0].name, longest)
+    print_tests(some)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(longest)]
+    assert lines
+    assert all(line.removeprefix(longest).startswith("  ") for line in lines)

@@ -78,13 +78,14 @@ def print_tests(found: Faithfulness) -> None:
 
     model, named = found.model, map_words(found.maps)
     print(f"{visible(model.name)}: {model.architecture}, {model.task}, {model.parameters:,} parameters")
-    print(f"{found.items} {found.unit} of {visible(found.data)}")
+    print(f"{found.items} {found.unit} of {'the ' if found.data.startswith('test part') else ''}{visible(found.data)}")
+    width = max(len(title_of(test.name)) for test in found.tests) + 2
     for one in found.maps:
         print(f"\n{visible(named[one.name])}: {one.outcome}")
-        print(f"{'test':<45}{'score':<21}{'hit rate':<17}{'false alarms':<16}{'faithful items'}")
+        print(f"{'test':<{width}}{'score':<21}{'hit rate':<17}{'false alarms':<16}{'faithful items'}")
         for _, _, test, score in rows_of(one, found.tests):
             rates = f"{rate_text(test.hit):<17}{rate_text(test.false_alarm):<16}"
-            print(f"{title_of(test.name):<45}{score_text(score):<21}{rates}{share_text(score)}")
+            print(f"{title_of(test.name):<{width}}{score_text(score):<21}{rates}{share_text(score)}")
     if found.retrained is not None:
         print_retrained(found.retrained)
     print(f"\n{visible(found.verdict)}")
@@ -93,10 +94,11 @@ def print_tests(found: Faithfulness) -> None:
 def print_retrained(found: Retrained) -> None:
     """A line for each model that was trained again, and for each test of them."""
     from sightline.report.faithfulness import rate_text, retrained_text
+    from sightline.report.text import amount
 
-    print(f"\ntrained again, each for {found.budget}; {found.items} test items")
+    print(f"\ntrained again, each for {amount(found.budget)}; {found.items} test items")
     for model in found.models:
-        print(f"{model.meaning:<45}{rate_text(model.accuracy)}")
+        print(f"{model.meaning:<47}{rate_text(model.accuracy)}")
     for test in found.tests:
-        print(f"{test.name:<45}{retrained_text(test)}")
+        print(f"{test.name:<47}{retrained_text(test)}")
         print(f"    {test.sentence}")

@@ -110,8 +110,8 @@ def overall(
     if all(one.outcome == "may not" for one in attention):
         best = max(attention, key=_median_share)
         return "may not", (
-            f"{what} must not be shown {end}: even at their best they point at what the answer depends on in an "
-            f"estimated {100 * _median_share(best):.0f} % of {items} {unit}{_others(maps, method)}."
+            f"{what} must not be shown {end}: at best, a map points at what the answer depends on in an estimated "
+            f"{100 * _median_share(best):.0f} % of {items} {unit}{_others(maps, method)}."
         )
     if not any(one.used for one in planted):
         why = "no model of this architecture was seen to learn and use a planted problem, so that no test is calibrated"

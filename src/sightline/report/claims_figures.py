@@ -118,7 +118,7 @@ def _scales(axes: Axes, chart: ClaimChart, narrow: bool) -> None:
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(8))
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     if chart.log_y:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
