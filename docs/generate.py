@@ -123,13 +123,11 @@ error; `--json` prints one object with `schema_version`. The [quick start](quick
 """
 
 ARCHITECTURE_NAMES_HEAD = '''\
-"""The names of all architectures, written by docs/generate.py so that `--help` need not import torch."""
+"""The names of all architectures by task, written by docs/generate.py for what does not import torch."""
 
 from __future__ import annotations
-'''
-ARCHITECTURE_NAMES_END = """\
-ARCH_HELP = f"Architecture: {', '.join(ARCHITECTURES)}. Not all of them fit every task."
-"""
+
+ARCHITECTURES_OF = {'''
 
 
 EXPORT_NAMES_HEAD = '''\
@@ -358,11 +356,13 @@ def help_of(*path: str) -> str:
 
 
 def architecture_names() -> str:
-    """The module with the names of all architectures, for the help, which imports no torch."""
-    names = dict.fromkeys(name for table, _ in FAMILIES.values() for name in table)
-    listed = ", ".join(f'"{name}"' for name in names) + ","
-    lines = textwrap.indent(textwrap.fill(listed, 116, break_on_hyphens=False), "    ")
-    return "\n".join([ARCHITECTURE_NAMES_HEAD, "ARCHITECTURES = (", lines, ")  # fmt: skip", ARCHITECTURE_NAMES_END])
+    """The module with the names of all architectures, for the help and for errors that need no torch."""
+    lines = [ARCHITECTURE_NAMES_HEAD]
+    for task, kind in TASKS.items():
+        listed = ", ".join(f'"{name}"' for name in kind.architectures()) + ","
+        names = textwrap.indent(textwrap.fill(listed, 112, break_on_hyphens=False), " " * 8)
+        lines += [f'    "{task}": (', names, "    ),"]
+    return "\n".join([*lines, "}  # fmt: skip\n"])
 
 
 def export_names() -> str:
@@ -428,7 +428,7 @@ STUDIED = load_lines(RESULTS / "study")
 CLAIMED = RESULTS / "claims.json"
 
 PAGES = {
-    "../src/sightline/cli/architectures.py": architecture_names,  # first: the help of `train` lists these names
+    "../src/sightline/tasks/names.py": architecture_names,  # first: the help of `train` lists these names
     "../src/sightline/cli/export_formats.py": export_names,
     "../src/sightline/cli/keys.json": help_keys,
     "formats.md": formats,

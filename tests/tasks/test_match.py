@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.tasks.match import Match, flops_per_token, matched, parse_match
+from sightline.tasks.match import flops_per_token, matched
+from sightline.tasks.match_flag import Match, parse_match
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import task_class
 

@@ -1,10 +1,8 @@
-"""The names of all architectures, written by docs/generate.py so that `--help` need not import torch."""
+"""Help on architectures, from the table of their names."""
 
 from __future__ import annotations
 
-ARCHITECTURES = (
-    "rnn", "lstm", "gru", "bahdanau", "luong", "transformer", "transformer-2017", "window", "block_sparse", "linear",
-    "lru", "retention", "gated_linear", "min_gru", "min_lstm", "gated_delta", "hybrid", "bilstm_attention",
-    "projection_attention", "dlinear", "nlinear",
-)  # fmt: skip
+from sightline.tasks.names import ARCHITECTURES_OF
+
+ARCHITECTURES = tuple(dict.fromkeys(name for names in ARCHITECTURES_OF.values() for name in names))
 ARCH_HELP = f"Architecture: {', '.join(ARCHITECTURES)}. Not all of them fit every task."

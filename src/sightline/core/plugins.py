@@ -88,10 +88,15 @@ def import_from_here(name: str, refused: Callable[[str], InputError]) -> ModuleT
         raise refused(_failure(error)) from error
 
 
-def _import_file(named: str) -> PluginSource:
-    path, name = Path(named).resolve(), Path(named).stem
-    if not path.is_file():
+def check_plugin_file(named: str) -> None:
+    """Raises `InputError` where a file is named that does not exist: "plugin 'forget.py': no such file"."""
+    if named.endswith(".py") and not Path(named).is_file():
         raise _refused(named, "no such file")
+
+
+def _import_file(named: str) -> PluginSource:
+    check_plugin_file(named)
+    path, name = Path(named).resolve(), Path(named).stem
     if not MODULE_NAME.fullmatch(name) or "." in name:
         raise _refused(named, "its name is not that of a module: use letters, digits and _")
     before = sys.modules.get(name)

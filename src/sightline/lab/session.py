@@ -33,6 +33,7 @@ from sightline.lab.plan import CompareConfig, crew, divide, written
 from sightline.lab.processes import LocalExecutor
 from sightline.lab.progress import Display, title, title_of
 from sightline.lab.rates import EXTRA
+from sightline.lab.refusals import check_named
 from sightline.lab.results import BudgetPlan, Results
 from sightline.lab.resume import Begun, begun_job, keep_result, stored_outcome
 from sightline.lab.search import Search
@@ -65,12 +66,11 @@ class Session:
         self.search = Search(self.config)
 
     def prepare(self) -> Prepared:
-        """Run the preparing job and wait for it; it finds every error in the user's input but a wrong budget.
+        """Run the preparing job and wait for it; it finds every error in the user's input that `check_named` does not.
 
         It works next to the output directory, so that wrong input leaves no files and keeps an earlier comparison.
         """
-        budget = Budget.parse(self.config.budget)
-        divide(self.config, budget.amount, budget.unit)  # a wrong amount ends here, before processes start
+        check_named(self.config)  # before processes start
         beside = self.out_dir.with_name(f".{self.out_dir.name}.preparing")
         created = [parent for parent in beside.parents if not parent.exists()]
         self.display.begin(1)

@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import tempfile
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any
 
-from sightline.core.errors import InputError
 from sightline.core.files import write_file
 from sightline.core.json_text import to_json
 from sightline.models.match import match_measured
+from sightline.tasks.match_flag import Match, parse_match
 from sightline.training.flops import count_flops
 
 BATCHES = 3  # of the training data, on which operations are counted
-COUNTS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
-BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-EXPECTED = "expected params=2M, flops=1.5M (of training, per token) or state=64KB@1024 (bytes after so many tokens)"
-
-
-@final
-@dataclass(frozen=True)
-class Match:
-    """A size that a model is scaled to.
-
-    kind: parameters; operations of training per token; bytes of the state after `length` tokens
-    """
-
-    kind: Literal["params", "flops", "state"]
-    amount: int
-    length: int = 0
-
-
-def parse_match(text: str | None) -> Match | None:
-    """`params=2M`, `flops=1.5M`, `state=64KB@1024`; None is None.
-
-    Raises:
-        InputError: "match: expected params=2M, flops=1.5M … or state=64KB@1024 …, found '2M'".
-    """
-    if text is None:
-        return None
-    written = re.fullmatch(r"(params|flops|state)=([\d.]+(?:e\+?\d+)?)([A-Za-z]*)(?:@(\d+))?", text)
-    kind, number, unit, length = written.groups() if written else ("", "", "", None)
-    factor = (BYTES if kind == "state" else COUNTS).get(unit)
-    try:
-        amount = round(float(number) * (factor or math.nan))
-    except (ValueError, OverflowError):
-        amount = 0
-    if amount < 1 or (kind == "state") != (length is not None) or length == "0":
-        raise InputError(f"{EXPECTED}, found {text!r}", where="match")
-    return Match(kind, amount, int(length or 0))  # type: ignore[arg-type]
 
 
 def matched(kind: Any, data: Any, run: Any, directory: Path | None = None) -> Any:

@@ -16,7 +16,7 @@ from sightline.models import FORMS
 from sightline.models.plugins import NeededPlugin, used_plugins
 from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.match import parse_match
+from sightline.tasks.match_flag import parse_match
 from sightline.training.optim import OptimConfig, paper_lr
 from sightline.training.state import TrainConfig
 
