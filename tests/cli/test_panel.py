@@ -47,6 +47,8 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
         "growth, serial",
         "--lengths",
         "64,32,128",
+        "--recall",
+        "needle, copy",
         "--json",
         "--out-dir",
         str(tmp_path),
@@ -55,6 +57,7 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
     results = json.loads(capsys.readouterr().out)
     assert results["schema_version"] == 1
     assert measured[0][2].lengths == (32, 64, 128)
+    assert measured[0][2].recall_tasks == ("copy", "needle")
     assert measured[0][3] == ["serial", "growth"]
 
 
@@ -63,6 +66,7 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
     [
         (["--mixers", "lstmm"], "--mixers: unknown mechanism 'lstmm', did you mean 'lstm'?"),
         (["--only", "growht"], "--only: unknown part 'growht', did you mean 'growth'?"),
+        (["--recall", "needel"], "--recall: unknown planted task 'needel', did you mean 'needle'?"),
         (["--lengths", "64,128"], "--lengths: expected at least three numbers of positions such as 128,256,512"),
         (["nowhere/x"], "nowhere/x: no such directory"),
     ],

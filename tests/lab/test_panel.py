@@ -37,6 +37,14 @@ def test_every_part_of_mechanisms_and_of_a_run(tmp_path):
 
 
 @pytest.mark.slow
+def test_planted_tasks_are_trained_as_they_are_asked_for(tmp_path):
+    sizes = replace(TINY, recall_tasks=("copy", "needle"))
+    results = run_panel(["gru", "additive"], [], tmp_path, sizes, ["recall"], FACTS)
+    assert [(row.name, row.task) for row in results.recall] == [("gru", "copy"), ("gru", "needle")]
+    assert [(point.items, point.length) for row in results.recall for point in row.points] == [(2, 7), (1, 8)]
+
+
+@pytest.mark.slow
 def test_a_run_is_found_with_its_test_part(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("".join(f"the cat {i} sat on the mat\n\n" for i in range(400)))

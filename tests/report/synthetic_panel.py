@@ -42,7 +42,7 @@ def chain(name: str, slope: int) -> Chain:
     )
 
 
-def recall(name: str, width: int, accuracies: list[float], ceilings=(1.0, 1.0), learned=True) -> Recall:
+def recall(name: str, width: int, accuracies: list[float], ceilings=(1.0, 1.0), learned=True, task="recall") -> Recall:
     points = [
         RecallPoint(
             items, 4 * items, 40 * width, Estimate(a, 0.95 * a, min(1.0, 1.05 * a)), ceiling, 8.0 * items,
@@ -50,7 +50,7 @@ def recall(name: str, width: int, accuracies: list[float], ceilings=(1.0, 1.0), 
         )
         for items, a, ceiling in zip((4, 16), accuracies, ceilings)
     ]  # fmt: skip
-    return Recall(name, "recall", width, 9000, 256, 400, [0], 0.02, [0.02], 1 - accuracies[-1], learned, points, 5.0)
+    return Recall(name, task, width, 9000, 256, 400, [0], 0.02, [0.02], 1 - accuracies[-1], learned, points, 5.0)
 
 
 def context(name: str, shift: float) -> ContextLoss:
@@ -96,6 +96,7 @@ def make_panel(**changes) -> PanelResults:
             recall("lstm", 16, [0.2, 0.05], learned=False),
             recall("softmax+weights", 16, [0.99, 0.5], (1.0, 0.6)),
             recall("softmax+weights", 32, [1.0, 0.6], (1.0, 0.7)),
+            recall("softmax+weights", 16, [0.02, 0.01], (1.0, 0.7), task="needle"),
         ],
         "contexts": [context("runs/my <lm>", 0.0)],
         "gaps": [ContextGap("runs/my <lm>", "b", Estimate(0.1, 0.05, 0.15), {"new repeat": Estimate(0.5, 0.4, 0.6)})],

@@ -11,11 +11,12 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.lab.panel_results import PanelResults
+from sightline.lab.recall_tasks import RECALL_TASKS
 from sightline.report.panel import render_panel, write_panel
 from sightline.report.panel_figures import panel_drawings
 from sightline.report.panel_text import cost_rows, crossover_text, findings, reaches, uses
-from sightline.report.recall_panel import gap_text, token_rows
-from tests.report.synthetic_panel import band, make_panel
+from sightline.report.recall_panel import gap_text, recall_rows, token_rows
+from tests.report.synthetic_panel import band, make_panel, recall
 from tests.report.test_html import without_scripts
 
 WITHOUT = {part: [] for part in ("growth", "crossovers", "saturation", "reach", "recall", "contexts", "gaps")}
@@ -72,9 +73,28 @@ def test_the_sentences_name_what_grows_and_what_is_used():
 
 def test_recall_is_told_with_its_ceiling_and_what_was_not_learned():
     text = " ".join(findings(make_panel()))
-    assert "Of 16 values, models of width 32 recall after 400 steps: softmax+weights (60 %)." in text
+    assert (
+        "Multi-query recall: of 16 values, models of width 32 recall after 400 steps: softmax+weights (60 %)." in text
+    )
     assert "softmax+weights can see 70 % of these answers at most, and gives 60 %." in text
-    assert "Not learned in 400 steps, so that the numbers do not show what the state could store: lstm." in text
+    missed = "Multi-query recall: not learned in 400 steps, so that the numbers do not show what the state could store"
+    assert f"{missed}: lstm." in text
+
+
+def test_every_planted_task_has_its_figure_its_sentence_and_its_rows():
+    rows = [recall("gru", 16, [0.9, 0.8], task=task) for task in RECALL_TASKS]
+    results = make_panel(**{**WITHOUT, "recall": rows})
+    names = [drawing.name for drawing in panel_drawings(results)["recall"]]
+    assert names == [
+        "recall-accuracy", "recall-accuracy-copy", "recall-accuracy-selective-copy", "recall-accuracy-needle"
+    ]  # fmt: skip
+    text = " ".join(findings(results))
+    assert "Selective copy: of 16 values, models of width 16 recall" in text
+    assert "Needle: of one value in 64 positions, models of width 16 recall" in text
+    table = recall_rows(results)
+    assert [(row.task, row.size, row.unit) for row in table[-3:]] == [
+        ("Selective copy", "16", "values"), ("Needle", "16", "positions"), ("Needle", "64", "positions")
+    ]  # fmt: skip
 
 
 def test_repeats_and_gaps_are_told_with_their_intervals():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
 
 from sightline.cli.plugins import Plugins
 
 if TYPE_CHECKING:
-    from sightline.lab.panel_results import PanelPart, PanelResults
+    from sightline.lab.panel_results import PanelResults
+
+T = TypeVar("T", bound=str)
 
 
 def panel(
@@ -19,6 +22,7 @@ def panel(
     mixers: str | None = None,
     only: str | None = None,
     lengths: str | None = None,
+    recall: str | None = None,
     quick: bool = False,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     overwrite: bool = False,
@@ -33,9 +37,9 @@ def panel(
     are trained to give back planted values, which shows how many bits a byte of state stores; of a trained language
     model the loss on what repeats in its context, and by position.
 
-    Training the small models takes most of the time, a few minutes for all mechanisms; the other parts take about a
-    minute on two cores, half of it with --quick. Keep the machine idle otherwise. A panel that was stopped continues
-    with the part that it stopped in.
+    Training the small models takes most of the time, a few minutes for all mechanisms and each planted task; the other
+    parts take about a minute on two cores, half of it with --quick. Keep the machine idle otherwise. A panel that was
+    stopped continues with the part that it stopped in.
 
     Args:
         runs: Directories of trained runs of language models or classifiers, or of comparisons, whose winner is used.
@@ -44,6 +48,8 @@ def panel(
             without a run and none with one.
         only: Comma-separated parts of reach, serial, growth, saturation, recall. Default: all.
         lengths: Comma-separated numbers of positions for growth. Default: 128,256,512,1024,2048.
+        recall: Comma-separated planted tasks of the part recall: recall (multi-query associative recall), copy,
+            selective copy, needle, or all. Default: recall.
         quick: Fewer sequences, shorter lengths, fewer rounds and steps.
         out_dir: Directory for panel.json, panel.html and figures. Default: panel.
         overwrite: Replace an earlier panel in that directory.
@@ -56,15 +62,19 @@ def panel(
     from sightline.cli.tables import show_results
     from sightline.lab.mechanism import find_mechanisms
     from sightline.lab.panel import FILE, PARTS, QUICK, Sizes, find_run, run_panel
+    from sightline.lab.recall_tasks import RECALL_TASKS
     from sightline.mixers import MIXERS
     from sightline.models.plugins import load_plugins
     from sightline.report.panel import write_panel
     from sightline.training.environment import environment
 
-    parts = _parts(only, list(PARTS))
+    parts = _chosen(only, PARTS, "part", "--only")
     sizes = QUICK if quick else Sizes()
     if lengths is not None:
         sizes = replace(sizes, lengths=_lengths(lengths))
+    if recall is not None:
+        planted = None if recall == "all" else recall
+        sizes = replace(sizes, recall_tasks=tuple(_chosen(planted, RECALL_TASKS, "planted task", "--recall")))
     names = [name.strip() for name in (mixers or "").split(",") if name.strip()]
     own = [name for one in load_plugins(plugin) for name in one.mechanisms]
     names = list(dict.fromkeys(names or own or ([] if runs else MIXERS)))
@@ -81,14 +91,16 @@ def panel(
     show_results(results, _print, f"\n{page}", json=json)
 
 
-def _parts(only: str | None, known: list[PanelPart]) -> list[PanelPart]:
+def _chosen(words: str | None, known: Iterable[T], kind: str, flag: str) -> list[T]:
+    """The known names among words with commas between them, in the order of `known`; all where there is no word."""
     from sightline.core.errors import InputError
     from sightline.core.suggest import unknown
 
-    chosen = [name.strip() for name in (only or "").split(",") if name.strip()]
+    known = list(known)
+    chosen = [name.strip() for name in (words or "").split(",") if name.strip()]
     for name in chosen:
         if name not in known:
-            raise InputError(unknown("part", name, known), where="--only")
+            raise InputError(unknown(kind, name, known), where=flag)
     return [name for name in known if not chosen or name in chosen]
 
 

@@ -59,6 +59,7 @@ class Sizes:
     checks: int = 3  # crossovers that are checked
     keys: int = 1024
     layers: int = 6
+    recall_tasks: tuple[str, ...] = ("recall",)  # of `lab.recall_tasks.RECALL_TASKS`
     recall_pairs: tuple[int, ...] = (4, 8, 16)
     recall_widths: tuple[int, ...] = (16, 32)
     recall_steps: int = 400
@@ -211,11 +212,12 @@ def _saturation(results: PanelResults, names: Sequence[str], runs: TrainedRuns, 
 
 def _recall(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
     training, rows = RecallTraining(steps=sizes.recall_steps), []
-    for name in names:
-        if name in SELF_MIXERS:  # not those that read a memory or both sides, nor weights that are formed
-            say(f"recall: {name}")
-            widths, pairs = sizes.recall_widths, sizes.recall_pairs
-            rows += recall_curve(name, sizes=pairs, widths=widths, seeds=(sizes.seed,), training=training)
+    curve = partial(recall_curve, sizes=sizes.recall_pairs, widths=sizes.recall_widths, seeds=(sizes.seed,))
+    for task in sizes.recall_tasks:
+        for name in names:
+            if name in SELF_MIXERS:  # not those that read a memory or both sides, nor weights that are formed
+                say(f"recall: {name}" if task == "recall" else f"recall: {name}, {task}")
+                rows += curve(name, task=task, training=training)
     losses = []
     for run in runs:
         if isinstance(run.model, Decoder):

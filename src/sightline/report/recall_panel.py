@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sightline.core.digits import significant
-from sightline.lab.panel_results import ContextGap, ContextLoss, PanelResults, Recall
+from sightline.lab.panel_results import ContextGap, ContextLoss, PanelResults, Recall, RecallPoint
 from sightline.lab.results import Estimate
 from sightline.report.drawing import Drawing
 from sightline.report.estimates import with_ends
@@ -20,14 +20,44 @@ KINDS = {
 }
 
 
+class PlantedTask(NamedTuple):
+    """A planted task in words; `size` is the field of a point that tells the size of its rows, in `unit`."""
+
+    title: str
+    unit: str
+    size: Literal["items", "length"] = "items"
+
+    def of(self, point: RecallPoint) -> int:
+        """The size of the rows."""
+        return point.items if self.size == "items" else point.length
+
+    def question(self, point: RecallPoint) -> str:
+        """What is asked for: "of 16 values"."""
+        return f"of {point.items} values" if self.size == "items" else f"of one value in {point.length} positions"
+
+
+PLANTED = {
+    "recall": PlantedTask("Multi-query recall", "pairs"),
+    "copy": PlantedTask("Copy", "values"),
+    "selective copy": PlantedTask("Selective copy", "values"),
+    "needle": PlantedTask("Needle", "positions", "length"),
+}
+
+
 class RecallRow(NamedTuple):
-    """A line of the table of planted tasks; `of` and `place` are where the model and the point stand in the results."""
+    """A line of the table of planted tasks.
+
+    of, place: where the model and the point stand in the results; size: in `unit`, from the point's field `size_of`
+    """
 
     of: tuple[str | int, ...]
     place: tuple[str | int, ...]
     name: str
+    task: str
     width: str
-    items: str
+    size_of: str
+    size: str
+    unit: str
     state_bytes: int
     accuracy: str
     ceiling: str
@@ -49,18 +79,20 @@ class TokenRow(NamedTuple):
 
 
 def recall_drawings(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
-    """Accuracy by the number of pairs, stored bits by bytes of state, and loss by position."""
+    """Accuracy by the size of each planted task, stored bits by bytes of state, and loss by position."""
     figures = []
-    widest = list({row.name: row for row in results.recall}.values())  # widths ascend
-    if widest:
+    for task, rows in _by_task(results.recall).items():
+        words, ending = PLANTED[task], "" if task == "recall" else f"-{task.replace(' ', '-')}"
+        widest = list({row.name: row for row in rows}.values())  # widths ascend
         accuracy = {row.name: _accuracy(row) for row in widest}
-        title = f"Right answers by number of pairs, width {widest[0].d_model}"
-        figures.append(lines("recall-accuracy", title, ("pairs", "right answers (%)"), accuracy, order, log_y=False))
-    stored = _stored(results.recall)
-    if any(len(line.x) > 1 for line in stored.values()):  # several widths
-        title = "Stored bits by bytes of state, at the number of pairs with the most"
-        labels = "bytes of state", "bits, at least"
-        figures.append(lines("recall-bits", title, labels, stored, order, log_y=False))
+        title = f"{words.title}: right answers by number of {words.unit}, width {widest[0].d_model}"
+        labels = words.unit, "right answers (%)"
+        figures.append(lines(f"recall-accuracy{ending}", title, labels, accuracy, order, log_y=False))
+        stored = _stored(rows)
+        if any(len(line.x) > 1 for line in stored.values()):  # several widths
+            title = f"{words.title}: stored bits by bytes of state, at the number of {words.unit} with the most"
+            labels = "bytes of state", "bits, at least"
+            figures.append(lines(f"recall-bits{ending}", title, labels, stored, order, log_y=False))
     by_position = {row.name: line for row in results.contexts if (line := known_line(row.by_position)) is not None}
     if by_position:
         labels = "positions seen", f"loss ({results.contexts[0].loss_unit})"
@@ -68,8 +100,12 @@ def recall_drawings(results: PanelResults, order: Mapping[str, int]) -> list[Dra
     return figures
 
 
+def _by_task(rows: Sequence[Recall]) -> dict[str, list[Recall]]:
+    return {task: [row for row in rows if row.task == task] for task in dict.fromkeys(row.task for row in rows)}
+
+
 def _accuracy(row: Recall) -> BandLine:
-    x = [float(point.items) for point in row.points]
+    x = [float(PLANTED[row.task].of(point)) for point in row.points]
     ends = ("mean", "low", "high")
     return BandLine(x, *([100 * (getattr(point.accuracy, end) or 0.0) for point in row.points] for end in ends))
 
@@ -88,7 +124,7 @@ def _stored(rows: Sequence[Recall]) -> dict[str, BandLine]:
 
 
 def bits_per_byte(results: PanelResults, name: str) -> str:
-    """The most stored bits per byte of a mechanism, in brackets where the task was not learned; empty: not measured."""
+    """The most stored bits per byte of a mechanism, in brackets where no task was learned; empty: not measured."""
     rows = [row for row in results.recall if row.name == name]
     if not rows:
         return ""
@@ -98,14 +134,17 @@ def bits_per_byte(results: PanelResults, name: str) -> str:
 
 
 def recall_rows(results: PanelResults) -> list[RecallRow]:
-    """Every mechanism, width and number of pairs."""
+    """Every mechanism, width and size of every planted task."""
     return [
         RecallRow(
             ("recall", number),
             ("recall", number, "points", at),
             row.name if at == 0 else "",
+            PLANTED[row.task].title,
             str(row.d_model),
-            str(point.items),
+            PLANTED[row.task].size,
+            str(PLANTED[row.task].of(point)),
+            PLANTED[row.task].unit,
             point.state_bytes,
             _percent(point.accuracy),
             f"{100 * point.ceiling:.1f}",
@@ -153,22 +192,23 @@ def token_rows(results: PanelResults) -> list[TokenRow]:
 def recall_findings(results: PanelResults) -> list[str]:
     """The main results, a sentence each."""
     return [
-        *_recalled(results.recall),
+        *(sentence for task, rows in _by_task(results.recall).items() for sentence in _recalled(task, rows)),
         *map(_repeats_text, results.contexts),
         *map(gap_text, results.gaps),
     ]
 
 
-def _recalled(rows: Sequence[Recall]) -> list[str]:
+def _recalled(task: str, rows: Sequence[Recall]) -> list[str]:
+    title = PLANTED[task].title
     widest = list({row.name: row for row in rows}.values())
     learned = [row for row in widest if row.learned]
     sentences = []
     if learned:
-        items = learned[0].points[-1].items
+        question = PLANTED[task].question(learned[0].points[-1])
         ordered = sorted(learned, key=lambda row: -(row.points[-1].accuracy.mean or 0.0))
         shares = [f"{row.name} ({100 * (row.points[-1].accuracy.mean or 0.0):.0f} %)" for row in ordered]
         sentences.append(
-            f"Of {items} values, models of width {learned[0].d_model} recall after {learned[0].steps} steps: "
+            f"{title}: {question}, models of width {learned[0].d_model} recall after {learned[0].steps} steps: "
             f"{names_of(shares)}."
         )
         limited = [row for row in learned if row.points[-1].ceiling < 0.995]
@@ -181,8 +221,8 @@ def _recalled(rows: Sequence[Recall]) -> list[str]:
     missed = [row.name for row in widest if not row.learned]
     if missed:
         sentences.append(
-            f"Not learned in {widest[0].steps} steps, so that the numbers do not show what the state could store: "
-            f"{names_of(missed)}."
+            f"{title}: not learned in {widest[0].steps} steps, so that the numbers do not show what the state could "
+            f"store: {names_of(missed)}."
         )
     return sentences
 
