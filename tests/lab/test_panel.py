@@ -27,7 +27,7 @@ def test_every_part_of_mechanisms_and_of_a_run(tmp_path):
     run = TrainedRun("runs/c", small.untrained("text", "transformer"), small.data("text").test)
     results = run_panel(["gru", "softmax+weights"], [run], tmp_path, TINY, list(PARTS), FACTS)
     assert results.names == ["gru", "softmax+weights", "runs/c"]
-    assert [reach.name for reach in results.reach] == ["gru", "runs/c"]
+    assert [reach.name for reach in results.reach] == ["gru", "runs/c at initialisation", "runs/c"]
     assert {chain.name for chain in results.serial} == {cost.name for cost in results.growth} == set(results.names)
     assert [row.name for row in results.saturation] == ["scaled", "unscaled", "scaled", "unscaled", "runs/c"]
     assert [row.name for row in results.recall] == ["gru"]
@@ -52,8 +52,10 @@ def test_a_run_is_found_with_its_test_part(tmp_path, monkeypatch):
     assert main(["train", *flags.split(), "--quiet"]) == 0
     run = find_run(Path("run"))
     results = run_panel([], [run], tmp_path / "out", TINY, ["reach", "serial", "saturation", "recall"], FACTS)
-    (reach,) = results.reach
+    began, reach = results.reach
     assert (reach.name, reach.trained, reach.loss_unit) == ("run", True, "nats/token")
+    assert (began.before, began.trained, began.used) == ("run", False, None)
+    assert began.state.centre != reach.state.centre
     assert reach.used.at[-1] <= 16
     assert reach.state is not None
     assert {chain.phase for chain in results.serial} == {"forward", "training", "decode"}

@@ -12,7 +12,7 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.data.text.corpus import load_text
-from sightline.lab.trained_reach import Sampled, trained_reach
+from sightline.lab.trained_reach import Sampled, initial_reach, trained_reach
 from sightline.models import LANGUAGE_MODELS
 from sightline.tasks.language.config import LanguageConfig
 from sightline.tasks.language.task import LanguageTask
@@ -69,6 +69,20 @@ def test_the_last_point_of_the_used_reach_is_the_loss_of_the_whole_windows(corpu
     assert [matrix.size for matrix in reach.matrices] == [16] * 4
 
 
+def test_the_reach_at_initialisation_is_that_of_the_weights_that_the_run_drew(corpus):
+    """Those of the task that its training begins with, whatever has become of them."""
+    task = made(corpus, "lstm")
+    began = trained_reach("runs/l", task, corpus.train, SAMPLED)
+    with torch.no_grad():
+        for parameter in task.model.parameters():
+            parameter.mul_(0.5)
+    again = initial_reach("runs/l", task, corpus.train, SAMPLED, seed=1)
+    assert (again.name, again.before, again.trained, again.used) == ("runs/l at initialisation", "runs/l", False, None)
+    assert (again.input, again.state, again.matrices) == (began.input, began.state, began.matrices)
+    assert trained_reach("runs/l", task, corpus.train, SAMPLED).input != began.input
+    assert initial_reach("runs/l", task, corpus.train, SAMPLED, seed=2).input != began.input
+
+
 @pytest.mark.parametrize("kind", ["text", "series"])
 def test_the_last_point_of_a_classifier_is_its_loss(kind):
     task, part = small.untrained(kind), small.data(kind).test
@@ -78,6 +92,7 @@ def test_the_last_point_of_a_classifier_is_its_loss(kind):
     assert reach.used.centre[0] != pytest.approx(reach.used.centre[-1], rel=1e-4)
     assert reach.input.centre[0] > 0
     assert reach.state is None
+    assert initial_reach("runs/c", task, part, Sampled(labels=10_000, sequences=8), seed=0).input == reach.input
 
 
 def test_a_task_without_a_measurement_is_refused():

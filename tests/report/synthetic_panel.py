@@ -71,6 +71,10 @@ def make_panel(**changes) -> PanelResults:
             numbers=32, matrices=[RecurrentMatrix("weight_hidden", 16, 1.0, 1.25, 1.0, 0.5)],
         ),
         Reach(
+            "runs/my <lm> at initialisation", False, band([0, *lags], [2.0, *(0.25**k for k in lags)]),
+            before="runs/my <lm>",
+        ),
+        Reach(
             "runs/my <lm>", True, band([0, *lags], [2.0, *(1.0 for _ in lags)]),
             used=band([*lags, 64], [3.0, 2.5, 2.2, 2.01, 2.0, 2.0, 2.0]), loss_unit="nats/token",
         ),

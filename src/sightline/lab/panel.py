@@ -29,11 +29,11 @@ from sightline.lab.panel_results import PanelPart, PanelResults, Saturation
 from sightline.lab.reach import mechanism_reach
 from sightline.lab.saturation import by_depth, by_layer, by_width
 from sightline.lab.serial import mechanism_chains
-from sightline.lab.trained_reach import Sampled, trained_reach
+from sightline.lab.trained_reach import Sampled, initial_reach, trained_reach
 from sightline.models.decoder import Decoder
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.layers import SELF_MIXERS
-from sightline.tasks.load import load, part_of_run
+from sightline.tasks.load import load, part_of_run, run_config
 from sightline.tasks.winner import chosen_run
 
 FILE = "panel.json"
@@ -76,12 +76,13 @@ QUICK = Sizes(
 @final
 @dataclass(frozen=True)
 class TrainedRun:
-    """A trained run: its task, the test part of its data, and the training part of a language model's."""
+    """A trained run: its task, the test part of its data, the training part of a language model's, and its seed."""
 
     name: str
     task: Any
     part: Any
     train: Any = None
+    seed: int = 0
 
     @property
     def model(self) -> Any:
@@ -112,7 +113,7 @@ def find_run(path: Path) -> TrainedRun:
     if not isinstance(getattr(task, "decoder", task.model), Decoder | EncoderModel):
         raise InputError(f"a {task.name} model: the panel measures language models and classifiers", where=path)
     train = part_of_run(directory, "train").items if hasattr(task, "decoder") else None
-    return TrainedRun(str(path), task, part_of_run(directory, "test").items, train)
+    return TrainedRun(str(path), task, part_of_run(directory, "test").items, train, run_config(directory).training.seed)
 
 
 def run_panel(
@@ -173,6 +174,7 @@ def _reach(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes
     for run in runs:
         say(f"reach: {run.name}")
         sampled = Sampled(sizes.labels, sizes.sequences, sizes.seed)
+        rows.append(initial_reach(run.name, run.task, run.part, sampled, run.seed))
         rows.append(trained_reach(run.name, run.task, run.part, sampled))
     return replace(results, reach=rows)
 

@@ -47,7 +47,8 @@ class Reach:
     numbers: how many numbers the state of one row contains at t
     input: ‖∂y_t/∂x_{t-k}‖_F by k, with y the logits of a trained model
     over: what x is: the sequence itself, or the memory that the mechanism reads
-    used: the loss (`loss_unit`) where only the last k positions are read; None for an untrained mechanism
+    used: the loss (`loss_unit`) where only the last k positions are read; None for what is not trained
+    before: the trained run that this is the beginning of, with the weights that it drew
     """
 
     name: str
@@ -61,6 +62,7 @@ class Reach:
     used: Band | None = None
     loss_unit: str = ""
     matrices: list[RecurrentMatrix] = field(default_factory=list)
+    before: str | None = None
 
 
 @final

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ from sightline.lab.reach import (
 )
 from sightline.models.decoder import Decoder
 from sightline.models.encoder_model import EncoderModel
+from sightline.models.pruned import keep_heads, kept_heads
 
 ROWS = 64  # windows or items read at a time
 LEAST_WINDOWS = 32
@@ -58,7 +60,28 @@ def trained_reach(name: str, task: Any, part: Any, sampled: Sampled) -> Reach:
         InputError: "the reach of a translation model is not measured: expected a language model or a classifier of
             sequences"; the part has no item that is long enough.
     """
-    model = getattr(task, "decoder", task.model)
+    return _measured(name, task, _model(task), part, sampled)
+
+
+def initial_reach(name: str, task: Any, part: Any, sampled: Sampled, seed: int) -> Reach:
+    """The gradients of the same model before its training with that seed: with the weights that it then drew.
+
+    Raises:
+        InputError: as `trained_reach`.
+    """
+    kind, model = type(task), _model(task)
+    _, drawn = kind.draw(task.config, (task.source, task.outputs), kind.Run(settings=task.config).changed(seed=seed))
+    keep_heads(drawn, kept_heads(model))
+    drawn = drawn.to(next(model.parameters()).device)
+    reach = _measured(f"{name} at initialisation", task, drawn, part, sampled)
+    return replace(reach, trained=False, used=None, loss_unit="", before=name)
+
+
+def _model(task: Any) -> Any:
+    return getattr(task, "decoder", task.model)
+
+
+def _measured(name: str, task: Any, model: Any, part: Any, sampled: Sampled) -> Reach:
     measure = next((each for kind, each in MEASURED.items() if isinstance(model, kind)), None)
     if measure is None:
         raise InputError(

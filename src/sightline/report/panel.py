@@ -24,7 +24,7 @@ SECTIONS = (
         "over the root of the number of entries of the earlier state, so that it is 1 at k = 0; a cache keeps its "
         "past whole, so that its gain stays at least 1. Lines: medians over sequences. Bands: 95 % intervals of "
         "the median. A gradient says what could matter; for a trained model the loss with its context cut says "
-        "what does.",
+        "what does. At initialisation: the weights that the run's training began with.",
     ),
     PageSection(
         "serial",
@@ -58,10 +58,10 @@ SECTIONS = (
         "key asks for its value. Copy: values, as many blanks, then the values in order. Selective copy: the values "
         "stand at random places among the blanks. Needle: one pair in noise, whose key is the last position. Stored "
         "bits: what the right answers show that the state contains before the first question, at least (Fano's "
-        "inequality), per byte of this state, measured. Ceiling: the answers that a model can see, guessing the others. "
-        "Bands: 95 % intervals over test rows. On text: the loss of a trained model on tokens that end an n-gram which "
-        "its context has contained before, and by position, beyond the length that it was trained on too; bands over "
-        "sequences.",
+        "inequality), per byte of this state, measured. Ceiling: the answers that a model can see, guessing the "
+        "others. Bands: 95 % intervals over test rows. On text: the loss of a trained model on tokens that end an "
+        "n-gram which its context has contained before, and by position, beyond the length that it was trained on too; "
+        "bands over sequences.",
     ),
 )
 

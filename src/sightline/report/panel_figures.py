@@ -46,6 +46,7 @@ def _known(rows: Mapping[str, BandLine | None]) -> dict[str, BandLine]:
 
 def _reach(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
     figures = []
+    order = {name: place for place, name in enumerate(dict.fromkeys([*order, *(r.name for r in results.reach)]))}
     inputs = _known({r.name: known_line(r.input, FLOOR) for r in results.reach})
     states = _known({r.name: known_line(r.state, FLOOR) for r in results.reach if r.state is not None})
     used = {r.name: known_line(r.used) for r in results.reach if r.used is not None}

@@ -111,7 +111,8 @@ def _growth(costs: Sequence[PhaseCost]) -> list[str]:
 
 def _reach(rows: Sequence[Reach]) -> list[str]:
     sentences = []
-    untrained = [r for r in rows if not r.trained]
+    untrained = [r for r in rows if not r.trained and r.before is None]
+    began = {r.before: f" (at initialisation {reaches(r.input):g})" for r in rows if r.before is not None}
     if untrained:
         last = max(max(r.input.at) for r in untrained)
         short = [f"{r.name} ({reaches(r.input):g})" for r in untrained if reaches(r.input) < last]
@@ -124,7 +125,8 @@ def _reach(rows: Sequence[Reach]) -> list[str]:
         if reach.used is not None:
             loss = significant(reach.used.centre[-1] or 0.0)
             sentences.append(
-                f"{visible(reach.name)}: gradients reach {reaches(reach.input):g} positions back; {uses(reach.used):g} "
-                f"positions of context give the loss of all ({loss} {reach.loss_unit}), to 1 %."
+                f"{visible(reach.name)}: gradients reach {reaches(reach.input):g} positions back"
+                f"{began.get(reach.name, '')}; {uses(reach.used):g} positions of context give the loss of all ({loss} "
+                f"{reach.loss_unit}), to 1 %."
             )
     return sentences
