@@ -107,6 +107,13 @@ def test_a_longer_trial_overrules_a_shorter_one() -> None:
     assert best_candidate([first, {small: None, large: None}]) == small
 
 
+def test_a_candidate_that_was_added_competes_and_changes_no_count() -> None:
+    """Five rates and one more: two of the six are tried again, not three."""
+    losses = {SearchCandidate(None, float(factor)): 9.0 - factor for factor in range(7)}
+    assert following([dict(list(losses.items())[:6])], 6) == [SearchCandidate(None, 5.0), SearchCandidate(None, 4.0)]
+    assert following([losses], 6) == [SearchCandidate(None, 6.0), SearchCandidate(None, 5.0)]
+
+
 @given(amount=st.integers(1000, 10**6), seeds=st.integers(1, 5), rates=st.integers(2, 4), sizes=st.integers(2, 4))
 def test_the_whole_search_is_paid_for_out_of_the_budget(amount: int, seeds: int, rates: int, sizes: int) -> None:
     plan = divide(replace(CONFIG, seeds=seeds, rates=rates, sizes=sizes), float(amount), "seconds")

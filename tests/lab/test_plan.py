@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
+from sightline.lab.halving import effort
 from sightline.lab.plan import CompareConfig, divide, written
-from sightline.lab.rates import most_trials
+from sightline.lab.rates import EXTRA
 from sightline.training.budget import Budget
 
 CONFIG = CompareConfig()
@@ -23,7 +24,7 @@ CONFIG = CompareConfig()
 def test_the_longest_search_is_paid_for_out_of_the_budget(amount: float, seeds: int, search: float, rates: int) -> None:
     plan = divide(replace(CONFIG, seeds=seeds, search=search, rates=rates), amount, "seconds")
     each = Budget.parse(plan.search_each).amount if plan.search_each else 0.0
-    spent = (most_trials(rates) if search else 0) * each + seeds * Budget.parse(plan.final_each).amount
+    spent = (effort(rates) + EXTRA if search else 0) * each + seeds * Budget.parse(plan.final_each).amount
     assert spent == pytest.approx(seeds * amount, rel=1e-4)
 
 
@@ -31,6 +32,15 @@ def test_the_longest_search_is_paid_for_out_of_the_budget(amount: float, seeds: 
 def test_budgets_are_written_as_they_are_read(text: str) -> None:
     budget = Budget.parse(text)
     assert Budget.parse(written(budget.amount, budget.unit)) == budget
+
+
+def test_the_plan_says_how_many_rates_are_tried_and_for_how_long() -> None:
+    plan = divide(replace(CONFIG, search=0.2, rates=5, seeds=3), 60.0, "seconds")
+    assert (plan.search_each, plan.final_each) == ("3s", "48s")  # 36 s for 5 and 1 trials, and 2 of three times 3 s
+    assert (
+        "5 candidates and 1 more where the best is the largest or the smallest, 3s each, then the best 2 for 3 times"
+        in (plan.explained)
+    )
 
 
 def test_without_a_search_each_run_has_the_whole_budget() -> None:

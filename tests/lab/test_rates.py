@@ -18,6 +18,7 @@ from sightline.lab.jobs import Failure, Job, JobResult
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
 from sightline.lab.rates import EXTRA, best, beyond, candidates, edge, most_trials, trial_warmup
+from sightline.lab.results import Architecture, Rate
 from sightline.lab.session import Session
 from sightline.lab.summary import Outcome
 from sightline.lab.worker import last_loss
@@ -187,6 +188,49 @@ def test_a_comparison_trains_its_runs_at_the_rate_that_its_trials_showed(tmp_pat
         ("rnn", pytest.approx(f)) for f in (1 / 3, 1, 3)
     ]
     assert [lab._run(arch, 0).lr_factor for arch in lab.config.archs] == [3.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("late", "factors", "chosen"),
+    [(3.0, (3.0, 9.0), 3.0), (81.0, (9.0, 27.0), 27.0), (0.5, (3.0, 9.0), 3.0)],
+    ids=["an early leader falls behind", "at the edge", "best of the longer ones"],
+)
+def test_of_many_rates_the_best_third_is_tried_again_and_decides(
+    late: float, factors: tuple[float, ...], chosen: float, tmp_path: Path
+) -> None:
+    """Short trials favour large rates: their best is 9, or 27 beyond the edge; longer ones have another best."""
+    config = CompareConfig(archs=("gru",), seeds=2, search=0.4, rates=5)
+    lab = Session(config, tmp_path, Display(quiet=True), plan=divide(config, 600.0, "steps"))
+    early = bowl(81.0 if late > 9 else 6.0)
+    jobs = [lab._trial("gru", candidate) for candidate in lab.search.beginning("gru")]
+    longer = []
+    while jobs:
+        job = jobs.pop()
+        if job.stage:
+            longer.append(job)
+        lab.search.record(ended(job, (bowl(late) if job.stage else early)(job.lr_factor)))
+        jobs += lab._further("gru")
+    assert sorted(job.lr_factor for job in longer) == pytest.approx(list(factors))
+    each = int(Budget.parse(lab.plan.search_each or "").amount)
+    assert {job.budget for job in longer} == {f"{3 * each}steps"}
+    assert lab._run("gru", 0).lr_factor == pytest.approx(chosen)
+    directories = [trial.job.directory for trial in lab.search.trials["gru"]]
+    assert len(set(directories)) == len(directories)
+    assert not lab._further("gru")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shares", "side"),
+    [(0.3, (1.0, 1.0, 1.0), "largest"), (0.1, (1.0, 1.0, 3.0), None), (0.3, (1.0, 1.0, 3.0), "largest"),
+     (0.03, (1.0, 1.0, 3.0), "smallest")],
+)  # fmt: skip
+def test_the_edge_is_that_of_the_trials_that_decided(
+    chosen: float, shares: tuple[float, ...], side: str | None
+) -> None:
+    """By the short trials 0.3 is the best of 0.03, 0.1 and 0.3."""
+    rates = [Rate(lr, loss, "done") for lr, loss in ((0.03, 3.0), (0.1, 2.0), (0.3, 1.0))]
+    rates += [Rate(chosen, 0.5, "done", share=share) for share in shares if share > 1]
+    assert Architecture("gru", {}, learning_rate=chosen, rates=rates).rate_edge == side
 
 
 def test_a_trial_shows_the_loss_at_its_end_not_the_best_on_its_way() -> None:

@@ -46,7 +46,7 @@ RateCount = Annotated[
     Parameter(
         help=(
             "Number of learning rates that the search tries, including the preset's; one more where the largest or the "
-            "smallest is the best."
+            "smallest is the best. Of more than three the best third is tried again, three times as long."
         )
     ),
 ]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import final
 
 from sightline.core.digits import number_of, percent
-from sightline.lab.rates import edge
 from sightline.lab.results import Architecture, BudgetPlan, Run
 
 FEW_STEPS = 100
@@ -81,7 +80,7 @@ def _short_epochs(runs: Sequence[Run]) -> Caution:
 
 
 def _open_search(architectures: Sequence[Architecture], side: str) -> Caution:
-    archs = [a.arch for a in architectures if edge(a.tried_rates) == side]
+    archs = [a.arch for a in architectures if a.rate_edge == side]
     sentence = f"{', '.join(archs)}: the {side} learning rate that was tried was the best; raise --rates to try others."
     return Caution(sentence, dict.fromkeys(archs, f"the {side} rate that was tried was the best"))
 

@@ -1,9 +1,10 @@
-"""The search of sizes and learning rates together, by successive halving. Imports no torch.
+"""The search of learning rates, and of sizes together with them, by successive halving. Imports no torch.
 
 Jamieson & Talwalkar 2016 (Non-stochastic Best Arm Identification and Hyperparameter Optimization), with thirds for
 halves: every candidate gets a short trial; the best third gets trials three times as long, and so on until one is left.
 A size that learns slowly at first is found where it is among the best third of the short trials. Trials are whole
-trainings, each with its own warm-up and decay, so that nothing of an earlier stage goes into a later one.
+trainings, each with its own warm-up and decay, so that nothing of an earlier stage goes into a later one. With three
+candidates there is one stage.
 
 `losses` maps each candidate of a stage to the validation loss at the end of its trial; None where that diverged or
 failed.
@@ -52,13 +53,13 @@ def effort(count: int) -> int:
 def following(stages: Sequence[Mapping[SearchCandidate, float | None]], count: int) -> list[SearchCandidate]:
     """The candidates of the next stage; none before the last one of `stages` has ended, and at the end of the search.
 
-    count: the candidates of the first stage
+    count: the candidates of the first stage; those that were added to it compete, and as many are kept as without them
     """
-    expected = len(_survivors(stages[-2])) if len(stages) > 1 else count
+    kept = [_survivors(losses, len(losses) if stage else count) for stage, losses in enumerate(stages)]
+    expected = len(kept[-2]) if len(stages) > 1 else count
     if not stages or len(stages[-1]) < expected:  # another order of their ends changes nothing
         return []
-    kept = _survivors(stages[-1])
-    return kept if len(kept) > 1 else []
+    return kept[-1] if len(kept[-1]) > 1 else []
 
 
 def best_candidate(stages: Sequence[Mapping[SearchCandidate, float | None]]) -> SearchCandidate | None:
@@ -69,8 +70,8 @@ def best_candidate(stages: Sequence[Mapping[SearchCandidate, float | None]]) -> 
     return None
 
 
-def _survivors(losses: Mapping[SearchCandidate, float | None]) -> list[SearchCandidate]:
-    return _ranked(losses)[: math.ceil(len(losses) / KEPT)]
+def _survivors(losses: Mapping[SearchCandidate, float | None], count: int) -> list[SearchCandidate]:
+    return _ranked(losses)[: math.ceil(count / KEPT)]
 
 
 def _ranked(losses: Mapping[SearchCandidate, float | None]) -> list[SearchCandidate]:

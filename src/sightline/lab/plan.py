@@ -12,7 +12,7 @@ from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
 from sightline.core.settings import check_in_range, keys_of
 from sightline.lab.halving import KEPT, effort, stage_counts
-from sightline.lab.rates import EXTRA, candidates, most_trials
+from sightline.lab.rates import EXTRA, candidates
 from sightline.lab.results import BudgetPlan, Prefer
 from sightline.training.budget import WORDS, Unit
 
@@ -32,7 +32,8 @@ class CompareConfig:
 
     budget: for one run of one architecture: 60s, 60s-wall, 500steps, 2Mtok, 1e15flop, 5kJ
     search: share of the budget of all its runs that goes to the learning-rate search, 0 = the preset's rate
-    rates: number of candidate rates, to which one more is added beyond the edge where the best is there
+    rates: number of candidate rates, to which one more is added beyond the edge where the best is there; of more than
+        three the best third gets longer trials, by successive halving
     sizes: number of sizes that the search tries with each rate, by successive halving; 1 = the preset's alone
     match: size that every architecture is scaled to, such as "params=2M"
     plugin: what every process of the comparison loads first, as `sightline.load_plugin` takes it
@@ -143,17 +144,17 @@ def divide(
 ) -> BudgetPlan:
     """Divide the budget: `amount` of `unit`, as in `Budget`.
 
-    With b per run and s seeds an architecture has s·b. The share f of it is for k candidate learning rates and e trials
-    beyond the edge, f·s·b/(k + e) each, and the rest for the seeds, (1 - f)·b each: the search is part of the budget,
-    not an extra. A trial beyond the edge that is not needed leaves its amount unspent. With several sizes the share is
-    for the stages of `lab.halving`.
+    With b per run and s seeds an architecture has s·b. The share f of it is for the stages of `lab.halving` and a trial
+    beyond the edge, in all n times as long as a trial of the first stage, which has f·s·b/n; the rest is for the seeds,
+    (1 - f)·b each: the search is part of the budget, not an extra. A trial beyond the edge that is not needed leaves
+    its amount unspent; with several sizes there is none.
 
     Raises:
         InputError: "--budget: too small for 3 candidate learning rates".
     """
     share = config.search if config.searches else 0.0
     total = amount * config.seeds
-    trials = effort(config.candidates) if config.sizes > 1 else most_trials(config.rates)
+    trials = effort(config.candidates) if config.sizes > 1 else effort(config.rates) + EXTRA
     each = total * share / trials
     final = amount * (1 - share)
     if unit not in ("seconds", "wall", "joules"):
@@ -208,12 +209,13 @@ def _explained(plan: BudgetPlan, total: str) -> str:
     each = f"{plan.per_run} for each run and {number_of(seeds, 'seed')} make {total} for each architecture"
     if plan.search_each is None:
         return each + ", at the learning rate of its preset (no search)."
+    count = plan.search_sizes * plan.search_rates
+    later = "".join(
+        f", then the best {number} for {KEPT**stage} times as long"
+        for stage, number in enumerate(stage_counts(count))
+        if stage
+    )
     if plan.search_sizes > 1:
-        count = plan.search_sizes * plan.search_rates
-        later = "".join(
-            f", then the best {number} for {amount} times as long"
-            for number, amount in ((number, KEPT**stage) for stage, number in enumerate(stage_counts(count)) if stage)
-        )
         return (
             f"{each}. {percent(plan.search_fraction)} of it is for the search of size and learning rate: {count} "
             f"candidates ({plan.search_sizes} sizes with {plan.search_rates} rates each), {plan.search_each} each"
@@ -221,6 +223,6 @@ def _explained(plan: BudgetPlan, total: str) -> str:
         )
     return (
         f"{each}. {percent(plan.search_fraction)} of it is for the learning-rate search: {plan.search_rates} "
-        f"candidates and {EXTRA} more where the best is the largest or the smallest, {plan.search_each} each, "
+        f"candidates and {EXTRA} more where the best is the largest or the smallest, {plan.search_each} each{later}, "
         f"compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each."
     )

@@ -1,4 +1,4 @@
-"""The search of a learning rate: which rates are tried, and which one is the best. Imports no torch.
+"""The search of a learning rate: which rates are tried first, and which one is the best. Imports no torch.
 
 `losses` maps each rate that was tried, or its factor of the preset's rate, to the validation loss at the end of its
 trial; None where the trial diverged or failed. A trial is a run in fewer steps, of the same shape: the same share of
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 STEP = 3.0  # neighbouring candidates are this factor apart
+Edge = Literal["smallest", "largest"]  # of the rates that were tried
 EXTRA = 1  # trials of an architecture beyond the edge of its candidates, at most; the budget has room for them
 MOST_WARMUP = 0.5  # of a trial, so that it sees the peak of its rate even where its run would not
 
@@ -21,7 +22,7 @@ def candidates(count: int) -> list[float]:
 
 
 def most_trials(count: int) -> int:
-    """The largest number of trials of one architecture with `count` candidates."""
+    """The largest number of trials in the first stage of a search with `count` candidates."""
     return count + EXTRA
 
 
@@ -31,7 +32,7 @@ def best(losses: Mapping[float, float | None]) -> float | None:
     return min(known)[1] if known else None
 
 
-def edge(losses: Mapping[float, float | None]) -> Literal["smallest", "largest"] | None:
+def edge(losses: Mapping[float, float | None]) -> Edge | None:
     """The edge of the tried rates at which the best one is; None where it has neighbours on both sides.
 
     A rate whose trial was lost is a neighbour like any other: it shows that the best rate is not beyond it.

@@ -11,6 +11,7 @@ from sightline.core.metrics import Baseline, Metric, defined, find_metric
 from sightline.core.stored import SavedResults
 from sightline.lab.budget_plan import BudgetPlan, PlannedSteps
 from sightline.lab.details import Details
+from sightline.lab.rates import Edge, edge
 
 SCHEMA_VERSION = 2
 
@@ -94,6 +95,18 @@ class Architecture:
         """The losses of the trials at the chosen size, by learning rate: those of equal length."""
         own = (None, self.parameters)
         return {rate.lr: rate.loss for rate in self.rates if rate.parameters in own and rate.share == 1}
+
+    @property
+    def rate_edge(self) -> Edge | None:
+        """The edge of the rates that were tried at the chosen size at which the chosen one is; None where it has
+        neighbours on both sides. Where longer trials followed, they chose it.
+        """
+        losses, chosen = self.tried_rates, self.learning_rate
+        if chosen is None or all(rate.share == 1 for rate in self.rates):
+            return edge(losses)
+        if math.isclose(chosen, max(losses, default=0.0)):
+            return "largest"
+        return "smallest" if math.isclose(chosen, min(losses, default=0.0)) else None
 
     @property
     def tried_sizes(self) -> dict[int, float | None]:

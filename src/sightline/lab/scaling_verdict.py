@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sightline.lab.cautions import FEW_STEPS
-from sightline.lab.rates import edge
 from sightline.lab.results import Estimate, Results, Run
 from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults
 
@@ -133,7 +132,7 @@ def _lost(results: Results) -> list[str]:
 
 
 def _open(results: Results) -> list[str]:
-    return [a.arch for a in results.architectures if edge(a.tried_rates) is not None]
+    return [a.arch for a in results.architectures if a.rate_edge is not None]
 
 
 def _archs(results: Results, chosen: Callable[[Run], bool]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import final
 from sightline.lab.budget_plan import sized_name
 from sightline.lab.halving import SearchCandidate, best_candidate, following
 from sightline.lab.plan import CompareConfig
-from sightline.lab.rates import best, beyond
+from sightline.lab.rates import beyond
 from sightline.lab.summary import Outcome
 
 
@@ -52,25 +52,22 @@ class Search:
         """The candidates that are tried first."""
         return [SearchCandidate(size, factor) for factor in self.config.factors for size in self.sizes_of(arch)]
 
-    def further(self, arch: str) -> list[SearchCandidate]:
-        """The candidates that follow from the trials so far, if any."""
-        if arch in self.sizes:
-            return following(self._stages(arch), len(self.beginning(arch)))
-        factor = beyond(self._losses(arch), self.config.rates)
-        return [] if factor is None else [SearchCandidate(None, factor)]
+    def further(self, arch: str) -> tuple[int, list[SearchCandidate]]:
+        """The candidates that follow from the trials so far, if any, and their stage.
 
-    def stage(self, arch: str) -> int:
-        """The stage of the candidates that follow."""
-        return len(self._stages(arch)) if arch in self.sizes else 0
+        Where sizes are not searched, the first stage has a rate more beyond the edge at which the best one is.
+        """
+        stages = self._stages(arch)
+        if arch not in self.sizes and len(stages) == 1:
+            losses = {candidate.factor: loss for candidate, loss in stages[0].items()}
+            if (factor := beyond(losses, self.config.rates)) is not None:
+                return 0, [SearchCandidate(None, factor)]
+        return len(stages), following(stages, len(self.beginning(arch)))
 
     def chosen(self, arch: str) -> SearchCandidate:
         """The best candidate; where every trial was lost, the preset's."""
-        if arch in self.sizes:
-            return best_candidate(self._stages(arch)) or SearchCandidate(self.presets[arch], 1.0)
-        return SearchCandidate(None, best(self._losses(arch)) or 1.0)
-
-    def _losses(self, arch: str) -> dict[float, float | None]:
-        return {trial.job.lr_factor: trial.result and trial.result.loss for trial in self.trials.get(arch, [])}
+        preset = self.presets[arch] if arch in self.sizes else None
+        return best_candidate(self._stages(arch)) or SearchCandidate(preset, 1.0)
 
     def _stages(self, arch: str) -> list[dict[SearchCandidate, float | None]]:
         stages: dict[int, dict[SearchCandidate, float | None]] = {}

@@ -17,7 +17,7 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, Sightl
 from sightline.core.metrics import find_metric
 from sightline.lab.directory import clear
 from sightline.lab.executor import Executor, Running
-from sightline.lab.halving import SearchCandidate, length
+from sightline.lab.halving import SearchCandidate, length, stage_counts
 from sightline.lab.jobs import (
     FAILED,
     TRAININGS,
@@ -176,7 +176,8 @@ class Session:
         elif trials:
             more = f"{EXTRA} more of an architecture whose best rate is at the edge"
             first = f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget"
-            self.display.say(f"{first}; {more}")
+            longer = "; then longer ones of the best third" if len(stage_counts(self.config.rates)) > 1 else ""
+            self.display.say(f"{first}; {more}{longer}")
 
     def train(self, prepared: Prepared) -> None:
         """All trials and runs, and with `until_decided` rounds of one seed more."""
@@ -208,8 +209,8 @@ class Session:
 
     def _further(self, arch: str) -> list[Job]:
         """The trials that follow from the others of an architecture, if any."""
-        stage = self.search.stage(arch)
-        jobs = [self._trial(arch, candidate, stage) for candidate in self.search.further(arch)]
+        stage, candidates = self.search.further(arch)
+        jobs = [self._trial(arch, candidate, stage) for candidate in candidates]
         self.display.total += len(jobs)
         return jobs
 
@@ -237,7 +238,7 @@ class Session:
 
     def _trial(self, arch: str, candidate: SearchCandidate, stage: int = 0) -> Job:
         size, factor = candidate
-        name = arch if size is None else f"{arch}-{size}-stage{stage}"
+        name = f"{arch}-{size}-stage{stage}" if size else f"{arch}-stage{stage}" if stage else arch
         directory, prepared = self.out_dir / "trials" / f"{name}-x{factor:.3g}", self.out_dir / "prepared"
         planned, config = self.plan.steps_of(arch, size), self.search.configured(arch, size)
         trial = {**self.validations, "validations": TRIAL_VALIDATIONS}
