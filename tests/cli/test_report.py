@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sightline.cli.app import main
+from sightline.cli.studies import STUDIES, study_file
 from tests.lab.test_pareto import FOUR, WORSE, made
+from tests.report.synthetic_claims import make_claims
+from tests.report.synthetic_ladder import make_ladder
+from tests.report.synthetic_panel import make_panel
+from tests.report.synthetic_scale import make_scale
+from tests.report.synthetic_swap import make_swap
 
 RESULTS = made(FOUR, WORSE)
 
@@ -79,6 +87,48 @@ def test_it_refuses_in_one_line(
     assert (status, out) == (2, "")
     assert err.strip() == f"sightline: error: {message}"
     assert not (saved / "page.html").exists()
+
+
+SERIAL_ALONE = {part: [] for part in ("growth", "crossovers", "saturation", "reach", "recall", "contexts", "gaps")}
+MADE: dict[str, Callable[[], Any]] = {
+    "ladder": make_ladder, "scale": make_scale, "panel": partial(make_panel, **SERIAL_ALONE), "claims": make_claims,
+    "swap": make_swap,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MADE)
+def test_the_page_of_every_study_is_made_again(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = MADE[kind]()
+    Path("study").mkdir()
+    results.save(Path("study", f"{kind}.json"))
+    assert f"{kind}.json" in STUDIES
+    status, out, _ = _report(capsys, "study", "-o", "page.html")
+    assert (status, out.splitlines()[-1]) == (0, "page: page.html")
+    assert f"{kind}.json#" in Path("page.html").read_text()
+    assert [path.name for path in Path("study").iterdir()] == [f"{kind}.json"]
+    status, out, _ = _report(capsys, f"study/{kind}.json", "-o", "page.html", "--json")
+    assert (status, json.loads(out)) == (0, results.to_dict())
+
+
+@pytest.mark.slow
+def test_figures_of_a_study_are_made_beside_its_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    MADE["panel"]().save(tmp_path / "panel.json")
+    status, out, _ = _report(capsys, str(tmp_path))
+    assert (status, out.splitlines()[-1]) == (0, f"page: {tmp_path / 'panel.html'}")
+    assert (tmp_path / "figures" / "serial-forward.svg").exists()
+
+
+def test_a_ladder_comes_before_the_comparison_behind_it(tmp_path: Path) -> None:
+    for name in ("results.json", "ladder.json"):
+        (tmp_path / name).touch()
+    assert study_file(tmp_path) == tmp_path / "ladder.json"
+    assert study_file(tmp_path / "results.json") is None
+    (tmp_path / "ladder.json").unlink()
+    assert study_file(tmp_path) is None
 
 
 @pytest.mark.slow

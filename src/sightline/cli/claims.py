@@ -64,10 +64,11 @@ def claims(
     facts = {"command": command_line(), "environment": environment()}
     results = run_claims(chosen, directory, effort, facts, overwrite=overwrite)
     page = write_claims(results, directory)
-    show_results(results, _print, f"page: {page}", json=json)
+    show_results(results, print_claims, f"page: {page}", json=json)
 
 
-def _print(results: ClaimsResults) -> None:
+def print_claims(results: ClaimsResults) -> None:
+    """The table of claims with their outcomes."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -88,7 +88,7 @@ def panel(
     facts = {"command": command_line(), "environment": environment()}
     results = run_panel(names, trained, directory, sizes, parts, facts, lambda line: print(line, file=sys.stderr))
     page = write_panel(results, directory)
-    show_results(results, _print, f"\n{page}", json=json)
+    show_results(results, print_panel, f"\n{page}", json=json)
 
 
 def _chosen(words: str | None, known: Iterable[T], kind: str, flag: str) -> list[T]:
@@ -115,7 +115,8 @@ def _lengths(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(word) for word in words}))
 
 
-def _print(results: PanelResults) -> None:
+def print_panel(results: PanelResults) -> None:
+    """The table of mechanisms and runs, the findings, and the crossovers."""
     import re
 
     from rich import box

@@ -1,4 +1,4 @@
-"""`sightline report`: the page of a saved comparison, and what changed since another one."""
+"""`sightline report`: the page of a saved study, and what changed since another comparison."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ def report(
     prefer: Literal["quality", "speed", "memory", "balanced"] | None = None,
     json: bool = False,
 ) -> None:
-    """Make the report of a saved comparison again, from its results.json alone, and show what changed since another.
+    """Make the page of a saved study again, from its results alone; of a comparison, show what changed since another.
 
-    Writes report.html and figures beside results.json; trains and loads nothing.
+    Writes the page and its figures beside the results: report.html of results.json, or the page of a ladder, of sizes,
+    a panel, claims or a swap. Trains and loads nothing.
 
     Args:
-        place: Directory of a comparison, or its results.json.
+        place: Directory of a study, or the file of its results, such as results.json or panel.json.
         against: An older comparison (directory or results.json) to show the differences to: scores with intervals,
             costs, settings. Scores are compared on the same test items where both directories have their runs and the
             data is the same.
         output: Write the page to this file, and no figures.
         prefer: Priority by which one architecture is recommended. Default: that of the comparison.
-        json: Print one JSON object with `schema_version`: recommendation, Pareto fronts, differences.
+        json: Print one JSON object with `schema_version`: recommendation, Pareto fronts, differences; of other studies
+            than comparisons their results.
     """
     from dataclasses import replace
 
     from sightline.cli.compare import print_table
+    from sightline.cli.studies import report_study, study_file
     from sightline.core.files import write_file
     from sightline.lab.differences import differences, stored_items
     from sightline.lab.results import Results
@@ -41,6 +44,9 @@ def report(
     from sightline.report.recommendation import using_recommended
     from sightline.report.text import visible
 
+    if against is None and prefer is None and (study := study_file(place)) is not None:
+        report_study(study, output, json=json)
+        return
     file = results_file(place)
     results = Results.load(file)
     results = results if prefer is None else replace(results, prefer=prefer)

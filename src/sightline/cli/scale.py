@@ -117,7 +117,7 @@ def scale(
             say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
         )
         page = write_scaling_pages(results, directory)
-    show_results(results, _print, f"report: {page}", json=json)
+    show_results(results, print_scale, f"report: {page}", json=json)
 
 
 def _show_plan(config: ScaleConfig, *, json: bool) -> None:
@@ -156,7 +156,7 @@ def _planned(point: SizePoint, flops: float) -> dict[str, object]:
     return {**{name: getattr(point, name) for name in names}, "flops_per_run": flops}
 
 
-def _print(results: ScaleResults) -> None:
+def print_scale(results: ScaleResults) -> None:
     """The verdict, the losses by size and the laws."""
     from sightline.report.scaling import held_out_rows, law_rows, text_of
     from sightline.report.text import quantity, visible
