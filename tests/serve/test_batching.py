@@ -106,6 +106,9 @@ def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
             model.ask("c", "d")
         assert refused.value.status == 429
         assert int(refused.value.headers["Retry-After"]) >= 1
+        with pytest.raises(Refusal, match="inputs: has 4, the queue takes 3") as never:
+            model.ask("a", "b", "c", "d")
+        assert never.value.status == 413  # it would never have a place
         model.batcher.leave(waiting)  # its place is free at once
         assert model.batcher.waiting == 0
         _, third = model.ask("c", "d")

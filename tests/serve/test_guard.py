@@ -158,6 +158,38 @@ def test_all_bodies_together_are_bounded() -> None:
     assert ask(headers={"content-length": "2000"}, limits=limits)[0] == 503
 
 
+def test_bodies_that_arrive_at_once_share_one_bound() -> None:
+    """Slow clients, each with less than a request may have, cannot fill the memory together."""
+
+    async def run() -> list[int]:
+        statuses: list[int] = []
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        def slow() -> Any:
+            messages = [{"type": "http.request", "body": b"x" * 300, "more_body": True} for _ in range(2)]
+
+            async def receive() -> Any:
+                await asyncio.sleep(0)
+                return messages.pop() if messages else await asyncio.sleep(60)
+
+            return receive
+
+        limits = ServerLimits(body_bytes=1024, bodies_bytes=1024, body_s=0.2)
+        guard = Guard(echo, limits, token=None, hosts=None, measure=lambda *_: None)
+        scope = {"type": "http", "method": "POST", "path": "/"}
+        headers = [(b"host", b"x"), (b"content-type", b"application/json")]
+        await asyncio.gather(*(guard({**scope, "headers": headers}, slow(), send) for _ in range(3)))
+        await guard({**scope, "headers": headers}, slow(), send)  # there is room again
+        return statuses
+
+    first, second, *later = asyncio.run(run())
+    assert (first, second) == (503, 503)  # 3 x 600 bytes
+    assert later == [408, 408]
+
+
 def test_a_body_that_does_not_arrive_is_not_waited_for() -> None:
     messages = [{"type": "http.request", "body": b"{", "more_body": True}]
     sent: list[Any] = []

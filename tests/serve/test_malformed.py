@@ -81,6 +81,9 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "empty series": (PREDICT, {"model": "series", "inputs": [[]]}, 422, "a list"),
     "too few channels": (PREDICT, {"model": "series", "inputs": [[[1.0], [2.0]]]}, 422, "channels"),
     "too many numbers": (PREDICT, {"model": "series", "inputs": [[[0, 0]] * 100_001]}, 413, "200000 numbers"),
+    "too many numbers in a text": (PREDICT, {"model": "series", "inputs": ["0," * 200_000]}, 413, "200000 numbers"),
+    "a list in a text": (PREDICT, {"model": "series", "inputs": ["[[1, 2], [3]]"]}, 422, "equally many"),
+    "a deep list in a text": (PREDICT, {"model": "series", "inputs": ["[" * 100_000]}, 422, "not a list in JSON"),
     "words of series": (PREDICT, {"model": "series", "inputs": ["/etc/passwd"]}, 422, "comma-separated numbers"),
     "a path of a picture": (PREDICT, {"model": "pictures", "inputs": ["/etc/passwd"]}, 422, "the bytes of a file"),
     "a base64 that is none": (PREDICT, {"model": "pictures", "inputs": [{"base64": "é"}]}, 422, "not valid base64"),
@@ -114,7 +117,13 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "too many samples": (COMPLETE, {"model": "stories", "prompt": "a", "n": 17}, 413, "n: has 17"),
     "too many stops": (COMPLETE, {"model": "stories", "prompt": "a", "stop": ["a"] * 9}, 422, "stop"),
     "maps of three": (MAPS, {"models": ["numbers"] * 3, "input": "1"}, 422, "models"),
-    "maps of a long text": (MAPS, {"models": ["numbers"], "input": "1" * 401}, 413, "at most 400"),
+    "maps of a long text": (MAPS, {"models": ["numbers"], "input": "1" * 401}, 413, "has 401 characters"),
+    "maps of a long series": (MAPS, {"models": ["series"], "input": [[0, 0]] * 401}, 413, "input: has 401 steps"),
+    "maps of a long series in a text": (MAPS, {"models": ["series"], "input": "0," * 400}, 413, "has 401 steps"),
+    "maps of a long question": (
+        MAPS, {"models": ["questions"], "input": {"image": file(b"a"), "question": "a" * 401}}, 413,
+        "input.question: has 401 characters, maps are made of at most 400",
+    ),
     "maps of nothing": (MAPS, {"models": ["numbers"], "input": " "}, 422, "the text is empty"),
     "maps of a path": (MAPS, {"models": ["pictures"], "input": "/etc/passwd"}, 422, "the bytes of a file"),
     "no such place": ("/v1/nothing", {}, 404, "Not Found"),
@@ -130,6 +139,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "pictures": "classification of pictures",
         "load": "forecasting",
         "stories": "language",
+        "questions": "answering",
     }
     built = {name: SUBJECTS[kind](tmp_path_factory.mktemp(name)).built() for name, kind in kinds.items()}
     return {"numbers": numbers(), **built}

@@ -108,10 +108,13 @@ class Batcher:
         """Put a job into the queue.
 
         Raises:
-            Refusal: 429 "256 inputs wait already: try again in 2 s", with Retry-After.
+            Refusal: 429 "256 inputs wait already: try again in 2 s", with Retry-After; 413 "inputs: has 64, the queue
+                takes 32".
         """
-        waiting = self.waiting
-        if waiting + len(job.inputs) > self._limits.queue:
+        waiting, most = self.waiting, self._limits.queue
+        if len(job.inputs) > most:
+            raise Refusal(413, f"inputs: has {len(job.inputs)}, the queue takes {most}", param="inputs")
+        if waiting + len(job.inputs) > most:
             seconds = min(max(1, math.ceil(waiting * self._input_s)), MOST_RETRY_S)
             raise Refusal(
                 429,

@@ -12,7 +12,8 @@ import ipaddress
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias, final
 from urllib.parse import urlsplit
 
@@ -108,23 +109,18 @@ class Guard:
                 message = {**message, "headers": [*message.get("headers", ()), *extra]}
             await send(message)
 
-        held = 0
         try:
             try:
                 self._check(scope)
-                body = b""
-                if scope["method"] not in ("GET", "HEAD"):
-                    body = await self._body(scope, receive)
-                    held = len(body)
-                    self._held_bytes += held
-                await self.app(scope, _replayed(body, receive), sending)
+                with self._room() as take:
+                    body = b"" if scope["method"] in ("GET", "HEAD") else await self._body(scope, receive, take)
+                    await self.app(scope, _replayed(body, receive), sending)
             except Refusal as refusal:
                 if not status:
                     await _send_json(sending, refusal)
         except _ClientGone:
             status = 499  # nobody is there to be answered
         finally:
-            self._held_bytes -= held
             route = getattr(scope.get("route"), "path", "other")
             self._measure(route, status, time.perf_counter() - began)
 
@@ -161,15 +157,34 @@ class Guard:
                 401, "expected the header Authorization: Bearer TOKEN", headers={"WWW-Authenticate": "Bearer"}
             )
 
-    async def _body(self, scope: Message, receive: Receive) -> bytes:
-        """The body of a request, once it has arrived."""
+    @contextmanager
+    def _room(self) -> Iterator[Callable[[int], None]]:
+        """Room for the bytes of one request, from their arrival to its answer: call the value for more of it."""
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            self._check_room(size)
+            taken += size
+            self._held_bytes += size
+
+        try:
+            yield take
+        finally:
+            self._held_bytes -= taken
+
+    def _check_room(self, size: int) -> None:
+        if self._held_bytes + size > self._limits.bodies_bytes:
+            raise Refusal(503, "too many large requests at once: try again", headers={"Retry-After": "1"})
+
+    async def _body(self, scope: Message, receive: Receive, take: Callable[[int], None]) -> bytes:
+        """The body of a request, once it has arrived; `take` is called with the size of each part of it."""
         most = self._limits.body_bytes
         too_large = Refusal(413, f"the request has more than {most} bytes", headers={"Connection": "close"})
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > most:
             raise too_large
-        if self._held_bytes + int(length) > self._limits.bodies_bytes:
-            raise _busy()
+        self._check_room(int(length))
         try:
             async with asyncio.timeout(self._limits.body_s):
                 chunks, size = [], 0
@@ -181,8 +196,7 @@ class Guard:
                     size += len(chunk)
                     if size > most:
                         raise too_large
-                    if self._held_bytes + size > self._limits.bodies_bytes:
-                        raise _busy()
+                    take(len(chunk))
                     chunks.append(chunk)
                     if not message.get("more_body"):
                         return b"".join(chunks)
@@ -194,10 +208,6 @@ class Guard:
 
 class _ClientGone(Exception):
     """The client has left before its request was complete."""
-
-
-def _busy() -> Refusal:
-    return Refusal(503, "too many large requests at once: try again", headers={"Retry-After": "1"})
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

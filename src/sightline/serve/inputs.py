@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.media.files import MediaFile
+from sightline.data.media.images import FORMATS
 from sightline.serve.limits import ServerLimits
 from sightline.serve.refusal import Refusal
 from sightline.tasks.input_source import InputSource
@@ -65,6 +67,24 @@ def checked_text(value: Any, most: int, place: str) -> str:
     return value
 
 
+def check_positions(one: Any, sources: Mapping[str, InputSource], most: int, place: str) -> None:
+    """Refuse texts and series, as `read_input` gives them, whose maps would take too long: their time grows with the
+    square of the positions. Pictures have few, sounds and tables as many as the model reads.
+
+    Raises:
+        Refusal: 413 "input: has 9000 steps, maps are made of at most 400".
+    """
+    parts = {"": one} if len(sources) == 1 else {f".{name}": part for name, part in one.items()}
+    for (suffix, part), kind in zip(parts.items(), sources.values(), strict=True):
+        if kind == "series" and isinstance(part, str):
+            part = part.split(",")
+        count = len(part) if kind in ("text", "series") else 0
+        if count > most:
+            what = "characters" if kind == "text" else "steps"
+            field = f"{place}{suffix}"
+            raise Refusal(413, f"{field}: has {count} {what}, maps are made of at most {most}", param=field)
+
+
 @contextmanager
 def as_files(inputs: Sequence[Any]) -> Iterator[list[Any]]:
     """The inputs, with a file in place of each table while the block runs; errors name no folder of the server."""
@@ -91,9 +111,16 @@ def _text(value: Any, limits: ServerLimits, place: str) -> str:
 
 
 def _series(value: Any, limits: ServerLimits, place: str) -> str | list[Any]:
-    """Numbers as a list (T,) or (T, C), null where one is missing; or as a text, comma-separated."""
+    """Numbers as a list (T,) or (T, C), null where one is missing; or as a text, comma-separated or such a list."""
     if isinstance(value, str):
-        return checked_text(value, limits.body_bytes, place)
+        text = checked_text(value, limits.body_bytes, place)
+        if text.lstrip()[:1] != "[":
+            _check_numbers(text.count(",") + 1, limits, place)
+            return text
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            raise Refusal(422, f"{place}: the text is not a list in JSON", param=place) from None
     if not isinstance(value, list) or not value:
         raise Refusal(422, f"{place}: expected a list of numbers, found {_kind(value)}", param=place)
     rows = value if isinstance(value[0], list) else [value]
@@ -102,9 +129,13 @@ def _series(value: Any, limits: ServerLimits, place: str) -> str | list[Any]:
         if not isinstance(row, list) or not all(_is_number(one) for one in row) or len(row) != len(rows[0]):
             raise Refusal(422, f"{place}: expected numbers, or rows of equally many numbers", param=place)
         count += len(row)
-        if count > limits.numbers:
-            raise Refusal(413, f"{place}: has more than {limits.numbers} numbers", param=place)
+        _check_numbers(count, limits, place)
     return value
+
+
+def _check_numbers(count: int, limits: ServerLimits, place: str) -> None:
+    if count > limits.numbers:
+        raise Refusal(413, f"{place}: has more than {limits.numbers} numbers", param=place)
 
 
 def _image(value: Any, limits: ServerLimits, place: str) -> MediaFile:
@@ -112,7 +143,7 @@ def _image(value: Any, limits: ServerLimits, place: str) -> MediaFile:
 
     content = _content(value, place)
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             width, height = picture.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         width = height = limits.pixels + 1

@@ -27,7 +27,7 @@ class ServerLimits(CheckedConfig):
     new_tokens: int = key(1024, "Tokens of one output.", at_least=1)
     beam: int = key(16, "Beam width.", at_least=1)
     samples: int = key(16, "Outputs of one prompt.", at_least=1)
-    map_characters: int = key(400, "Characters of a text that influence maps are made of.", at_least=1)
+    map_positions: int = key(400, "Characters of a text, or steps of a series, that maps are made of.", at_least=1)
     pages: int = key(16, "Pages of influence maps that are kept.", at_least=1)
     pages_bytes: int = key(64 << 20, "Bytes of all these pages.", at_least=1)
     connections: int = key(512, "Open connections; more are refused with 503.", at_least=1)

@@ -17,7 +17,7 @@ from sightline.core.errors import InputError
 from sightline.core.json_text import to_json
 from sightline.decoding.engine import DecodingConfig
 from sightline.report.inspection import render_inspections
-from sightline.serve.inputs import checked_text, read_input
+from sightline.serve.inputs import check_positions, checked_text, read_input
 from sightline.serve.limits import ServerLimits
 from sightline.serve.metrics import Measurements
 from sightline.serve.pages import IN_FRAME, IN_FRAME_SCRIPT, api_page, front_page
@@ -221,11 +221,11 @@ async def maps(request: Request, body: MapsBody) -> Response:
     serving, found = serving_of(request), []
     for name in body.models:
         model = serving.models.named(name)
-        one = read_input(body.input, model.task.input_sources, serving.limits, "input")
-        if isinstance(one, str) and "text" in model.task.input_sources.values():
-            checked_text(one, serving.limits.map_characters, "input")
-            if not one.strip() and not model.task.continues_prompts:
-                raise Refusal(422, "input: the text is empty", param="input")
+        sources = model.task.input_sources
+        one = read_input(body.input, sources, serving.limits, "input")
+        check_positions(one, sources, serving.limits.map_positions, "input")
+        if isinstance(one, str) and not one.strip() and not model.task.continues_prompts:
+            raise Refusal(422, "input: the text is empty", param="input")
         inspection = await answer(request, model, Inspecting(model.name), [one], body.timeout_s)
         if not inspection.maps:
             raise Refusal(422, f"{model.name} has no maps of this input: {'; '.join(inspection.notes)[:500]}")

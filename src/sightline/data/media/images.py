@@ -36,7 +36,7 @@ SUFFIXES = {
     ".bmp": ("BMP",),
     **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
 }
-_FORMATS = tuple({name: None for names in SUFFIXES.values() for name in names if name != "MPO"})  # opened as JPEG
+FORMATS = tuple({name: None for names in SUFFIXES.values() for name in names if name != "MPO"})  # opened as JPEG
 _QUIET = logging.NullHandler()  # Pillow logs what it raises too
 # What Pillow's decoders raise for broken files.
 _DAMAGED = (
@@ -125,7 +125,7 @@ def read_image(
         except InputError:
             raise
         except UnidentifiedImageError:
-            raise source.unreadable(file, f"cannot be read as a picture: not {', '.join(_FORMATS)}") from None
+            raise source.unreadable(file, f"cannot be read as a picture: not {', '.join(FORMATS)}") from None
         except PermissionError:
             raise EnvironmentFault(f"{path}: no permission to read it") from None
         except Image.DecompressionBombError:
@@ -141,13 +141,13 @@ def _decoded(
     """The upright picture with 8 bits a channel."""
     from PIL import Image, ImageOps
 
-    with Image.open(file, formats=_FORMATS) as image:
+    with Image.open(file, formats=FORMATS) as image:
         _check_header(image, known, options, path)
         if not is_deep(image):
             image.load()
             return ImageOps.exif_transpose(image)
         content = BytesIO(file.read() if not file.seek(0) else b"")
-        with Image.open(content, formats=_FORMATS) as again:
+        with Image.open(content, formats=FORMATS) as again:
             return deep_picture((image, again), options.black, options.white, path, levels)
 
 
