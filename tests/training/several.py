@@ -1,6 +1,7 @@
-"""Trainings one after another in each process that torchrun starts: `several.py JOBS.json`.
+"""Trainings one after another in each process that torchrun starts: `several.py JOBS.json [PROCESSES OF A NODE]`.
 
-A job is {"out": …, "flags": {…}, "resume": …}. Each process leaves its number for the system in JOBS.json.RANK.
+A job is {"out": …, "flags": {…}, "resume": …}. Each process leaves its number for the system in JOBS.json.RANK, and how
+often it opened the data of each job in JOBS.json.RANK.opened.
 """
 
 from __future__ import annotations
@@ -25,10 +26,23 @@ def work(jobs: list[dict[str, Any]], team: Team) -> None:
         _train(run, Path(job["out"]), team, shown, resume=job.get("resume", False))
 
 
+def on_nodes(per_node: int) -> dict[str, str]:
+    """The environment of this process as if so many processes were on each node."""
+    return {**os.environ, "GROUP_RANK": str(int(os.environ["RANK"]) // per_node)}
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    status = 0
-    with joined() as team:
+    jobs = json.loads(Path(sys.argv[1]).read_text())
+    opened = dict.fromkeys([job["flags"]["data"] for job in jobs], 0)
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]) in opened:
+            opened[str(arguments[0])] += 1
+
+    sys.addaudithook(count)
+    with joined(on_nodes(int(sys.argv[2])) if len(sys.argv) > 2 else os.environ) as team:
         Path(f"{sys.argv[1]}.{team.rank}").write_text(str(os.getpid()))
-        work(json.loads(Path(sys.argv[1]).read_text()), team)
-    end_process(status)
+        work(jobs, team)
+        Path(f"{sys.argv[1]}.{team.rank}.opened").write_text(json.dumps(list(opened.values())))
+    end_process(0)

@@ -91,7 +91,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-KILLED = {"model.dropout": 0.2, "pieces": 2, "validate_every": 10}  # settings of the run that is killed
+KILLED = {"model.dropout": 0.2, "pieces": 2, "validate_every": 10}  # settings of the runs that are killed
 EQUAL = [("transformer", "ddp"), ("transformer", "fsdp"), ("lstm", "ddp"), ("bahdanau", "fsdp")]
 
 
@@ -102,7 +102,7 @@ def both(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     with_dropout = {"model.dropout": 0.2, "pieces": 2}
     jobs = [job(place / f"one-{arch}", data, arch) for arch in SMALL]
     jobs += [job(place / name, data, **with_dropout) for name in ("dropout-whole", "dropout")]
-    jobs.append(job(place / "unkilled", data, **KILLED))
+    jobs += [job(place / f"unkilled-{arch}", data, arch, **KILLED) for arch in SMALL]
     alone(jobs, place / "alone.json")
     for later in Checkpoints(place / "dropout" / "checkpoints").steps()[1:]:
         (later[1] / "MANIFEST.json").unlink()  # as a kill leaves it
@@ -124,10 +124,12 @@ def test_two_processes_continue_a_run_of_one_with_its_dropout(both: dict[str, Pa
     assert records(both["dropout"], "end")[-1]["steps"] == STEPS
 
 
-@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_a_killed_run_continues_in_one_process(both: dict[str, Path], data: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("arch", "kind"), [("transformer", "fsdp"), ("lstm", "ddp"), ("bahdanau", "ddp")])
+def test_a_killed_run_continues_in_one_process(
+    both: dict[str, Path], data: Path, tmp_path: Path, arch: str, kind: str
+) -> None:
     flags = {**KILLED, "parallel": kind}
-    process = launched([job(tmp_path / "run", data, **flags)], tmp_path / "jobs.json")
+    process = launched([job(tmp_path / "run", data, arch, **flags)], tmp_path / "jobs.json")
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
     wait_until(lambda: process.poll() is not None or any(step >= 10 for step, _ in checkpoints.steps()))
     for rank in (1, 0):
@@ -135,13 +137,39 @@ def test_a_killed_run_continues_in_one_process(both: dict[str, Path], data: Path
     finished(process)
     assert process.returncode != 0
     assert not (tmp_path / "run" / "last").exists()
-    alone([{**job(tmp_path / "run", data, **flags), "resume": True}], tmp_path / "alone.json")
-    check_same(both["unkilled"], tmp_path / "run")
+    alone([{**job(tmp_path / "run", data, arch, **flags), "resume": True}], tmp_path / "alone.json")
+    check_same(both[f"unkilled-{arch}"], tmp_path / "run")
+
+
+def test_running_text_is_read_once_on_each_node(tmp_path: Path) -> None:
+    """Three processes, two on the first node and one on the second, train as one does."""
+    text = tmp_path / "squares.jsonl"
+    text.write_text("".join(json.dumps({"text": f"{n} times {n} is {n * n}."}) + "\n" for n in range(400)))
+    flags = {
+        "data": str(text), "task": "language", "arch": "gru", "budget": f"{STEPS}steps", "validations": 1,
+        "log_every": 1, "context": 24, "batch_tokens": 96, "device": "cpu", "dtype": "float32", "model.d_model": 8,
+        "model.dropout": 0.0,
+    }  # fmt: skip
+    for name in ("one", "three"):
+        place = tmp_path / f"{name}.json"
+        place.write_text(json.dumps([{"out": str(tmp_path / name), "flags": flags}]))
+        several = {"processes": 1} if name == "one" else {"processes": 3}
+        process = started("tests.training.several", str(place), *(["2"] if name == "three" else []), **several)
+        errors = finished(process)
+        assert process.returncode == 0, errors[-3000:]
+    check_same(tmp_path / "one", tmp_path / "three")
+    alone, *opened = (
+        json.loads((tmp_path / f"{name}.json.{rank}.opened").read_text())[0]
+        for name, rank in (("one", 0), ("three", 0), ("three", 1), ("three", 2))
+    )
+    assert alone > 0
+    assert opened == [alone, 0, alone]
 
 
 def test_a_signal_stops_all_processes_and_saves(data: Path, tmp_path: Path) -> None:
-    place = tmp_path / "jobs.json"
-    process = launched([job(tmp_path / "run", data, budget="100000steps", validate_every=100_000)], place)
+    flags = {**job(tmp_path, data, budget="100000steps", validate_every=100_000)["flags"], "out_dir": tmp_path / "run"}
+    given = [part for key, value in flags.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+    process = started("sightline", "train", *given)
     wait_until(lambda: process.poll() is not None or (tmp_path / "run" / "metrics.jsonl").exists())
     wait_until(lambda: process.poll() is not None or len(records(tmp_path / "run")) > 3)
     process.send_signal(signal.SIGTERM)
@@ -149,5 +177,6 @@ def test_a_signal_stops_all_processes_and_saves(data: Path, tmp_path: Path) -> N
     assert process.returncode != 0
     stopped = records(tmp_path / "run", "interrupted")
     assert [record["signal"] for record in stopped] == ["SIGTERM"], errors[-3000:]
+    assert errors.count("SIGTERM after step") == 1, errors[-3000:]  # the first process prints
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1][0] == stopped[0]["step"]
     assert (tmp_path / "run" / "last" / "model.safetensors").exists()
