@@ -145,6 +145,8 @@ This page is generated from `benchmarks/results/export-*.json`, which `make expo
 untrained model of every architecture of every task. "equal": the exported program gave what the model gives, for
 several sizes of batches and lengths, an empty row among them. A number is that of the reason of a refusal, which
 `sightline export` prints too. [Exporting models](export.md) describes the formats."""
+EXPORTED_BY_ALL = """\
+Every architecture of every task: all settings and tensors are read back as they were (`tests/export/test_hub.py`)."""
 
 
 def mechanisms() -> str:
@@ -377,11 +379,8 @@ def exports() -> str:
     lines = [EXPORTS_HEAD]
     for name, form in FORMATS.items():
         path = RESULTS / f"export-{name}.json"
-        if path.exists():
-            lines += [
-                f"\n## {name}: {form.summary.rstrip('.')}\n",
-                *export_rows(json.loads(path.read_text(encoding="utf-8"))),
-            ]
+        rows = export_rows(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else [EXPORTED_BY_ALL]
+        lines += [f"\n## {name}: {form.summary.rstrip('.')}\n", *rows]
     return "\n".join(lines) + "\n"
 
 

@@ -40,7 +40,10 @@ def test_a_recurrence_is_a_loop_of_any_length(name: str, tmp_path: Path) -> None
     heads = {"heads": 2} if name == "gated_delta" else {}
     mixer = with_loops(AsEncoder(MIXERS[name](**heads).build(8)))
     graph(mixer, (3, 5), (1, 1), (4, 33)).write(tmp_path / "loop.onnx")
-    assert "Scan" in {node.op_type for node in onnx.load(tmp_path / "loop.onnx").graph.node}
+    written = onnx.load(tmp_path / "loop.onnx").graph
+    assert "Scan" in {node.op_type for node in written.node}
+    declared = [[size.dim_param for size in one.type.tensor_type.shape.dim[:2]] for one in written.output]
+    assert declared == [["batch", "length"]]  # torch's own LSTM declares the example's length
 
 
 def test_a_query_that_sees_nothing_gets_zeros(tmp_path: Path) -> None:
@@ -65,6 +68,20 @@ class Otherwise(nn.Module):
 def test_a_graph_that_differs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^wrong: ONNX Runtime gives y that differ by 0\.000"):
         graph(Otherwise(), (3, 5)).write(tmp_path / "wrong.onnx")
+
+
+def test_an_export_that_failed_leaves_the_sizes_of_the_next_one_open(tmp_path: Path) -> None:
+    """torch marks the example's tensors as it fails: their sizes would be fixed in the next graph."""
+    failed = graph(Branching(), (3, 5))
+    with pytest.raises(InputError, match="torch cannot export it"):
+        failed.write(tmp_path / "branch.onnx")
+    later = Graph(Whole(lambda x, mask: x * mask.unsqueeze(2), tuple), failed.inputs, failed.axes, ("y",))
+    later.write(tmp_path / "later.onnx")
+    shapes = [
+        [size.dim_param for size in one.type.tensor_type.shape.dim[:2]]
+        for one in onnx.load(tmp_path / "later.onnx").graph.input
+    ]
+    assert shapes == [["batch", "length"]] * 2
 
 
 class Branching(nn.Module):
