@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -39,6 +40,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def address(subjects: dict[str, Any]) -> Iterator[str]:
     tasks = {name: subject.built() for name, subject in subjects.items()}
+    tasks["pictures again"] = subjects["pictures"].built()
     with serving.running({"numbers": numbers(), "again": numbers(1), **tasks}) as place:
         yield place
 
@@ -73,6 +75,20 @@ def framed(page: Any) -> Any:
     frame = page.frame_locator("#maps iframe")
     frame.locator("#viewer[data-ready]").wait_for()
     return frame
+
+
+def drop(page: Any, path: Path) -> None:
+    """Drop a file on the place for it."""
+    data = page.evaluate_handle(
+        """([name, content]) => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], name));
+            return data;
+        }""",
+        [path.name, base64.b64encode(path.read_bytes()).decode()],
+    )
+    page.dispatch_event(".drop", "drop", {"dataTransfer": data})
 
 
 def colours_of(part: Any) -> int:
@@ -122,20 +138,25 @@ def test_two_models_stand_side_by_side(browser: Any, address: str) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("name", ["pictures", "sounds"])
-def test_a_file_is_dropped_and_labelled(browser: Any, address: str, subjects: dict[str, Any], name: str) -> None:
+@pytest.mark.parametrize(("name", "beside"), [("pictures", ["pictures again"]), ("sounds", [])])
+def test_a_file_is_dropped_and_labelled(
+    browser: Any, address: str, subjects: dict[str, Any], name: str, beside: list[str]
+) -> None:
     page, path = show(browser, address), Path(subjects[name].inputs[0])
     page.select_option("#model", name)
-    page.set_input_files(".drop input", path)
+    for other in beside:
+        page.select_option("#beside", other)
+    drop(page, path)
     wait_for(page, "document.querySelector('.shown img, .shown audio') !== null")
     page.click("#go")
     wait_for(page, DONE)
     task = subjects[name].built()
     label, chances = task.predict(str(path)), task.predict(str(path), proba=True)
-    assert page.evaluate(TEXTS) == [label]
+    models = 1 + len(beside)
+    assert page.evaluate(TEXTS) == [label] * models
     shown = page.evaluate("[...document.querySelectorAll('.chances dt')].map(e => e.textContent)")
-    assert shown == sorted(chances, key=lambda one: -chances[one])
-    assert framed(page).locator(".pane").count() == 1
+    assert shown == sorted(chances, key=lambda one: -chances[one]) * models
+    assert framed(page).locator(".pane").count() == models
     assert axe_finds(page) == {}
     assert page.complaints == []
     page.close()
@@ -144,11 +165,7 @@ def test_a_file_is_dropped_and_labelled(browser: Any, address: str, subjects: di
 def test_a_table_is_dropped_and_its_forecast_drawn(browser: Any, address: str, subjects: dict[str, Any]) -> None:
     page, path = show(browser, address), Path(subjects["load"].inputs[0])
     page.select_option("#model", "load")
-    data = page.evaluate_handle(
-        "([name, text]) => { const data = new DataTransfer(); data.items.add(new File([text], name)); return data; }",
-        [path.name, path.read_text()],
-    )
-    page.dispatch_event(".drop", "drop", {"dataTransfer": data})
+    drop(page, path)
     wait_for(page, "document.querySelector('textarea').value !== ''")
     page.click("#go")
     wait_for(page, DONE)
@@ -172,6 +189,7 @@ def test_a_picture_and_a_question(browser: Any, address: str, subjects: dict[str
     page.click("#go")
     wait_for(page, DONE)
     assert page.evaluate(TEXTS) == [subjects["questions"].built().predict((path, question)) or "(nothing)"]
+    assert framed(page).locator(".pane").count() == 1
     assert page.complaints == []
     page.close()
 
