@@ -34,6 +34,16 @@ def bomb() -> bytes:
     return stream.getvalue()
 
 
+def sound(seconds: float, rate_hz: int, form: str = "WAV") -> bytes:
+    """Silence."""
+    import numpy as np
+    import soundfile
+
+    stream = io.BytesIO()
+    soundfile.write(stream, np.zeros(round(seconds * rate_hz), np.int16), rate_hz, format=form)
+    return stream.getvalue()
+
+
 def predict(inputs: Any, **more: Any) -> dict[str, Any]:
     return {"model": "numbers", "inputs": inputs, **more}
 
@@ -90,6 +100,12 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "an empty picture": (PREDICT, {"model": "pictures", "inputs": [{"base64": ""}]}, 422, "the file is empty"),
     "a picture that is none": (PREDICT, {"model": "pictures", "inputs": [file(b"GIF89a??")]}, 422, "the picture"),
     "a picture that is a text": (PREDICT, {"model": "pictures", "inputs": [file(b"hello")]}, 422, "cannot be read"),
+    "a path of a sound": (PREDICT, {"model": "sounds", "inputs": ["/etc/passwd"]}, 422, "the bytes of a file"),
+    "a sound that is none": (PREDICT, {"model": "sounds", "inputs": [file(b"RIFF")]}, 422, "cannot be read as sound"),
+    "half a sound": (PREDICT, {"model": "sounds", "inputs": [file(sound(1, 8000)[:999])]}, 422, "is cut short"),
+    "too many samples a second": (
+        PREDICT, {"model": "sounds", "inputs": [file(sound(0.01, 200_000))]}, 413, "at most 192000 are read",
+    ),
     "a path beside base64": (
         PREDICT, {"model": "pictures", "inputs": [{"base64": "aGk=", "path": "/x"}]}, 422, "the bytes of a file",
     ),
@@ -140,6 +156,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "load": "forecasting",
         "stories": "language",
         "questions": "answering",
+        "sounds": "classification of sounds",
     }
     built = {name: SUBJECTS[kind](tmp_path_factory.mktemp(name)).built() for name, kind in kinds.items()}
     return {"numbers": numbers(), **built}
@@ -180,6 +197,16 @@ def test_a_picture_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(tas
     (response,) = serving.asked({"it": tasks["pictures"]}, [(PREDICT, {"inputs": [file(content)]})])
     assert response.status_code == 413
     assert response.json()["error"]["message"] == "inputs.0: has too many pixels, at most 16000000 are read"
+
+
+@pytest.mark.parametrize("form", ["FLAC", "MP3"])
+def test_a_sound_that_unpacks_to_too_much_is_refused(tasks: dict[str, Any], form: str) -> None:
+    """Ten minutes of silence: 19 MB of samples."""
+    content = sound(600, 16_000, form)
+    assert len(content) < 1 << 20
+    (response,) = serving.asked({"it": tasks["sounds"]}, [(PREDICT, {"inputs": [file(content)]})])
+    assert response.status_code == 422
+    assert "more than max_s 60" in response.json()["error"]["message"]
 
 
 def test_the_names_of_files_are_texts_to_a_model_of_texts(tasks: dict[str, Any], tmp_path: Path) -> None:
