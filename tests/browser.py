@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,8 +30,8 @@ def wait_for(page: Any, expression: str) -> None:
 
 
 @contextmanager
-def opened() -> Iterator[Any]:
-    """A context of a browser, with an empty profile."""
+def opened(environment: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """A context of a browser, with an empty profile; `environment`: variables beside those of this process."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
@@ -39,7 +40,12 @@ def opened() -> Iterator[Any]:
     )
     with tempfile.TemporaryDirectory() as profile, playwright.sync_playwright() as started:
         context = started.chromium.launch_persistent_context(
-            profile, executable_path=chromium, headless=True, args=FLAGS, timeout=1000 * PATIENCE_S
+            profile,
+            executable_path=chromium,
+            headless=True,
+            args=FLAGS,
+            timeout=1000 * PATIENCE_S,
+            env={**os.environ, **(environment or {})},
         )
         context.set_default_timeout(1000 * PATIENCE_S)
         yield context

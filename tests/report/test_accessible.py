@@ -5,28 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from sightline.core.metrics import Baseline
 from sightline.lab.differences import differences
+from sightline.lab.dynamics import TrainingDynamics, training_dynamics
 from sightline.lab.results import Estimate, Results
 from sightline.report.claims import render_claims
+from sightline.report.faithfulness import render_faithfulness
 from sightline.report.heads import render_heads
 from sightline.report.html import render
 from sightline.report.ladder import render_ladder
 from sightline.report.panel import render_panel
 from sightline.report.scaling import render_scaling
 from sightline.report.swap import render_swap
+from sightline.report.training import render_training
 from tests.browser import opened, wait_for
 from tests.report.synthetic import make_results
 from tests.report.synthetic_claims import make_claims
+from tests.report.synthetic_faithfulness import with_retrained
 from tests.report.synthetic_heads import make_heads
 from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_panel import make_panel
 from tests.report.synthetic_scale import make_scale
 from tests.report.synthetic_swap import make_swap
+from tests.report.synthetic_training import write_run
 from tests.report.test_browser import draw_all
 
 pytestmark = pytest.mark.slow
@@ -53,6 +59,11 @@ def forecasting() -> Results:
     )  # fmt: skip
 
 
+def watched() -> TrainingDynamics:
+    with TemporaryDirectory() as folder:
+        return training_dynamics(write_run(Path(folder) / "run", layers=1))
+
+
 def failed() -> Results:
     results = make_results()
     runs = [replace(run, status="failed", metrics={}, history=[], error="out of memory") for run in results.runs]
@@ -72,6 +83,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "scale": lambda: render_scaling(make_scale()),
     "heads": lambda: render_heads(make_heads()),
     "swap": lambda: render_swap(make_swap()),
+    "faithfulness": lambda: render_faithfulness(with_retrained()),
+    "watched training": lambda: render_training(watched()),
 }
 DARK = ("translation", "ladder")  # are looked at in both schemes
 
