@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,20 @@ from sightline.api.ladder import LadderResult
 from sightline.api.swap import SwapResult
 from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
+from sightline.lab.dynamics import TrainingDynamics, training_dynamics
+from sightline.report.training import training_findings
 from sightline.tasks.evaluation import Evaluation
 from sightline.tasks.forecasting.forecast import Forecast
 from tests.report.synthetic import make_results
+from tests.report.synthetic_claims import make_claims
 from tests.report.synthetic_faithfulness import results as make_faithfulness
 from tests.report.synthetic_heads import make_heads
 from tests.report.synthetic_inspection import recurrent, translation
 from tests.report.synthetic_ladder import make_ladder
+from tests.report.synthetic_panel import make_panel
 from tests.report.synthetic_scale import make_scale
 from tests.report.synthetic_swap import make_swap
+from tests.report.synthetic_training import write_run
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -65,6 +71,11 @@ def forecast() -> Forecast:
     return Forecast(panel, np.arange(12.0).reshape(1, 12, 1), np.zeros((1, 12, 1, 0)))
 
 
+def watched() -> TrainingDynamics:
+    with TemporaryDirectory() as folder:
+        return training_dynamics(write_run(Path(folder) / "run", layers=3))
+
+
 RESULTS = {
     "comparison": lambda: ComparisonResult(replace(make_results(), verdict=HOSTILE), Path("a"), Path("a/report.html")),
     "ladder": lambda: LadderResult(make_ladder(hostile), Path("a"), Path("a/ladder.html")),
@@ -73,6 +84,9 @@ RESULTS = {
     "forecast": forecast,
     "heads": lambda: replace(make_heads(), notes=[HOSTILE]),
     "faithfulness": lambda: replace(make_faithfulness(), verdict=HOSTILE),
+    "training": lambda: replace(watched(), run=HOSTILE),
+    "panel": lambda: replace(make_panel(), notes=[HOSTILE]),
+    "claims": make_claims,
     "swap": lambda: SwapResult(replace(make_swap(), notes=[HOSTILE]), Path("a"), Path("a/swap.html")),
 }
 
@@ -105,6 +119,21 @@ def test_laws_of_sizes_show_their_exponents() -> None:
     rows = Tables(results._repr_html_()).rows
     law = results.law("my <lm>")
     assert [f"{law.law.exponent.mean:.3f}" in row for row in rows if row[:2] == ["my <lm>", "parameters"]] == [True]
+
+
+def test_a_watched_training_shows_its_findings_and_every_layer() -> None:
+    dynamics = watched()
+    shown = dynamics._repr_html_()
+    assert shown.startswith(f"<p>{html.escape(training_findings(dynamics)[0])}</p>")
+    assert [row[0] for row in Tables(shown).rows[1:]] == [one.name for one in dynamics.attention]
+
+
+def test_claims_show_their_outcomes_and_a_panel_its_mechanisms() -> None:
+    claims, panel = make_claims(), make_panel()
+    rows = Tables(claims._repr_html_()).rows[1:]
+    assert [(row[0], row[2]) for row in rows] == [(one.claim, one.outcome) for one in claims.results]
+    assert HOSTILE.replace("'x'", "1") in rows[1][1]
+    assert [row[0] for row in Tables(panel._repr_html_()).rows[1:]] == panel.names
 
 
 def embedded(frame: str) -> list[str]:

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.files import read_regular
+from sightline.core.notebook import html_lines, html_table
 from sightline.core.stored import SavedResults
 from sightline.core.yaml12 import read_yaml
 from sightline.lab.panel_results import Band
@@ -99,6 +101,11 @@ class TrainingDynamics(SavedResults):
     distances: list[int] = field(default_factory=list)
     gradients: list[list[float | None]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        page = import_module("sightline.report.training")  # loaded when a notebook asks for it, not before
+        head = ("layer", "entropy at the first look", "at the last", "half of the change by step", "largest weight")
+        return html_lines(page.training_findings(self)) + html_table(head, page.layer_cells(self))
 
 
 def training_dynamics(run: Path, command: str = "") -> TrainingDynamics:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal, final
 
+from sightline.core.notebook import html_lines, html_table
 from sightline.core.stored import SavedResults
 from sightline.lab.results import Estimate
 
@@ -278,3 +280,12 @@ class PanelResults(SavedResults):
     gaps: list[ContextGap] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        text = import_module("sightline.report.panel_text")  # loaded when a notebook asks for it, not before
+        rows = [
+            (row.name, row.chain_growth, row.time.get("training", ""), row.memory.get("training", ""), row.reach)
+            for row in text.cost_rows(self)
+        ]
+        head = ("mechanism", "growth of the chain", "of training time", "of training memory", "reach of the gradient")
+        return html_lines(text.findings(self)) + html_table(head, rows) + html_lines(self.notes)

@@ -217,6 +217,22 @@ def layer_rows(dynamics: TrainingDynamics) -> list[LayerRow]:
     ]
 
 
+def layer_cells(dynamics: TrainingDynamics) -> list[tuple[str, str, str, str, str]]:
+    """`layer_rows` as text."""
+    return [
+        (visible(row.name), *map(_three, (row.first, row.last)), _whole(row.half), _three(row.largest))
+        for row in layer_rows(dynamics)
+    ]
+
+
+def _three(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3f}"
+
+
+def _whole(value: int | None) -> str:
+    return "—" if value is None else f"{value:,}"
+
+
 def half_step(steps: Sequence[int], values: Sequence[float | None]) -> int | None:
     """The first look from which on at least half of the change from the first to the last value is done."""
     first, last = values[0], values[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
+from sightline.core.notebook import html_table
 from sightline.core.stored import SavedResults
 
 ClaimOutcome = Literal["holds", "does not hold", "depends", "not measured"]
@@ -123,6 +124,11 @@ class ClaimsResults(SavedResults):
     def result(self, name: str) -> ClaimResult | None:
         """The result of the claim with this name, None where there is none."""
         return next((one for one in self.results if one.claim == name), None)
+
+    def _repr_html_(self) -> str:
+        statements = {saying.name: saying.statement for saying in self.sayings}
+        rows = [(one.claim, statements.get(one.claim, ""), one.outcome, one.measured) for one in self.results]
+        return html_table(("claim", "statement", "outcome", "measured"), rows)
 
 
 def not_measured(claim: str, reason: str) -> ClaimResult:
