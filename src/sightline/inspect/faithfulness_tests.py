@@ -106,12 +106,18 @@ def drop_correlation(item: ExplainedItem, shown: ShownMap) -> float:
 
 def subset_correlation(item: ExplainedItem, shown: ShownMap) -> float:
     """Pearson's correlation of the sum of importance with what the answer loses, over random subsets of a fifth."""
-    random = np.random.default_rng(derive(item.seed, "subsets"))
-    size = max(1, round(item.positions / 5))
-    sets = np.zeros((SUBSETS, item.positions), bool)
-    for row in sets:
-        row[random.choice(item.positions, size, replace=False)] = True
+    sets = random_subsets(item.positions, item.seed)
     return correlation(sets @ shown.values, item.eraser.drops(sets, "replacement"))
+
+
+def random_subsets(positions: int, seed: int) -> np.ndarray:
+    """`SUBSETS` random fifths (SUBSETS, S) of the positions, True = in it."""
+    random = np.random.default_rng(derive(seed, "subsets"))
+    size = max(1, round(positions / 5))
+    sets = np.zeros((SUBSETS, positions), bool)
+    for row in sets:
+        row[random.choice(positions, size, replace=False)] = True
+    return sets
 
 
 ANY, CLASSES, MASKS, LAYERS = (

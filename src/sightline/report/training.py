@@ -220,7 +220,7 @@ def layer_rows(dynamics: TrainingDynamics) -> list[LayerRow]:
 def layer_cells(dynamics: TrainingDynamics) -> list[tuple[str, str, str, str, str]]:
     """`layer_rows` as text."""
     return [
-        (visible(row.name), *map(_three, (row.first, row.last)), _whole(row.half), _three(row.largest))
+        (visible(row.name), _three(row.first), _three(row.last), _whole(row.half), _three(row.largest))
         for row in layer_rows(dynamics)
     ]
 
