@@ -11,7 +11,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
-from sightline.inspect.retraining import NAMES, check_retrainable, retrained_tests
+from sightline.inspect.retraining import NAMES, check_budget, is_pooled_classifier, retrained_tests
 from sightline.tasks.classification.config import ClassificationRun, TextConfig
 from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_run
@@ -56,7 +56,7 @@ def trained(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(trained):
     before = {name: value.clone() for name, value in trained.model.state_dict().items()}
-    result = retrained_tests(trained, "40steps", 0, lambda line: None)
+    result = retrained_tests(trained, "40steps", 20, 0, lambda line: None)
     assert all(torch.equal(before[name], value) for name, value in trained.model.state_dict().items())
     return result
 
@@ -66,7 +66,7 @@ def test_every_model_is_trained_and_measured(found):
     assert [model.name for model in found.models] == list(NAMES)
     assert found.items == 80
     assert {model.name: model.steps for model in found.models} == {"model": 0, **dict.fromkeys(list(NAMES)[1:], 40)}
-    shares = {model.name: model.accuracy.share for model in found.models}
+    shares = {model.name: model.mean for model in found.models}
     assert shares["model"] > 0.95
     assert all(0.0 <= share <= 1.0 for share in shares.values())
     tests = {test.name: test for test in found.tests}
@@ -78,10 +78,9 @@ def test_every_model_is_trained_and_measured(found):
     assert all(test.low <= test.mean <= test.high for test in found.tests)
 
 
-def test_what_has_no_pooled_attention_is_refused():
-    with pytest.raises(InputError, match=r"--retrain: needs a classifier of texts .* found 0 among"):
-        check_retrainable(small.untrained("text", "gru"), "60s")
-    with pytest.raises(InputError, match=r"--retrain: needs a classifier of texts .* this is classification by gru"):
-        check_retrainable(small.untrained("series", "gru"), "60s")
+def test_the_other_models_have_the_tests_of_any_model():
+    assert is_pooled_classifier(small.untrained("text", "projection_attention"))
+    for kind, arch in [("text", "gru"), ("series", "bilstm_attention"), ("text", "transformer")]:
+        assert not is_pooled_classifier(small.untrained(kind, arch))
     with pytest.raises(InputError, match=r"--retrain: 'fast'|--retrain: expected an amount"):
-        check_retrainable(small.untrained("text", "gru"), "fast")
+        check_budget("fast")

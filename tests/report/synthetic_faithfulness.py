@@ -80,8 +80,8 @@ def results() -> Faithfulness:
 def with_retrained() -> Faithfulness:
     """The same with models that were trained again."""
     models = [
-        RetrainedModel("model", "the run's model", rate("model", 0.9), 0),
-        RetrainedModel("even", "the same with even attention", rate("even", 0.7), 40),
+        RetrainedModel("model", "the run's model", 0, "accuracy", 0.9, 0.85, 0.94),
+        RetrainedModel("even", "the same with even attention", 40, "accuracy", 0.7, 0.6, 0.8),
     ]
     tests = [
         RetrainedTest("learned attention", "Is it needed?", "points", 20.0, 12.5, 27.5, 60, "Attention is needed."),

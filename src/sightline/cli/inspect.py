@@ -67,8 +67,9 @@ def inspect(
         png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown by their mean.
         json: Write all maps, or all results of --heads or --faithfulness, to this file, as JSON with `schema_version`.
         faithfulness: Test whether the maps are faithful, over items of data in place of one input.
-        retrain: With --faithfulness, of a classifier with one pooled attention: also train models again, each for this
-            budget, such as 60s or 500steps: five models and an adversary (Wiegreffe & Pinter 2019).
+        retrain: With --faithfulness: also train models again, each for this budget, such as 60s or 500steps: another
+            seed and even attention, and for a classifier of texts with one pooled attention three more and an adversary
+            (Wiegreffe & Pinter 2019).
         seed: Seed of what --faithfulness draws.
         heads: Show the roles of all attention heads, their importance, and what pruning costs.
         prune: Remove so many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.

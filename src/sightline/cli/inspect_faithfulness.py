@@ -93,12 +93,12 @@ def print_tests(found: Faithfulness) -> None:
 
 def print_retrained(found: Retrained) -> None:
     """A line for each model that was trained again, and for each test of them."""
-    from sightline.report.faithfulness import rate_text, retrained_text
+    from sightline.report.faithfulness import model_text, retrained_text
     from sightline.report.text import amount
 
     print(f"\ntrained again, each for {amount(found.budget)}; {found.items} test items")
     for model in found.models:
-        print(f"{model.meaning:<47}{rate_text(model.accuracy)}")
+        print(f"{model.meaning:<47}{model.metric} {model_text(model)}")
     for test in found.tests:
         print(f"{test.name:<47}{retrained_text(test)}")
         print(f"    {test.sentence}")

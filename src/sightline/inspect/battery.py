@@ -30,7 +30,7 @@ from sightline.inspect.faithfulness_verdict import judged, overall, reason_again
 from sightline.inspect.influence_map import InspectedModel
 from sightline.inspect.planted_training import ROUNDS
 from sightline.inspect.rates import calls_faithful, mean_interval, rate_of
-from sightline.inspect.retraining import check_retrainable, retrained_tests
+from sightline.inspect.retraining import check_budget, retrained_tests
 from sightline.tasks.load import Part, load, part_of_data, part_of_run
 from sightline.tasks.planted import SIZES, PlantedSizes
 from sightline.tasks.task import Task
@@ -63,8 +63,8 @@ def faithfulness(
     items: how many are looked at, evenly spaced; seed: of planted problems, of random orders and of what is drawn
     replacements: how often each position is replaced for its effect
     sizes: of each planted problem; rounds: of its training, at most
-    retrain: the budget of each of five further trainings and an adversary, such as "60s" (`inspect.retraining`); None =
-        without these tests
+    retrain: the budget of each of two further trainings, or of five and an adversary, such as "60s"
+        (`inspect.retraining`); None = without these tests
     say: told what is being done, a line at a time
 
     Raises:
@@ -74,7 +74,7 @@ def faithfulness(
     name = str(of) if isinstance(of, str | Path) else ""
     task = load(of) if isinstance(of, str | Path) else of
     if retrain is not None:
-        check_retrainable(task, retrain)
+        check_budget(retrain)
     part = _part(task, data)
     known, planted = _calibrated(task, part, tests, seed, sizes, rounds, replacements, say)
     looked = look_at(task, part.items, items, seed, replacements)
@@ -90,7 +90,7 @@ def faithfulness(
     mean = float(np.mean([item.positions for item in looked]))
     return Faithfulness(
         facts, part.name, part.unit, len(looked), mean, seed, outcome, verdict, maps, calibrated, planted, curves,
-        pairs, list(notes), retrained=None if retrain is None else retrained_tests(task, retrain, seed, say),
+        pairs, list(notes), retrained=None if retrain is None else retrained_tests(task, retrain, items, seed, say),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -156,12 +157,15 @@ class MethodPair:
 @final
 @dataclass(frozen=True)
 class RetrainedModel:
-    """A model that was trained again: what it is, its share of right answers, and the steps of its training."""
+    """A model that was trained again: what it is, the steps of its training, and a metric with its 95 % interval."""
 
     name: str
     meaning: str
-    accuracy: CallRate
     steps: int
+    metric: str
+    mean: float | None
+    low: float | None
+    high: float | None
 
 
 @final
@@ -169,12 +173,13 @@ class RetrainedModel:
 class RetrainedTest:
     """What a test of retrained models measures: the mean over n items with its 95 % interval, and what follows.
 
-    unit: "points", of a share of items; "nats", of a Jensen-Shannon divergence; "share", of the answer's probability
+    unit: "points", of a share of items; "nats", of a Jensen-Shannon divergence; "share", of the answer's probability;
+        or that of the metric whose difference it is
     """
 
     name: str
     question: str
-    unit: Literal["points", "nats", "share"]
+    unit: str
     mean: float | None
     low: float | None
     high: float | None
@@ -238,6 +243,18 @@ class Faithfulness:
     def save(self, path: Path) -> None:
         """Write the result as JSON to the file `path`, whole or not at all."""
         save_results(self, path)
+
+
+def numbered_maps(maps: Iterable[Any], words: Mapping[str, str]) -> dict[str, str]:
+    """Of each map by its name what `words` call its method, with the number of its layer, from 1, where the method has
+    several.
+    """
+    maps = list(maps)
+    methods = [one.method for one in maps]
+    return {
+        one.name: f"{words[one.method]} {one.layer + 1}" if methods.count(one.method) > 1 else words[one.method]
+        for one in maps
+    }
 
 
 def load_faithfulness(path: Path) -> Faithfulness:

@@ -1,7 +1,8 @@
-"""What a classifier's pooled attention is worth when models are trained again, for a trained run on request.
+"""What attention is worth when models are trained again, for a trained run on request.
 
-The tests are those of Wiegreffe & Pinter 2019 (arXiv:1908.04626), see `inspect.retrained`, whose functions do them. Six
-models are trained, each within one budget, on the data and with the settings of the run:
+Of any model another seed and even attention are tried (`inspect.retraining_any`). A classifier of texts with one pooled
+attention has all tests of Wiegreffe & Pinter 2019 (arXiv:1908.04626), see `inspect.retrained`, whose functions do them.
+Six models are trained, each within one budget, on the data and with the settings of the run:
 
 - another seed (§ 3.3), and even weights in training (§ 3.2)
 - a model of words without context, with even weights, with weights of its own, and with those of the model (§ 3.4)
@@ -13,35 +14,29 @@ optimizer.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.batches import START
-from sightline.data.spaced import spaced
 from sightline.inspect.alternatives import check_pooled, pooled_attention
 from sightline.inspect.faithfulness import jensen_shannon
 from sightline.inspect.faithfulness_results import Retrained, RetrainedModel, RetrainedTest
 from sightline.inspect.rates import mean_interval, rate_of
 from sightline.inspect.retrained import Guide, compare_adversary, even_guide, guide_of, guided, train_adversary
+from sightline.inspect.retraining_any import retrained_layers
+from sightline.inspect.training_again import TrainingAgain, alone
 from sightline.models import FORMS
 from sightline.tasks.classification.task import ClassificationTask
-from sightline.tasks.fit import train_task
-from sightline.tasks.load import run_config
-from sightline.tasks.located import located
 from sightline.training.budget import Budget
 
-TESTED = 1000  # items at most
 WORDS_ARCH = "projection_attention"
 ALIKE = 0.95  # share of the items in which an adversary gives the same answer
 
@@ -56,117 +51,80 @@ NAMES = {
 }
 
 
-def check_retrainable(task: Any, budget: str) -> ClassificationTask:
-    """The task, which can be trained again.
-
-    Raises:
-        InputError: "--retrain: needs a classifier of texts with one label and one pooled attention, such as
-            bilstm_attention: expected one probe of pooled attention, found 0 among 4"; what `Budget.parse` raises.
-    """
+def check_budget(budget: str) -> None:
+    """Raises `InputError` where it is none."""
     Budget.parse(budget, where="--retrain")
-    what = "needs a classifier of texts with one label and one pooled attention, such as bilstm_attention"
+
+
+def is_pooled_classifier(task: Any) -> bool:
+    """Whether the task has all tests: a classifier of texts with one label and one pooled attention."""
     if not isinstance(task, ClassificationTask) or task.inputs.kind != "text" or task.many:
-        raise InputError(f"{what}; this is {task.name} by {task.arch}", where="--retrain")
+        return False
     try:
         check_pooled(task.model)
-    except ValueError as error:
-        raise InputError(f"{what}: {error}", where="--retrain") from None
-    return task
+    except ValueError:
+        return False
+    return True
 
 
-def retrained_tests(task: Any, budget: str, seed: int, say: Callable[[str], object]) -> Retrained:
-    """Train the models of all tests, and measure them on test items of the run.
+def retrained_tests(task: Any, budget: str, items: int, seed: int, say: Callable[[str], object]) -> Retrained:
+    """Train the models of all tests that the task has, and measure them on test items of the run.
 
-    budget: of each training, as `sightline train --budget` reads it
+    budget: of each training, as `sightline train --budget` reads it; items: whose maps are compared where all layers
+        are
 
     Raises:
-        InputError: what `check_retrainable` raises; "nothing is known of the data of its training …". Diverged.
+        InputError: what `Budget.parse` and `TrainingAgain.of` raise. Diverged.
     """
-    task = check_retrainable(task, budget)
-    trainings = _Trainings(task, *_run_and_data(task), budget, seed, say)
+    check_budget(budget)
+    if not is_pooled_classifier(task):
+        return retrained_layers(task, budget, items, seed, say)
+    again = TrainingAgain.of(task, budget, seed, say)
     models: dict[str, ClassificationTask] = {"model": task}
-    steps: dict[str, int] = {}
+    steps: dict[str, int] = {"model": 0}
     guides: dict[str, Guide | None] = {"seed": None, "even": even_guide, "words even": even_guide, "words own": None}
     for name, guide in {**guides, "words guided": guide_of(task.model)}.items():
-        models[name], steps[name] = trainings.train(name, guide)
-    models["adversary"] = trainings.adversary(steps["seed"])
+        inside = alone if guide is None else partial(guided, guide=guide)
+        models[name], steps[name] = again.train(_config(again, name), NAMES[name], inside)
+    models["adversary"] = _adversary(again, steps["seed"])
     steps["adversary"] = steps["seed"]
-    part = trainings.part
+    part = again.part
     given = {"even": even_guide, "words even": even_guide, "words guided": guide_of(task.model)}
     right = {name: _right(one, part, given.get(name)) for name, one in models.items()}
-    rows = [
-        RetrainedModel(name, NAMES[name], rate_of(name, values.tolist()), steps.get(name, 0))
-        for name, values in right.items()
-    ]
+    rows = []
+    for name, values in right.items():
+        rate = rate_of(name, values.tolist())
+        rows.append(RetrainedModel(name, NAMES[name], steps[name], "accuracy", rate.share, rate.low, rate.high))
     maps = _compared(task, models["seed"], models["adversary"], part)
     return Retrained(budget, len(part), rows, _tests(right, maps))
 
 
-def _run_and_data(task: ClassificationTask) -> tuple[Any, Any]:
-    """The configuration of the task's training, as far as it is known, and its data."""
-    run = None if task.place is None else run_config(task.place)
-    if run is not None and task.place is not None:
-        directory = task.place if (task.place / "config.yaml").is_file() else task.place.parent
-        run = located(run, directory)
-        return run, task.corpus or type(task).load_data(run)
-    if task.corpus is None:
-        raise InputError("nothing is known of the data of its training: give the directory of a run", where="--retrain")
-    return task.run, task.corpus
+def _config(again: TrainingAgain, name: str) -> Any:
+    """That of the training of a model."""
+    words = name.startswith("words")
+    run = again.config("words" if words else name)
+    if not words:
+        return run
+    preset: Any = FORMS[type(again.task).form][WORDS_ARCH]
+    return run.changed(arch=WORDS_ARCH, model=preset.resized(run.settings.model.d_model))
 
 
-@final
-@dataclass(frozen=True)
-class _Trainings:
-    """Trainings like that of a task, on the same data."""
+def _adversary(again: TrainingAgain, steps: int) -> ClassificationTask:
+    """A model that was trained to answer as the task's does and to attend to something else."""
+    again.say(f"training again: {NAMES['adversary']}")
+    device = again.task.device
+    task = again.built(again.config("adversary"))
 
-    task: ClassificationTask
-    run: Any
-    data: Any
-    budget: str
-    seed: int
-    say: Callable[[str], object]
+    def batches(_epoch: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        stream = task.batches(again.data.train, seed=derive(again.seed, "adversary order")).stream(START)
+        for batch, _ in islice(stream, steps):
+            here = batch.to(device)
+            yield here.source, here.source_mask
 
-    @property
-    def part(self) -> Any:
-        """The items to measure on."""
-        return self.data.test.select(list(spaced(len(self.data.test), TESTED)))
-
-    def config(self, name: str) -> Any:
-        """That of the training of a model."""
-        own = derive(self.seed, "retrained", "words" if name.startswith("words") else name) % 2**31
-        run = self.run.changed(settings=self.task.config, seed=own, budget=self.budget, match=None)
-        if not name.startswith("words"):
-            return run
-        preset: Any = FORMS[type(self.task).form][WORDS_ARCH]
-        return run.changed(arch=WORDS_ARCH, model=preset.resized(run.settings.model.d_model))
-
-    def train(self, name: str, guide: Guide | None) -> tuple[ClassificationTask, int]:
-        """The trained model, and its steps."""
-        self.say(f"training again: {NAMES[name]}")
-        run = self.config(name)
-        task = type(self.task).build(self.data, run).to(self.task.device)
-        with tempfile.TemporaryDirectory() as temporary, nullcontext() if guide is None else guided(task.model, guide):
-            with torch.enable_grad():
-                trained = train_task(task, self.data, Path(temporary) / "run", run.training)
-        trained.task.model.eval()
-        return trained.task, trained.training.steps
-
-    def adversary(self, steps: int) -> ClassificationTask:
-        """A model that was trained to answer as the task's does and to attend to something else."""
-        self.say(f"training again: {NAMES['adversary']}")
-        device = self.task.device
-        task = type(self.task).build(self.data, self.config("adversary")).to(device)
-
-        def batches(_epoch: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-            stream = task.batches(self.data.train, seed=derive(self.seed, "adversary order")).stream(START)
-            for batch, _ in islice(stream, steps):
-                here = batch.to(device)
-                yield here.source, here.source_mask
-
-        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(self.seed, "adversary dropout"))
-            train_adversary(self.task.model, task.model, batches, epochs=1)
-        return task
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(again.seed, "adversary dropout"))
+        train_adversary(again.task.model, task.model, batches, epochs=1)
+    return task
 
 
 def _right(task: ClassificationTask, part: Any, guide: Guide | None) -> np.ndarray:

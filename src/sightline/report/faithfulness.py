@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.core.files import write_file
+from sightline.core.metrics import find_metric
 from sightline.inspect.faithfulness_results import (
     CalibratedTest,
     CallRate,
@@ -14,7 +15,9 @@ from sightline.inspect.faithfulness_results import (
     ItemScores,
     JudgedMap,
     MethodPair,
+    RetrainedModel,
     RetrainedTest,
+    numbered_maps,
 )
 from sightline.lab.claims.results import ClaimChart, ClaimCurve
 from sightline.report.claims_figures import chart_drawing
@@ -100,16 +103,14 @@ def render_faithfulness(results: Faithfulness) -> str:
         share=share_text,
         percent=percent,
         again=retrained_text,
+        of_model=model_text,
+        labelled=lambda name: find_metric(name).label,
     )
 
 
 def map_words(maps: Sequence[JudgedMap]) -> dict[str, str]:
     """What the page calls each map: its method, and the number of its layer, from 1, where the method has several."""
-    methods = [one.method for one in maps]
-    return {
-        one.name: f"{WORDS[one.method]} {one.layer + 1}" if methods.count(one.method) > 1 else WORDS[one.method]
-        for one in maps
-    }
+    return numbered_maps(maps, WORDS)
 
 
 def rows_of(one: JudgedMap, tests: Sequence[CalibratedTest]) -> list[tuple[int, int, CalibratedTest, ItemScores]]:
@@ -173,6 +174,13 @@ def retrained_text(test: RetrainedTest) -> str:
         "—" if value is None else f"{value:.{digits}f}".replace("-", "−") for value in (test.mean, test.low, test.high)
     )
     return f"{mean} [{low}, {high}]{'' if test.unit == 'share' else f' {test.unit}'}"
+
+
+def model_text(model: RetrainedModel) -> str:
+    """The metric of a model that was trained again, with its interval."""
+    metric = find_metric(model.metric).apart([model.mean, model.low, model.high])
+    ends = "" if model.low is None else f" [{metric.number(model.low)}, {metric.number(model.high)}]"
+    return f"{metric.text(model.mean)}{ends}"
 
 
 def score_text(score: ItemScores) -> str:
