@@ -18,6 +18,7 @@ from sightline.lab.reach import largest_singular_value, spectral_radius
 from sightline.lab.saturation import softmax_statistics, weight_statistics
 from sightline.lab.watching import NEAR, by_distance, watcher
 from sightline.lab.watching import _of_decoder as read_decoder
+from sightline.lab.watching import _of_forecaster as read_forecaster
 from sightline.models import LANGUAGE_MODELS
 from sightline.models.decoder import Decoder
 from sightline.parts.heads import TokenHead
@@ -28,6 +29,7 @@ from sightline.tasks.language.task import LanguageTask
 from sightline.training import TrainConfig
 from tests.lab.test_reach import LinearRNN
 from tests.tasks.classification import small
+from tests.tasks.forecasting import small as windows
 from tests.tasks.translation import small as pairs
 
 
@@ -209,6 +211,49 @@ def test_other_inputs_are_watched_too(kind: Any) -> None:
     seen = seen_of(task, small.data(kind).valid)
     assert seen["attention"]
     assert (seen["gradients"] is None) == (kind == "image")  # a patch has no distance from the end
+
+
+def forecaster(arch: str, **changes: Any) -> tuple[Any, Any]:
+    """An untrained forecaster of two channels in float64, and eight windows."""
+    task, data = windows.built(windows.small(arch, **changes))
+    model = task.model.double().eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    batch = task.batches(data.valid, seed=0).batch(np.arange(8))
+    return model, batch._replace(**{name: getattr(batch, name).double() for name in batch._fields[:4]})
+
+
+def test_a_linear_forecaster_has_the_gradient_of_its_map() -> None:
+    """∂y_1/∂x_{L-k} is a weight of the map; at the last value, which is taken off and put back, 1 - Σ of the others."""
+    model, batch = forecaster("nlinear")
+    found = by_distance(read_forecaster(model, batch))
+    weights = model.map.weight[0, :, 0].detach().clone()  # (L,)
+    weights[-1] += 1 - weights.sum()
+    channels = batch.values.shape[2]
+    for k, norm in zip(found["at"], found["norm"], strict=True):
+        assert norm == pytest.approx(math.sqrt(channels) * weights[-1 - k].abs().item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("arch", ["transformer", "gru", "dlinear"])
+@pytest.mark.parametrize("loss", ["mse", "quantile"])
+def test_of_a_forecaster_the_first_step_is_read(arch: str, loss: str) -> None:
+    """Against the forecast without a known future, which a model that is fed back must not need."""
+    model, batch = forecaster(arch, loss=loss)
+    values = batch.values.clone().requires_grad_()
+    answer = model(values, batch.past, batch.known)
+    first = answer[:, 0, :, answer.shape[3] // 2]  # (B, C)
+    squares = sum(torch.autograd.grad(one.sum(), values, retain_graph=True)[0].square().sum(2) for one in first.T)
+    found = by_distance(read_forecaster(model, batch))
+    for k, norm in zip(found["at"], found["norm"], strict=True):
+        assert norm == pytest.approx(squares.sqrt()[:, -1 - k].median().item(), rel=1e-6)
+
+
+def test_a_forecaster_is_watched_while_it_trains() -> None:
+    task, data = windows.built(windows.small("transformer"))
+    seen = seen_of(task, data.valid)
+    assert seen["attention"]
+    assert seen["gradients"]["at"][:3] == [0, 1, 2]
+    assert all(norm > 0 for norm in seen["gradients"]["norm"])
 
 
 def test_patterns_of_blocks_are_named_as_left_out() -> None:

@@ -28,6 +28,8 @@ from sightline.lab.reach import cotangents, distances, largest_singular_value, s
 from sightline.lab.saturation import SoftmaxStatistics, layer_statistics, weight_statistics
 from sightline.models.decoder import Decoder
 from sightline.models.encoder_model import EncoderModel
+from sightline.models.forecaster import AutoregressiveForecaster, DirectForecaster
+from sightline.models.linear_forecasters import DLinear, NLinear
 from sightline.models.sequence_model import SequenceModel
 from sightline.parts.recurrent import Recurrent
 from sightline.parts.self_attention import SelfAttention
@@ -120,10 +122,19 @@ def _of_sequences(model: SequenceModel, batch: Any) -> Read:
     return _read(logits[:, 0], *nodes[0])
 
 
+def _of_forecaster(model: nn.Module, batch: Any) -> Read:
+    """The forecast of the first step, of quantiles the middle one, by the steps of the look-back."""
+    values = batch.values.detach().requires_grad_(torch.is_grad_enabled())
+    predicted = model(values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the horizon last
+    first = predicted[:, predicted.shape[1] - batch.future.shape[1], :, predicted.shape[3] // 2]
+    return _read(first, values, None)
+
+
 READ: dict[type[nn.Module], Callable[[Any, Any], Read]] = {
     Decoder: _of_decoder,
     EncoderModel: _of_encoder,
     SequenceModel: _of_sequences,
+    **dict.fromkeys((DirectForecaster, AutoregressiveForecaster, DLinear, NLinear), _of_forecaster),
 }
 
 

@@ -41,8 +41,8 @@ SECTIONS = (
         "Gradient by distance",
         "The Frobenius norm of the derivative of the logits by the input vector k positions before the end: of a "
         "language model the logits after the last position, of a classifier those of the item, of an encoder–decoder "
-        "those of the first target token, with k counted from the end of the source. Medians over items. It says what "
-        "a small change of the input would do, not what the model uses.",
+        "those of the first target token, with k counted from the end of the source, of a forecaster the first step. "
+        "Medians over items. It says what a small change of the input would do, not what the model uses.",
     ),
     PageSection(
         "gates",
