@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def test_a_model_of_a_plugin_is_used_where_the_plugin_is_named(run, capsys):
     out, err = capsys.readouterr()
     assert out.split()[0] in ("pos", "neg")
     assert "the plugin 'bag' has changed since this was saved" in err
+
+
+@pytest.mark.slow
+def test_the_panel_measures_a_mechanism_and_a_model_of_plugins(run, capsys):
+    assert error_of(capsys, "panel", "run").startswith("run/best/config.json: uses 'bag' of the plugin 'bag'")
+    more = ["--quick", "--lengths", "8,16,32", "--json", "--only"]
+    assert main(["panel", "run", "--plugin", "bag.py", "--out-dir", "of-model", *more, "reach,serial,growth"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in results["reach"]] == ["run at initialisation", "run"]
+    assert results["reach"][1]["used"] is not None
+    assert results["serial"] == results["growth"] == []  # a mean of vectors has no layers of a mechanism
+    assert main(["panel", "--plugin", "echo.py", "--out-dir", "of-mechanism", *more, "serial"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["names"] == ["echo"]
+    assert {row["name"] for row in results["serial"]} == {"echo"}
 
 
 def test_an_evaluation_and_a_resumed_training_load_it_too(run, capsys):

@@ -32,6 +32,7 @@ SHORTER = [
     (r"(compare .*--seeds \d+ .*)--seeds 1", r"\1"),
     (r"(compare .*--tested \d+ .*)--tested \d+", r"\1"),
     (r"certify --plugin", "certify --law padding --plugin"),
+    (r"panel --plugin", "panel --quick --lengths 8,16,32 --only serial,growth,reach --plugin"),
     (r"--limit \d+", "--limit 3"),
     (r"builtin:dates\b", "builtin:dates?size=2000"),
     (r"(builtin:stdlib .*)--archs lstm,", r"\1--archs "),

@@ -29,9 +29,8 @@ from sightline.lab.panel_results import PanelPart, PanelResults, Saturation
 from sightline.lab.reach import mechanism_reach
 from sightline.lab.saturation import by_depth, by_layer, by_width
 from sightline.lab.serial import mechanism_chains
-from sightline.lab.trained_reach import Sampled, initial_reach, trained_reach
+from sightline.lab.trained_reach import MEASURED, Sampled, initial_reach, trained_reach
 from sightline.models.decoder import Decoder
-from sightline.models.encoder_model import EncoderModel
 from sightline.models.layers import SELF_MIXERS
 from sightline.tasks.load import load, part_of_run, run_config
 from sightline.tasks.winner import chosen_run
@@ -90,12 +89,12 @@ class TrainedRun:
 
     @property
     def layers(self) -> Any:
-        """The layers of the model, between its embedding and its head."""
-        return self.model.mixer if isinstance(self.model, Decoder) else self.model.encoder
+        """The layers of the model, between its embedding and its head; None of a user's model without such a part."""
+        return getattr(self.model, "mixer", getattr(self.model, "encoder", None))
 
-    def mechanism(self) -> Mechanism:
-        """The layers as a mechanism; each build is a copy."""
-        return Mechanism(self.name, BuiltModule(self.layers), self.layers.d_model)
+    def mechanisms(self) -> list[Mechanism]:
+        """The layers as a mechanism, each build of which is a copy; none without layers."""
+        return [] if self.layers is None else [Mechanism(self.name, BuiltModule(self.layers), self.layers.d_model)]
 
 
 TrainedRuns = Sequence[TrainedRun]
@@ -110,7 +109,7 @@ def find_run(path: Path) -> TrainedRun:
     """
     directory = chosen_run(path)
     task = load(directory)
-    if not isinstance(getattr(task, "decoder", task.model), Decoder | EncoderModel):
+    if task.form not in MEASURED:
         raise InputError(f"a {task.name} model: the panel measures language models and classifiers", where=path)
     train = part_of_run(directory, "train").items if hasattr(task, "decoder") else None
     return TrainedRun(str(path), task, part_of_run(directory, "test").items, train, run_config(directory).training.seed)
@@ -181,7 +180,7 @@ def _reach(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes
 
 def _serial(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
     rows = []
-    for mechanism in [*_mechanisms(names, sizes.narrow), *(run.mechanism() for run in runs)]:
+    for mechanism in [*_mechanisms(names, sizes.narrow), *(one for run in runs for one in run.mechanisms())]:
         say(f"serial: {mechanism.name}")
         rows += mechanism_chains(mechanism, sizes.serial_lengths)
     return replace(results, serial=rows)
@@ -189,7 +188,8 @@ def _serial(results: PanelResults, names: Sequence[str], runs: TrainedRuns, size
 
 def _growth(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
     timing = Timing(sizes.rounds, longest_s=sizes.longest_s)
-    mechanisms = {m.name: m for m in [*_mechanisms(names, sizes.d_model), *(run.mechanism() for run in runs)]}
+    own = [one for run in runs for one in run.mechanisms()]
+    mechanisms = {one.name: one for one in [*_mechanisms(names, sizes.d_model), *own]}
     costs = measure_costs(list(mechanisms.values()), sizes.lengths, timing, on_row=lambda row: say(f"growth: {row}"))
     checked = []
     for prediction in predict(costs)[: sizes.checks]:
@@ -203,7 +203,7 @@ def _saturation(results: PanelResults, names: Sequence[str], runs: TrainedRuns, 
     if names:
         say("saturation: by d_k and by layer")
         rows += by_width(sizes.keys, seed=sizes.seed) + by_depth(sizes.keys, sizes.d_model, sizes.layers, sizes.seed)
-    for run in runs:
+    for run in (run for run in runs if run.layers is not None):
         say(f"saturation: {run.name}")
         with evaluating(run.model):
             x = _embedded(run)

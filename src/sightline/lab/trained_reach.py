@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEnd
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.spaced import spaced
@@ -38,7 +39,6 @@ from sightline.lab.reach import (
     state_reach,
 )
 from sightline.models.decoder import Decoder
-from sightline.models.encoder_model import EncoderModel
 from sightline.models.pruned import keep_heads, kept_heads
 
 ROWS = 64  # windows or items read at a time
@@ -82,7 +82,7 @@ def _model(task: Any) -> Any:
 
 
 def _measured(name: str, task: Any, model: Any, part: Any, sampled: Sampled) -> Reach:
-    measure = next((each for kind, each in MEASURED.items() if isinstance(model, kind)), None)
+    measure = MEASURED.get(task.form)
     if measure is None:
         raise InputError(
             f"the reach of a {task.name} model is not measured: expected a language model or a classifier of sequences",
@@ -146,7 +146,7 @@ def _last_loss(model: Decoder, tokens: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits[:, -1].double(), labels, reduction="none")
 
 
-def _labels(name: str, task: Any, model: EncoderModel, part: Any, sampled: Sampled) -> Reach:
+def _labels(name: str, task: Any, model: nn.Module, part: Any, sampled: Sampled) -> Reach:
     """Of a classifier: the last k positions of every item, as an item of its own."""
     batches = [batch.to(task.device) for batch in islice(task.batches(part, seed=sampled.seed).epoch(0), 64)]
     batches = _first(batches, sampled.labels)
@@ -204,6 +204,8 @@ def _item_losses(logits: Tensor, labels: Tensor) -> Tensor:
 def _class_reach(model: nn.Module, batch: Any, lags: Sequence[int]) -> np.ndarray:
     """‖∂ logits/∂x_{end-k}‖_F (B, K) at k = 0 and every lag; NaN before the beginning of an item."""
     wide, mask = copy.deepcopy(model).double(), _mask(batch)
+    if not any(isinstance(module, FrontEnd) for module in wide.modules()):
+        raise InputError("the model has no front end of `sightline.parts.front_ends`, whose vectors are the input")
     source = batch.source.double() if batch.source.is_floating_point() else batch.source
     with torch.enable_grad(), embedded_inputs(wide) as embedded:
         logits = wide(source, mask)
@@ -221,4 +223,4 @@ def _rows(*columns: Tensor) -> Iterator[tuple[Tensor, ...]]:
     yield from zip(*(column.split(ROWS) for column in columns))
 
 
-MEASURED = {Decoder: _language, EncoderModel: _labels}
+MEASURED = {"decoder": _language, "encoder": _labels}  # by the form of the model
