@@ -49,6 +49,10 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
         "64,32,128",
         "--recall",
         "needle, copy",
+        "--checks",
+        "9",
+        "--keys",
+        "5000",
         "--json",
         "--out-dir",
         str(tmp_path),
@@ -58,6 +62,7 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
     assert results["schema_version"] == 1
     assert measured[0][2].lengths == (32, 64, 128)
     assert measured[0][2].recall_tasks == ("copy", "needle")
+    assert (measured[0][2].checks, measured[0][2].keys) == (9, 5000)
     assert measured[0][3] == ["serial", "growth"]
 
 
@@ -67,6 +72,7 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
         (["--mixers", "lstmm"], "--mixers: unknown mechanism 'lstmm', did you mean 'lstm'?"),
         (["--only", "growht"], "--only: unknown part 'growht', did you mean 'growth'?"),
         (["--recall", "needel"], "--recall: unknown planted task 'needel', did you mean 'needle'?"),
+        (["--keys", "1"], "--keys: must be at least 2, found 1"),
         (["--lengths", "64,128"], "--lengths: expected at least three numbers of positions such as 128,256,512"),
         (["nowhere/x"], "nowhere/x: no such directory"),
     ],

@@ -82,6 +82,7 @@ def make_panel(**changes) -> PanelResults:
     growth = [cost("lstm", "training", 1.0), cost("softmax+weights", "training", 2.0), cost("lstm", "decode", 0.0)]
     crossover = Crossover("lstm", "softmax+weights", "training", 700.4, LENGTHS, [420, 700], [1.5, 0.97], 680.0, 0.03)
     missing = Crossover("lstm", "softmax+weights", "forward", 900.0, LENGTHS, [540, 900], [1.5, 1.2])
+    predicted = Crossover("lstm", "softmax+weights", "prefill", 1234.0, LENGTHS, [], [])
     widths = [8, 64, 512]
     saturation = [
         Saturation(name, "d_k", 256, band(widths, e), band(widths, e), band(widths, e))
@@ -94,7 +95,7 @@ def make_panel(**changes) -> PanelResults:
         "reach": reach,
         "serial": [chain("lstm", 7), chain("softmax+weights", 0)],
         "growth": growth,
-        "crossovers": [crossover, missing],
+        "crossovers": [crossover, missing, predicted],
         "saturation": saturation,
         "recall": [
             recall("lstm", 16, [0.2, 0.05], learned=False),

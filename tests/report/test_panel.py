@@ -124,12 +124,22 @@ def test_the_kinds_of_tokens_are_rows_that_add_up():
 
 
 def test_a_crossover_is_told_with_its_check():
-    found, missing = map(crossover_text, make_panel().crossovers)
+    found, missing, predicted = map(crossover_text, make_panel().crossovers)
     assert found == (
         "Training: lstm was predicted to take less time than softmax+weights from 700 positions on; measured at "
         "held-out lengths: 680, an error of 3%."
     )
     assert missing.endswith("between 540 and 900 no crossing was measured.")
+    assert predicted == (
+        "Prefill: lstm was predicted to take less time than softmax+weights from 1,234 positions on; not checked."
+    )
+
+
+def test_predictions_without_a_check_are_apart(page):
+    assert page.index("an error of 3%") < page.index("1 more crossover, predicted and not checked")
+    assert page.index("1 more crossover, predicted and not checked") < page.index(
+        "from 1,234 positions on; not checked"
+    )
 
 
 @pytest.mark.slow

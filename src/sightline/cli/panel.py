@@ -22,6 +22,8 @@ def panel(
     mixers: str | None = None,
     only: str | None = None,
     lengths: str | None = None,
+    checks: int | None = None,
+    keys: int | None = None,
     recall: str | None = None,
     quick: bool = False,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
@@ -48,6 +50,9 @@ def panel(
             without a run and none with one.
         only: Comma-separated parts of reach, serial, growth, saturation, recall. Default: all.
         lengths: Comma-separated numbers of positions for growth. Default: 128,256,512,1024,2048.
+        checks: Number of predicted crossovers that are checked, the clearest of each phase first. Default: 3, with
+            --quick 1.
+        keys: Number of keys of the saturation of untrained queries and layers. Default: 1024, with --quick 256.
         recall: Comma-separated planted tasks of the part recall: recall (multi-query associative recall), copy,
             selective copy, needle, or all. Default: recall.
         quick: Fewer sequences, shorter lengths, fewer rounds and steps.
@@ -60,6 +65,7 @@ def panel(
 
     from sightline.cli.messages import command_line, messages
     from sightline.cli.tables import show_results
+    from sightline.core.settings import check_in_range
     from sightline.lab.mechanism import find_mechanisms
     from sightline.lab.panel import FILE, PARTS, QUICK, Sizes, find_run, run_panel
     from sightline.lab.recall_tasks import RECALL_TASKS
@@ -72,6 +78,9 @@ def panel(
     sizes = QUICK if quick else Sizes()
     if lengths is not None:
         sizes = replace(sizes, lengths=_lengths(lengths))
+    check_in_range("--checks", checks, at_least=0)
+    check_in_range("--keys", keys, at_least=2)
+    sizes = replace(sizes, checks=sizes.checks if checks is None else checks, keys=keys or sizes.keys)
     if recall is not None:
         planted = None if recall == "all" else recall
         sizes = replace(sizes, recall_tasks=tuple(_chosen(planted, RECALL_TASKS, "planted task", "--recall")))
@@ -118,6 +127,7 @@ def _lengths(text: str) -> tuple[int, ...]:
 def print_panel(results: PanelResults) -> None:
     """The table of mechanisms and runs, the findings, and the crossovers."""
     import re
+    from operator import attrgetter
 
     from rich import box
     from rich.table import Table
@@ -150,5 +160,5 @@ def print_panel(results: PanelResults) -> None:
         console.print(
             "Exponents of n, with intervals on the page; in brackets: too little growth to tell it from fixed costs.\n"
         )
-    for sentence in [*findings(results), *map(crossover_text, results.crossovers)]:
+    for sentence in [*findings(results), *map(crossover_text, filter(attrgetter("checked"), results.crossovers))]:
         console.print(sentence, markup=False, soft_wrap=True)

@@ -21,7 +21,7 @@ from sightline.core.modes import evaluating
 from sightline.data.batches import START
 from sightline.lab.capacity import RecallTraining, recall_curve
 from sightline.lab.context_loss import context_gaps, context_loss
-from sightline.lab.crossover import check_crossover, measured_ratio, predict
+from sightline.lab.crossover import check_crossover, measured_ratio, predict, unchecked
 from sightline.lab.growth import Timing, measure_costs
 from sightline.lab.load import OthersLoad
 from sightline.lab.mechanism import BuiltModule, Mechanism, find_mechanisms
@@ -192,10 +192,11 @@ def _growth(results: PanelResults, names: Sequence[str], runs: TrainedRuns, size
     mechanisms = {one.name: one for one in [*_mechanisms(names, sizes.d_model), *own]}
     costs = measure_costs(list(mechanisms.values()), sizes.lengths, timing, on_row=lambda row: say(f"growth: {row}"))
     checked = []
-    for prediction in predict(costs)[: sizes.checks]:
+    predictions = predict(costs)
+    for prediction in predictions[: sizes.checks]:
         say(f"growth: {prediction.cheaper} against {prediction.other}, {prediction.phase}, at {prediction.length:.0f}")
         checked.append(check_crossover(prediction, mechanisms, measured_ratio(timing)))
-    return replace(results, growth=costs, crossovers=checked)
+    return replace(results, growth=costs, crossovers=[*checked, *map(unchecked, predictions[sizes.checks :])])
 
 
 def _saturation(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:

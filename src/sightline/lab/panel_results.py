@@ -121,7 +121,7 @@ class Crossover:
 
     measured, error: None where the crossing was not found near the prediction; error is |predicted - measured| /
         measured
-    checked: the lengths that were measured for the check, none of which is in `fitted`
+    checked: the lengths that were measured for the check, none of which is in `fitted`; empty: only predicted
     ratios: time of `cheaper` / time of `other` at the checked lengths
     """
 

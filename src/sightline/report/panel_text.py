@@ -75,6 +75,8 @@ def crossover_text(one: Crossover) -> str:
     """A prediction and its check: "Training: linear was predicted to take less time than softmax from 812 … on"."""
     phase = one.phase.capitalize()
     start = f"{phase}: {visible(one.cheaper)} was predicted to take less time than {visible(one.other)}"
+    if not one.checked:
+        return f"{start} from {one.predicted:,.0f} positions on; not checked."
     if one.measured is None or one.error is None:
         lengths = f"{one.checked[0]:,} and {one.checked[-1]:,}"
         return f"{start} from {one.predicted:,.0f} positions on; between {lengths} no crossing was measured."
