@@ -136,6 +136,7 @@ def test_a_crossover_is_told_with_its_check():
 
 
 def test_predictions_without_a_check_are_apart(page):
+    assert 'data-source="panel.json#/crossovers/2"' in page[page.index("predicted and not checked") :]
     assert page.index("an error of 3%") < page.index("1 more crossover, predicted and not checked")
     assert page.index("1 more crossover, predicted and not checked") < page.index(
         "from 1,234 positions on; not checked"

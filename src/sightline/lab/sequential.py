@@ -12,6 +12,12 @@ Tsiatis 1987 for other shapes of the levels), and intervals of the same level ar
 (Jennison and Turnbull 1989, "Interim analyses: the repeated confidence interval approach"): both remain right when the
 comparison ends at any look for any reason.
 
+Confidence sequences (Howard et al. 2021, "Time-uniform, nonparametric, nonasymptotic confidence sequences";
+Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by betting") remain right at any of
+unlimited looks. Here the looks are planned and at most a hundred, and scores of a few seeds need Student's t: in
+3 to 10 seeds an always-valid test for it finds a difference of one standard deviation with a probability of .2,
+these levels with .48.
+
 The distribution of the smallest p_n * last / n under no difference is simulated, with Student's t of two architectures
 whose scores vary by seed alone. That is the worst case: test items are the same at every look, and what they contribute
 makes the looks more alike, which makes it less probable that any of them rejects (by Royen 2014, the proof of the
