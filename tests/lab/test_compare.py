@@ -37,9 +37,30 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+KEPT = """
+from pathlib import Path
+
+class Kept:
+    def begin(self, run, config, step):
+        with Path(__file__).with_name("begun.txt").open("a") as file:
+            print(run, file=file)
+        self.path = run / "kept.txt"
+        self.path.write_text(f"begin {config['budget']} {step}\\n")
+
+    def log(self, step, metrics):
+        with self.path.open("a") as file:
+            print("log", step, *metrics, file=file)
+
+    def end(self, status):
+        with self.path.open("a") as file:
+            print("end", status, file=file)
+"""
+
+
 @pytest.fixture(scope="module")
 def compared(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
     out_dir = tmp_path_factory.mktemp("lab") / "out"
+    (out_dir.parent / "kept.py").write_text(KEPT)
     config = CompareConfig(
         "translation",
         str(pairs),
@@ -50,9 +71,25 @@ def compared(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Res
         search=0.4,
         rates=2,
         workers=2,
+        log=f"{out_dir.parent / 'kept.py'}:Kept",
         settings={"validations": 3, "watch": True},
     )
     return compare(config, out_dir, command="sightline compare …", display=Display(quiet=True)), out_dir
+
+
+@pytest.mark.slow
+def test_a_tracker_follows_every_training(compared: tuple[Results, Path]) -> None:
+    results, out_dir = compared
+    followed = {path.parent: path.read_text().splitlines() for path in out_dir.rglob("kept.txt")}
+    logs = {path.parent: path.read_text().splitlines() for path in out_dir.rglob("metrics.jsonl")}
+    assert followed.keys() == logs.keys()  # those of trials are deleted
+    assert len(followed) == len(results.runs)
+    begun = (out_dir.parent / "begun.txt").read_text().splitlines()
+    assert len(begun) == len(set(begun)) == len(results.runs) + sum(len(one.rates) for one in results.architectures)
+    for run, (first, *lines, last) in followed.items():
+        assert first.split()[2] == "0"
+        assert last == "end completed"
+        assert [int(line.split()[1]) for line in lines] == [json.loads(one)["steps"] for one in logs[run][:-1]]
 
 
 @pytest.mark.slow
@@ -292,6 +329,7 @@ def test_default_directories_never_collide(tmp_path: Path) -> None:
     ("flags", "message"),
     [
         (["--archs", "gru,lstmm"], "unknown architecture 'lstmm', did you mean 'lstm'?"),
+        (["--log", "tensorbord"], "--log: unknown tracker 'tensorbord', did you mean 'tensorboard'?"),
         (["--seeds", "0"], "--seeds: must be at least 1, found 0"),
         (
             ["--metric", "macro_f1", "--archs", "gru"],

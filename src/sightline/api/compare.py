@@ -25,6 +25,7 @@ from sightline.tasks.defaults import compared
 from sightline.tasks.given import given_data
 from sightline.tasks.infer import task_for
 from sightline.tasks.table import task_class
+from sightline.training.trackers import absolute
 
 _OWN = frozenset(keys_of(CompareConfig)) - {"task", "data", "archs", "budget", "settings", "variants"}
 
@@ -51,8 +52,8 @@ def compare(
     Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
     run, by default 60s; `plan` is an earlier comparison, or its directory, whose numbers of steps to take instead.
     `keys` are the flags of `sightline compare` (`seeds`, `seed`, `match`, `plugin`, `search`, `rates`, `sizes`,
-    `metric`, `tested`, `margin`, `until_decided`, `max_seeds`, `workers`, `device`, `dtype`, `prefer`), and keys of the
-    task's configuration, which all architectures share; those with dots are in `settings`.
+    `metric`, `tested`, `margin`, `until_decided`, `max_seeds`, `workers`, `device`, `dtype`, `prefer`, `log`), and
+    keys of the task's configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
     kept in the folder `tables` beside it. `resume` continues the comparison in `out_dir`, with more architectures or
     seeds if asked for. `cluster` is the address of a Ray cluster whose nodes do the work, or "auto".
@@ -113,6 +114,7 @@ def configured(
         own = {key: value for key, value in keys.items() if key in _OWN}
         load_plugins(own.get("plugin"))
         own["plugin"] = [plugin.source.again for plugin in LOADED.values()]
+        own["log"] = absolute(own.get("log"))
         yield override(CompareConfig(task=task, data=given.paths["data"], settings=shared), own)
 
 

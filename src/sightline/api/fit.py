@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sightline.tasks.table import task_class
 from sightline.training.progress import reporting
 from sightline.training.rundir import check_run
 from sightline.training.state import Progress
+from sightline.training.trackers import Tracker
 
 
 def fit(
@@ -38,6 +39,7 @@ def fit(
     overwrite: bool = False,
     quiet: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    trackers: Sequence[Tracker] = (),
     **keys: Any,
 ) -> Any:
     """Train one architecture on data, and return the `Task` with the weights of its best validation.
@@ -49,7 +51,8 @@ def fit(
     `budget` is in seconds, steps, tokens, operations or joules (60s, 500steps, 2Mtok, 1e15flop, 5kJ).
     Further keys of the configuration are arguments, `batch_size=64`; those with dots are in `settings`,
     `{"optim.lr": 3e-4}`. With `watch=True` the run records what attention and gradients do while it trains
-    (`sightline inspect RUN --training`). A notebook shows a bar of progress unless `quiet`.
+    (`sightline inspect RUN --training`). `trackers` follow the numbers of the run, as `training.trackers.Tracker` has
+    it. A notebook shows a bar of progress unless `quiet`.
     Without `out_dir` the run is deleted: keep the returned task with its `save`. With it a table in memory is kept
     too, in the folder `tables` beside it.
 
@@ -85,6 +88,7 @@ def fit(
         silent = quiet or on_progress is not None or not in_notebook()
         with reporting(run.training.metric, counted=counted, quiet=silent) as bar:
             how: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress or bar}
+            how["trackers"] = trackers
             if run.training.watch:
                 from sightline.lab.watching import watcher  # it imports much that others do without
 

@@ -36,10 +36,10 @@ def scale(
 
     Data is given as to `sightline.fit`, `archs` as to `sightline.compare`. `budget` is that of each run at every size,
     in tokens or training FLOPs. `keys` are the flags of `sightline scale` (`smallest`, `ratio`, `sizes`, `held_out`,
-    `seeds`, `seed`, `plugin`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`), `margin` (exponents
-    that differ by no more are practically the same), and keys of the task's configuration; those with dots are in
-    `settings`. `out_dir`, by default a new directory in `runs`, gets scale.html, scale.json and a comparison for each
-    size. `cluster` is as in `sightline.compare`.
+    `seeds`, `seed`, `plugin`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`, `log`), `margin`
+    (exponents that differ by no more are practically the same), and keys of the task's configuration; those with dots
+    are in `settings`. `out_dir`, by default a new directory in `runs`, gets scale.html, scale.json and a comparison for
+    each size. `cluster` is as in `sightline.compare`.
 
         laws = sightline.scale("texts/*.txt", archs=["lstm", "transformer"], budget="2Mtok")
         laws.verdict

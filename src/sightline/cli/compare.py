@@ -45,6 +45,7 @@ def compare(
     cluster: flags.Cluster = None,
     device: flags.Device = "auto",
     dtype: flags.Dtype = "auto",
+    log: flags.Log = None,
     prefer: Literal["quality", "speed", "memory", "balanced"] = "quality",
     resume: bool = False,
     overwrite: bool = False,
@@ -103,6 +104,7 @@ def compare(
         workers=workers,
         device=device,
         dtype=dtype,
+        log=log,
         prefer=prefer,
     )
     name = Path(data.split(",")[0]).stem

@@ -72,6 +72,10 @@ Seed = Annotated[int, Parameter(help="First seed; the others are the numbers aft
 Workers = Annotated[
     int | None, Parameter(help="Number of parallel runs, which share the cores. Default: one per core.")
 ]
+Log = Annotated[
+    str | None,
+    Parameter(help="Tracker that follows every training besides metrics.jsonl: tensorboard, or FILE.py:CLASS."),
+]
 Cluster = Annotated[str | None, Parameter(help=CLUSTER_HELP)]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
 Dtype = Annotated[Literal["auto", "float32", "bfloat16"], Parameter(help="auto, float32 or bfloat16.")]
@@ -123,7 +127,9 @@ def settings_of(
     return {**settings, **free}
 
 
-def comparison_of(data: str, task: str | None, archs: str | None = None, **keys: Any) -> CompareConfig:
+def comparison_of(
+    data: str, task: str | None, archs: str | None = None, *, log: str | None = None, **keys: Any
+) -> CompareConfig:
     """The comparison that the shared flags ask for, with the task's usual architectures; `keys` of `CompareConfig`.
 
     Raises:
@@ -133,8 +139,9 @@ def comparison_of(data: str, task: str | None, archs: str | None = None, **keys:
     from sightline.lab.plan import CompareConfig
     from sightline.tasks.defaults import compared
     from sightline.tasks.infer import task_for
+    from sightline.training.trackers import absolute
 
     with messages():
         task = task or task_for(data)
     names = compared(task) if archs is None else tuple(name.strip() for name in archs.split(",") if name.strip())
-    return CompareConfig(task=task, data=data, archs=names, **keys)
+    return CompareConfig(task=task, data=data, archs=names, log=absolute(log), **keys)

@@ -48,6 +48,7 @@ def ladder(
     ] = None,
     device: flags.Device = "auto",
     dtype: flags.Dtype = "auto",
+    log: flags.Log = None,
     quick: bool = False,
     dry_run: bool = False,
     resume: bool = False,
@@ -94,7 +95,7 @@ def ladder(
     check_meant(settings)
     config = flags.comparison_of(
         data, task, settings=settings, seed=seed, match=match, plugin=tuple(plugin or ()), rates=rates, metric=metric,
-        margin=margin, workers=workers, device=device, dtype=dtype, **sizes,
+        margin=margin, workers=workers, device=device, dtype=dtype, log=log, **sizes,
     )  # fmt: skip
     if dry_run:
         with messages(quiet=quiet):

@@ -42,6 +42,7 @@ def scale(
     cluster: flags.Cluster = None,
     device: flags.Device = "auto",
     dtype: flags.Dtype = "auto",
+    log: flags.Log = None,
     quick: bool = False,
     dry_run: bool = False,
     resume: bool = False,
@@ -89,6 +90,7 @@ def scale(
         workers=workers,
         device=device,
         dtype=dtype,
+        log=log,
     )
     config = ScaleConfig(comparison, smallest, ratio, usual["sizes"] if sizes is None else sizes, held_out)
     if dry_run:

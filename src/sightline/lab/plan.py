@@ -39,6 +39,7 @@ class CompareConfig:
     plugin: what every process of the comparison loads first, as `sightline.load_plugin` takes it
     metric: the metric that decides, "auto" = the task's default; tested: most test items to measure
     prefer: priority by which one is recommended, see `lab.recommend`
+    log: the tracker that follows each training besides metrics.jsonl, as `training.trackers.make_tracker` takes it
     margin: differences up to this much are practically the same, in the unit in which the metric is shown; None = the
         metric's default
     until_decided: add seeds after `seeds`, one for each architecture at a time, until the best architecture is decided
@@ -69,6 +70,7 @@ class CompareConfig:
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     prefer: Prefer = "quality"
+    log: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 

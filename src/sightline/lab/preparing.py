@@ -23,11 +23,14 @@ from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
 from sightline.training.energy import budget_meter, find_meter
 from sightline.training.environment import environment, resolve_device
+from sightline.training.trackers import make_tracker
 
 
 def prepare(job: Job) -> Prepared:
     """Read the data, check every architecture, and score the baselines, once for all runs."""
     config = job.config
+    if config.log is not None:
+        make_tracker(config.log)  # what is wrong with it ends the comparison before its trainings
     budget = Budget.parse(config.budget)
     divide(config, budget.amount, budget.unit)
     meter = (budget_meter if budget.unit == "joules" else find_meter)(str(resolve_device(config.device)))

@@ -22,7 +22,7 @@ from sightline.lab.plan import CompareConfig
 from sightline.lab.results import BudgetPlan
 from sightline.lab.summary import Outcome
 
-MAY_DIFFER = ("archs", "seeds", "workers", "prefer")
+MAY_DIFFER = ("archs", "seeds", "workers", "prefer", "log")
 logger = logging.getLogger("sightline")
 
 

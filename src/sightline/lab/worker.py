@@ -65,6 +65,7 @@ from sightline.training.environment import resolve_device
 from sightline.training.plan import rough_seconds
 from sightline.training.state import Progress, most_steps
 from sightline.training.timing import Rehearsal, measure_speeds, measuring_s
+from sightline.training.trackers import make_tracker
 
 MOST_RECORDS = 200  # of the training loss of a run, kept in results.json
 REPORT_EVERY_S = 0.5
@@ -170,7 +171,8 @@ def train(job: Job) -> JobResult:
     meter = None if resume else find_meter(str(resolve_device(config.device)))
     progress = _progress(meter)
     watch = watcher(task, data.valid) if run.training.watch and job.kind == "run" else None
-    options = {"on_progress": progress, "watch": watch}
+    trackers = [] if config.log is None else [make_tracker(config.log)]
+    options = {"on_progress": progress, "watch": watch, "trackers": trackers}
     trained = train_run(task, data, job.directory, run, resume=resume, overwrite=not resume, **options)
     peak = peak_memory_bytes() or 0
     training = trained.training

@@ -75,6 +75,12 @@ class TensorBoard:
 TRACKERS: dict[str, Callable[[], Tracker]] = {"tensorboard": TensorBoard}
 
 
+def absolute(name: str | None) -> str | None:
+    """The name of a tracker as a process in another directory needs it: the path of its file is absolute."""
+    file, _, kind = (name or "").rpartition(":")
+    return f"{Path(file).absolute()}:{kind}" if file.endswith(".py") else name
+
+
 def make_tracker(name: str) -> Tracker:
     """The tracker of that name, or of a class in a file: `tracker.py:Printed`.
 
