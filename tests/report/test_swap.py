@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sightline.api.swap import SwapResult
+from sightline.cli.swap import print_swap
 from sightline.report.swap import render_swap, write_swap
 from sightline.report.swap_figures import swap_drawings
 from sightline.report.swap_text import lost_per_mb_text, row_name, saved_text, share_text, step_text, terms, verdict
@@ -64,6 +66,16 @@ def test_what_is_lost_is_told_for_each_kb_that_is_saved() -> None:
     more = replace(results.rows[1], saved_bytes=-500)
     assert (lost_per_mb_text(results, more), saved_text(more.saved_bytes)) == ("—", "−500 B")
     assert step_text(results.layers[0]) == "181 → 90.3 µs"
+
+
+def test_the_command_and_python_say_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    results = make_swap()
+    print_swap(results)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("layer 2"))
+    assert line.rstrip().endswith("0.92")
+    found = SwapResult(results, Path("a"), Path("a/swap.html"))
+    assert list(found.table["lost_per_mb"]) == [row.lost_per_mb for row in results.rows]
+    assert "lost for each MB" in repr(found)
 
 
 def test_quality_lost_is_counted_from_the_better_of_the_two() -> None:

@@ -20,7 +20,7 @@ from sightline.lab.swap.prepare import TESTED, SwapConfig
 from sightline.lab.swap.results import SwapPlan, SwapResults
 from sightline.lab.swap.run import run_swap
 from sightline.report.swap import write_swap
-from sightline.report.swap_text import lost_text, row_name, saved_text, verdict
+from sightline.report.swap_text import lost_per_mb_text, lost_text, row_name, saved_text, verdict
 from sightline.report.text import visible
 
 
@@ -44,7 +44,8 @@ class SwapResult:
 
     @property
     def table(self) -> Any:
-        """A frame with a row for each layer alone, and for all together: verdict, quality lost, bytes of state saved.
+        """A frame with a row for each layer alone, and for all together: verdict, quality lost, bytes of state saved,
+        and quality lost for each million of these, None where none is saved.
 
         Scores are without distillation (replaced), after its first stage (matched) and after both (tuned).
         """
@@ -52,7 +53,7 @@ class SwapResult:
             {
                 "replaced_layers": row_name(row, self.results), "verdict": row.verdict, "lost": row.lost.mean,
                 "low": row.lost.low, "high": row.lost.high, "tuned": row.tuned.mean, "matched": row.matched.mean,
-                "replaced": row.replaced.mean, "saved_bytes": row.saved_bytes,
+                "replaced": row.replaced.mean, "saved_bytes": row.saved_bytes, "lost_per_mb": row.lost_per_mb,
             }
             for row in self.results.rows
         ]  # fmt: skip
@@ -61,10 +62,17 @@ class SwapResult:
     def _cells(self) -> list[tuple[str, ...]]:
         results = self.results
         rows = [
-            (row_name(row, results), row.verdict, lost_text(results, row.lost), saved_text(row.saved_bytes))
+            (
+                row_name(row, results),
+                row.verdict,
+                lost_text(results, row.lost),
+                saved_text(row.saved_bytes),
+                lost_per_mb_text(results, row),
+            )
             for row in results.rows
         ]
-        return [("replaced", "verdict", f"lost, {results.metric.unit_of_difference}", "state saved"), *rows]
+        lost = f"lost, {results.metric.unit_of_difference}"
+        return [("replaced", "verdict", lost, "state saved", "lost for each MB"), *rows]
 
     def __repr__(self) -> str:
         rows = self._cells()

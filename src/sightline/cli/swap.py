@@ -91,13 +91,13 @@ def print_swap(results: SwapResults) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from sightline.report.swap_text import lost_text, row_name, saved_text, verdict
+    from sightline.report.swap_text import lost_per_mb_text, lost_text, row_name, saved_text, verdict
     from sightline.report.text import visible
 
     metric = results.metric
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     headings = ("replaced", "verdict", f"lost, {metric.unit_of_difference} [95 %]", metric.label, "layers alone",
-                "not distilled", "state saved")  # fmt: skip
+                "not distilled", "state saved", "lost per MB")  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("replaced", "verdict") else "right", no_wrap=True)
     table.add_row("nothing", "", "", metric.number(results.original.mean))
@@ -106,6 +106,7 @@ def print_swap(results: SwapResults) -> None:
         table.add_row(
             row_name(row, results), row.verdict, lost_text(results, row.lost), metric.number(row.tuned.mean),
             metric.number(row.matched.mean), metric.number(row.replaced.mean), saved_text(row.saved_bytes),
+            lost_per_mb_text(results, row),
         )  # fmt: skip
     console = Console(width=max(Console().width, 132))
     print(visible(verdict(results)), end="\n\n", flush=True)
