@@ -97,8 +97,9 @@ def print_retrained(found: Retrained) -> None:
     from sightline.report.text import amount
 
     print(f"\ntrained again, each for {amount(found.budget)}; {found.items} test items")
+    width = 2 + max(len(text) for text in (*(one.meaning for one in found.models), *(one.name for one in found.tests)))
     for model in found.models:
-        print(f"{model.meaning:<47}{model.metric} {model_text(model)}")
+        print(f"{model.meaning:<{width}}{model.metric} {model_text(model)}")
     for test in found.tests:
-        print(f"{test.name:<47}{retrained_text(test)}")
+        print(f"{test.name:<{width}}{retrained_text(test)}")
         print(f"    {test.sentence}")
