@@ -123,7 +123,7 @@ def random_subsets(positions: int, seed: int) -> np.ndarray:
 ANY, CLASSES, MASKS, LAYERS = (
     "any model",
     "softmax attention in models whose answers are classes or tokens",
-    "models that mask tokens: classification of texts, translation",
+    "models that mask tokens: classification of texts, translation, language modelling",
     "softmax attention",
 )
 NAMED = {

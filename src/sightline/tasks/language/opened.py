@@ -38,6 +38,14 @@ def open_text(language_model: LanguageModel, text: str) -> OpenedInput:
     def answer(changed: Tensor) -> Tensor:
         return model(changed, model.initial_state(len(changed)))[0]
 
+    def masked(changed: Tensor, kept: Tensor) -> Tensor:
+        """What is expected after the last token that is kept, at each position and before it; at the first one none may
+        be, and what the model then gives is of no token.
+        """
+        logits = model(changed, model.initial_state(len(changed)), kept)[0]
+        places = torch.arange(kept.shape[1], device=kept.device).masked_fill(~kept, 0).cummax(1).values
+        return logits.gather(1, places.unsqueeze(2).expand_as(logits))
+
     with evaluating(model):
         following = int(answer(read)[0, -1].argmax())
     labels = [*ids[1:], following]
@@ -47,6 +55,7 @@ def open_text(language_model: LanguageModel, text: str) -> OpenedInput:
         answer,
         replaced_tokens(read, len(SPECIALS), tokenizer.size),
         model.embedding,
+        masked=masked,
     )
     outputs = [piece(tokenizer, index) for index in labels]
     return OpenedInput("text", text, side, outputs, torch.tensor(labels, device=read.device), reads=range(len(labels)))
