@@ -20,7 +20,7 @@ KINDS = {
 }
 
 
-class PlantedTask(NamedTuple):
+class PlantedRecall(NamedTuple):
     """A planted task in words; `size` is the field of a point that tells the size of its rows, in `unit`."""
 
     title: str
@@ -37,10 +37,10 @@ class PlantedTask(NamedTuple):
 
 
 PLANTED = {
-    "recall": PlantedTask("Multi-query recall", "pairs"),
-    "copy": PlantedTask("Copy", "values"),
-    "selective copy": PlantedTask("Selective copy", "values"),
-    "needle": PlantedTask("Needle", "positions", "length"),
+    "recall": PlantedRecall("Multi-query recall", "pairs"),
+    "copy": PlantedRecall("Copy", "values"),
+    "selective copy": PlantedRecall("Selective copy", "values"),
+    "needle": PlantedRecall("Needle", "positions", "length"),
 }
 
 
