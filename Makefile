@@ -22,6 +22,7 @@
 #   make verify-kills   a comparison of each of three tasks, killed ten times, ends like one that is left alone
 #   make verify-busy   a comparison on a busy machine has the same verdict: three minutes; verify-rates: the learning rate that
 #                a comparison chooses beside a full grid of them: an hour and a half
+#   make verify-processes   two processes train as well as one, on Multi30k: forty minutes
 #   make verify-planted-maps   the tests of faithfulness find what is planted, on four small models: ten minutes
 #   make verify-statistics   attention statistics of 100,000 tokens without their matrix of weights, in bounded memory
 #   make vega    build the script of the charts again, from pinned packages (needs node)
