@@ -61,8 +61,9 @@ def outcome(results: Results) -> tuple[str | None, str]:
 
 
 def same(alone: Results, planned: Results) -> list[str]:
-    """Places in which they differ, times, memory and the flag `--plan` aside."""
-    return [place for place in differences(timeless(alone), timeless(planned)) if not place.startswith("config.plan")]
+    """Places in which they differ, times, memory and the command aside."""
+    without = ("command:", "config.plan")
+    return [place for place in differences(timeless(alone), timeless(planned)) if not place.startswith(without)]
 
 
 def main() -> int:

@@ -147,7 +147,7 @@ def malformed(server: Server, requests: int) -> list[str]:
         document.write_text(json.dumps(with_names(got(server, "/openapi.json"), models_of(server))))
         # Five endpoints that take a body share the requests, right and wrong ones of each, and have fixed ones too.
         arguments = ["run", str(document), "--url", server.address, "--checks", CHECKS, "--mode", "all",
-                     "--max-examples", str(requests // 10), "--phases", "examples,coverage,fuzzing", "--seed", "1",
+                     "--max-examples", str(requests // 7), "--phases", "examples,coverage,fuzzing", "--seed", "1",
                      "--request-timeout", "60", "--exclude-path", "/metrics", "--no-color"]  # fmt: skip
         done = subprocess.run(
             [str(Path(sys.executable).with_name("schemathesis")), *arguments],
