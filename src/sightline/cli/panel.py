@@ -101,7 +101,7 @@ def panel(
 
 
 def _chosen(words: str | None, known: Iterable[T], kind: str, flag: str) -> list[T]:
-    """The known names among words with commas between them, in the order of `known`; all where there is no word."""
+    """The known names among words with commas between them, in the order of `known`; all without words."""
     from sightline.core.errors import InputError
     from sightline.core.suggest import unknown
 

@@ -64,7 +64,7 @@ def _check_architectures(config: CompareConfig) -> None:
 
 
 def _check_place(place: str) -> None:
-    """Refuse built-in data that there is not, and files that do not exist; patterns are left to who reads them."""
+    """Refuse unknown built-in data and files that do not exist; patterns are left to who reads them."""
     if place.startswith("builtin:"):
         parse_name(place, BUILTIN_TASKS)
         return

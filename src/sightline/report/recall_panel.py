@@ -47,7 +47,7 @@ PLANTED = {
 class RecallRow(NamedTuple):
     """A line of the table of planted tasks.
 
-    of, place: where the model and the point stand in the results; size: in `unit`, from the point's field `size_of`
+    of, place: the places of the model and the point in the results; size: in `unit`, from the point's field `size_of`
     """
 
     of: tuple[str | int, ...]
