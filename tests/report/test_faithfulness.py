@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sightline.inspect.faithfulness_tests import TESTS
 from sightline.report.faithfulness import (
     TITLES,
     agreement_rows,
+    items_text,
     map_words,
     render_faithfulness,
     title_of,
@@ -102,3 +104,11 @@ def test_the_columns_of_the_terminal_do_not_run_into_each_other(monkeypatch, cap
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(longest)]
     assert lines
     assert all(line.removeprefix(longest).startswith("  ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"), [("test part of a.csv", "of the test part of a.csv"), ("b.csv", "of b.csv")]
+)
+def test_what_was_tested_is_in_words(data: str, words: str) -> None:
+    some = replace(results(), data=data)
+    assert items_text(some) == f"{some.items} {some.unit} {words}"

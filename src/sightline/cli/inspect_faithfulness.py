@@ -73,12 +73,20 @@ def _tested(flags: FaithfulnessFlags, items: int) -> Faithfulness:
 
 def print_tests(found: Faithfulness) -> None:
     """A line for each test of each map, and the verdict."""
-    from sightline.report.faithfulness import map_words, rate_text, rows_of, score_text, share_text, title_of
+    from sightline.report.faithfulness import (
+        items_text,
+        map_words,
+        rate_text,
+        rows_of,
+        score_text,
+        share_text,
+        title_of,
+    )
     from sightline.report.text import visible
 
     model, named = found.model, map_words(found.maps)
     print(f"{visible(model.name)}: {model.architecture}, {model.task}, {model.parameters:,} parameters")
-    print(f"{found.items} {found.unit} of {'the ' if found.data.startswith('test part') else ''}{visible(found.data)}")
+    print(items_text(found))
     width = max(len(title_of(test.name)) for test in found.tests) + 2
     for one in found.maps:
         print(f"\n{visible(named[one.name])}: {one.outcome}")

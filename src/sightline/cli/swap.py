@@ -97,7 +97,7 @@ def print_swap(results: SwapResults) -> None:
     metric = results.metric
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     headings = ("replaced", "verdict", f"lost,\n{metric.unit_of_difference} [95 %]", metric.label,
-                "layers\nalone", "not\ndistilled", "state\nsaved", "lost\nper MB")  # fmt: skip
+                "layers\nalone", "not\ndistilled", "state\nsaved", "lost for\neach MB")  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("replaced", "verdict") else "right", no_wrap=True)
     table.add_row("nothing", "", "", metric.number(results.original.mean))

@@ -134,7 +134,7 @@ class Copy(RecallTask):
     """`items` values, `gap` blanks, a delimiter, then `items` blanks at which the values are asked for in order.
 
     Arjovsky et al. 2016 have 10 values out of 8 and T - 1 blanks. Deviation: only questions count in the loss. With
-    `selective` the values stand at random places among the blanks, in order, so that what to keep depends on the
+    `selective` the values are at random places among the blanks, in order, so that what to keep depends on the
     content: Gu & Dao 2023 have 16 values out of 15 among 4,096 positions.
 
     Raises:

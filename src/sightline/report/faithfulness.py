@@ -23,6 +23,7 @@ from sightline.lab.claims.results import ClaimChart, ClaimCurve
 from sightline.report.claims_figures import chart_drawing
 from sightline.report.drawing import Drawing
 from sightline.report.frame import render_page
+from sightline.report.text import visible
 
 # What the page calls the methods, the groups of tests and the orders of a curve.
 WORDS = {
@@ -94,6 +95,7 @@ def render_faithfulness(results: Faithfulness) -> str:
         tables=[(one, number, rows_of(one, results.tests)) for number, one in enumerate(results.maps)],
         groups=GROUPS,
         classes=OUTCOMES,
+        tested=items_text(results),
         mapped=map_words(results.maps),
         methods=agreement_rows(results),
         words=WORDS,
@@ -106,6 +108,12 @@ def render_faithfulness(results: Faithfulness) -> str:
         of_model=model_text,
         labelled=lambda name: find_metric(name).label,
     )
+
+
+def items_text(results: Faithfulness) -> str:
+    """What was tested: "100 sentences of the test part of reviews.csv"."""
+    the = "the " if results.data.startswith("test part") else ""
+    return f"{results.items} {results.unit} of {the}{visible(results.data)}"
 
 
 def map_words(maps: Sequence[JudgedMap]) -> dict[str, str]:
