@@ -14,9 +14,9 @@ from sightline.data.labelled.part import LabelledPart
 from sightline.data.spaced import spaced
 from sightline.inspect.alternatives import adversarial_attention, permuted_attention, pooled_attention
 from sightline.inspect.faithfulness import gradient_importance, kendall, leave_one_out
-from sightline.inspect.readout import pooled_readout
 from sightline.inspect.retrained import compare_adversary
 from sightline.tasks.classification.task import ClassificationTask
+from sst_readout import pooled_readout
 
 Items = dict[str, np.ndarray]  # by test: a number for each item (N,), or a map (N, T)
 

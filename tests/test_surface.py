@@ -57,7 +57,8 @@ def flags(app: App, path: str, common: Parameter) -> Iterator[str]:
             yield from flags(command, f"{path} {name}", common)
             continue
         for argument in command.assemble_argument_collection(default_parameter=common):
-            yield f"{path} {name} {' '.join(argument.names) or argument.name}"
+            if not argument.children:  # those of a group of flags are listed themselves
+                yield f"{path} {name} {' '.join(argument.names) or argument.name}"
 
 
 def dotted(values: dict[str, Any], path: str = "") -> Iterator[str]:

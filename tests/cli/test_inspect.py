@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sightline.cli.app import main
-from sightline.inspect.influence_map import load_inspection
+from sightline.inspect.influence_map import Inspection
 from tests.tasks.translation import small
 
 
@@ -33,7 +33,7 @@ def test_a_text_is_inspected(model: Path, capsys: pytest.CaptureFixture[str]) ->
     lines = [line.split() for line in out.splitlines() if line.startswith(("softmax", "effect", "relevance"))]
     assert [line[0] for line in lines] == ["softmax"] * 3 + ["effect"] * 2 + ["relevance"] * 2
     assert "source  source   2 × 3 × 3     encoder" in out
-    found = load_inspection(model / "maps.json")
+    found = Inspection.load(model / "maps.json")
     assert found.command == f"sightline inspect model 907 --methods {methods}"
     assert found.model.name == "model"
     assert json.loads((model / "maps.json").read_text())["schema_version"] == 1

@@ -10,7 +10,7 @@ from PIL import Image
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
-from sightline.inspect.head_report import load_heads_report
+from sightline.inspect.head_report import HeadsReport
 from sightline.tasks.load import load
 from tests.inspect.test_agreement import sentences
 from tests.tasks.translation import small
@@ -44,7 +44,7 @@ def test_heads_are_shown_as_a_table_as_json_and_on_a_page(model: Path, capsys: p
     assert [line[:13].strip() for line in lines] == [
         "full self 1.0", "full self 1.1", "causal self 1", "causal self 1", "cross 1.0", "cross 1.1",
     ]  # fmt: skip
-    found = load_heads_report(model / "heads.json")
+    found = HeadsReport.load(model / "heads.json")
     assert found.command == f"sightline inspect model {' '.join(flags)}"
     assert (found.items, found.unit, found.metric, len(found.heads)) == (30, "pairs", "token_accuracy", 6)
     assert [(layer.kind, layer.causal) for layer in found.layers] == [("self", False), ("self", True), ("cross", True)]
@@ -62,7 +62,7 @@ def test_heads_are_shown_as_a_table_as_json_and_on_a_page(model: Path, capsys: p
 def test_reports_of_other_versions_are_refused(tmp_path: Path) -> None:
     (tmp_path / "heads.json").write_text('{"schema_version": 7}')
     with pytest.raises(InputError, match=r"heads\.json: expected schema_version 1, found 7"):
-        load_heads_report(tmp_path / "heads.json")
+        HeadsReport.load(tmp_path / "heads.json")
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_a_treebank_is_compared_with_the_heads_of_a_classifier(tmp_path, monkeyp
         capsys, "run", "--heads", "--dependencies", "ud.conllu", "--orders", "0", "--json", "heads.json"
     )
     assert (status, err) == (0, "")
-    found = load_heads_report(tmp_path / "heads.json").arcs
+    found = HeadsReport.load(tmp_path / "heads.json").arcs
     assert found is not None
     assert (found.treebank, found.sentences + found.chosen_on, found.left_out) == ("ud.conllu", 40, 0)
     assert "all " in out
@@ -156,6 +156,6 @@ def test_heads_of_pictures_have_no_scores_of_tokens(tmp_path, monkeypatch, capsy
     capsys.readouterr()
     status, _, _ = inspected(capsys, "run", "--heads", "--orders", "0", "--json", "heads.json")
     assert status == 0
-    found = load_heads_report(tmp_path / "heads.json")
+    found = HeadsReport.load(tmp_path / "heads.json")
     assert found.metric == "accuracy"
     assert all(head.scores["duplicate"] is None and head.scores["previous"] is not None for head in found.heads)

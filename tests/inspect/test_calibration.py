@@ -16,7 +16,7 @@ from sightline.core.probe import Probe
 from sightline.inspect.battery import faithfulness
 from sightline.inspect.calibration import KnownMap, known_maps, worth_of
 from sightline.inspect.explained import ExplainedItem, ShownMap
-from sightline.inspect.faithfulness_results import CalibratedTest, CallRate, PlantedResult, load_faithfulness
+from sightline.inspect.faithfulness_results import CalibratedTest, CallRate, Faithfulness, PlantedResult
 from sightline.inspect.faithfulness_tests import TESTS, FaithfulnessTest
 from sightline.inspect.faithfulness_verdict import judged, overall
 from sightline.tasks.opened import OpenedInput, OpenedSide, replaced_tokens
@@ -197,7 +197,7 @@ def test_the_battery_of_a_small_classifier(tmp_path) -> None:
     assert {curve.order for curve in found.curves} >= {"random", "effect"}
     assert any("planted problem: token lookup" in line for line in said)
     found.save(tmp_path / "a.json")
-    assert load_faithfulness(tmp_path / "a.json").to_dict() == found.to_dict()
+    assert Faithfulness.load(tmp_path / "a.json").to_dict() == found.to_dict()
 
 
 def test_data_that_is_not_known_is_asked_for():

@@ -18,7 +18,6 @@ from sightline.inspect.influence_map import (
     InspectedModel,
     InspectedOutput,
     Inspection,
-    load_inspection,
 )
 
 
@@ -36,7 +35,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     weights, skipped = np.random.default_rng(0).random((2, 2, 5)), np.eye(2, 5, dtype=bool)
     saved = an_inspection(weights, skipped)
     saved.save(tmp_path / "a.json")
-    loaded = load_inspection(tmp_path / "a.json")
+    loaded = Inspection.load(tmp_path / "a.json")
     assert (loaded.model, loaded.command) == (saved.model, saved.command)
     assert (loaded.input.pieces, loaded.output.probability) == (["a", "</s>"], [0.5, None])
     assert np.array_equal(loaded.input.values, np.float32([[0.1], [2.0]]))
@@ -49,7 +48,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
 
 def test_the_form_of_an_array_is_that_of_the_docstring() -> None:
-    plain = an_inspection(np.array([[[0.5, -0.25, 1.0]]]), np.array([[True, False, True]])).plain()
+    plain = an_inspection(np.array([[[0.5, -0.25, 1.0]]]), np.array([[True, False, True]])).to_dict()
     assert next(iter(plain)) == "schema_version"
     stored = plain["maps"][0]
     assert (stored["weights"]["shape"], stored["weights"]["scale"]) == ([1, 1, 3], 1.0)
@@ -61,23 +60,23 @@ def test_the_form_of_an_array_is_that_of_the_docstring() -> None:
 def test_small_and_large_numbers_keep_their_precision(size: float, tmp_path: Path) -> None:
     weights = size * (0.5 + np.random.default_rng(1).random((1, 3, 4)))
     an_inspection(weights).save(tmp_path / "a.json")
-    assert np.allclose(load_inspection(tmp_path / "a.json").maps[0].weights, weights, rtol=2**-11, atol=0.0)
+    assert np.allclose(Inspection.load(tmp_path / "a.json").maps[0].weights, weights, rtol=2**-11, atol=0.0)
 
 
 def test_wrong_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    plain = an_inspection(np.ones((1, 2, 2))).plain()
+    plain = an_inspection(np.ones((1, 2, 2))).to_dict()
     path.write_text(json.dumps(plain | {"schema_version": 9}))
     with pytest.raises(InputError, match="expected schema_version 1, found 9"):
-        load_inspection(path)
+        Inspection.load(path)
     plain["maps"][0]["weights"]["shape"] = [1, 2, 3]
     path.write_text(json.dumps(plain))
     with pytest.raises(InputError, match=r"an array of shape \[1, 2, 3\] has 12 bytes, found 8"):
-        load_inspection(path)
+        Inspection.load(path)
     plain["maps"][0]["weights"]["data"] = "*"
     path.write_text(json.dumps(plain))
     with pytest.raises(InputError, match="not base64"):
-        load_inspection(path)
+        Inspection.load(path)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.probe import Probe
 from sightline.inspect import influence
-from sightline.inspect.influence_map import Inspection, load_inspection
+from sightline.inspect.influence_map import Inspection
 from sightline.inspect.integrated import has_captum
 from sightline.mixers import MIXERS
 from sightline.models.encoder_model import EncoderConfig
@@ -65,7 +65,7 @@ def test_a_translation(arch: str, tmp_path: Path) -> None:
     later = [one.weights for one in found.maps if one.columns == "output"]
     assert all(np.triu(weights, 1).max() == 0.0 for weights in later)
     found.save(tmp_path / "a.json")
-    loaded = load_inspection(tmp_path / "a.json")
+    loaded = Inspection.load(tmp_path / "a.json")
     assert [one.name for one in loaded.maps] == [one.name for one in found.maps]
 
 
@@ -191,7 +191,7 @@ def test_a_sound_and_a_picture(kind: str, tmp_path: Path) -> None:
     effect = next(one for one in found.maps if one.method == "effect")
     assert effect.weights.max() > 0.0
     found.save(tmp_path / "a.json")
-    read = load_inspection(tmp_path / "a.json").input
+    read = Inspection.load(tmp_path / "a.json").input
     if kind == "audio":
         assert read.spectrogram.shape == (8, read.spans[-1][1])
         assert read.frame_s > 0.0

@@ -11,7 +11,7 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.inspect import influence, recorded_attention
-from sightline.inspect.influence_map import Inspection, load_inspection
+from sightline.inspect.influence_map import Inspection
 from sightline.inspect.integrated import has_captum
 from sightline.tasks.media.opened import open_item
 from tests.inspect.test_inspection import check, named
@@ -56,7 +56,7 @@ def test_all_methods_see_a_transformer_that_writes(kind: str, tmp_path: Path) ->
     assert found.output.read[0] == "<s>"
     assert np.isfinite(found.output.probability).all()
     found.save(tmp_path / "a.json")
-    assert load_inspection(tmp_path / "a.json").plain() == found.plain()
+    assert Inspection.load(tmp_path / "a.json").to_dict() == found.to_dict()
 
 
 @pytest.mark.parametrize("arch", ["bahdanau", "transformer"])

@@ -19,11 +19,11 @@ from sightline.inspect.alternatives import (
     permuted_attention,
     pooled_attention,
 )
-from sightline.inspect.readout import pooled_readout
 from sightline.inspect.record import recorded_attention
 from sightline.models.encoder_model import EncoderConfig
 from sightline.models.projection_encoder import ProjectionEncoderConfig
 from sightline.models.recurrent_encoder import RecurrentEncoderConfig
+from sst_readout import pooled_readout
 
 SMALL = ProjectionEncoderConfig(d_embedding=6, d_model=8, embedding_std=1.0)
 WORDS, LENGTH = 9, 6

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sightline.cli.inspect_faithfulness import print_tests
-from sightline.inspect.faithfulness_results import Faithfulness, load_faithfulness
+from sightline.inspect.faithfulness_results import Faithfulness
 from sightline.inspect.faithfulness_tests import TESTS
 from sightline.report.faithfulness import (
     TITLES,
@@ -70,7 +70,7 @@ def test_a_method_with_several_layers_names_them():
 def test_the_result_is_read_back_and_written_as_a_page(tmp_path: Path) -> None:
     found: Faithfulness = results()
     found.save(tmp_path / "a.json")
-    assert load_faithfulness(tmp_path / "a.json") == found
+    assert Faithfulness.load(tmp_path / "a.json") == found
     assert write_faithfulness(found, tmp_path / "a.html").read_text("utf-8").count("<h1>") == 1
 
 
@@ -92,7 +92,7 @@ def test_models_that_were_trained_again_are_shown_where_there_are_any(tmp_path: 
     assert "are not among these" not in page
     assert "Trained again" not in render_faithfulness(results())
     found.save(tmp_path / "a.json")
-    assert load_faithfulness(tmp_path / "a.json") == found
+    assert Faithfulness.load(tmp_path / "a.json") == found
 
 
 def test_the_columns_of_the_terminal_do_not_run_into_each_other(monkeypatch, capsys):

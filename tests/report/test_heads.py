@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.inspect.head_report import load_heads_report
+from sightline.inspect.head_report import HeadsReport
 from sightline.report.heads import removable, render_heads, verdict, write_heads
 from sightline.report.heads_figures import profile_drawings, pruning_drawings
 from tests.report.synthetic_heads import make_heads
@@ -18,7 +18,7 @@ from tests.report.test_html import without_scripts
 def test_a_report_survives_its_file(tmp_path: Path) -> None:
     report = make_heads()
     report.save(tmp_path / "heads.json")
-    assert load_heads_report(tmp_path / "heads.json") == report
+    assert HeadsReport.load(tmp_path / "heads.json") == report
     assert report.head_name(5) == "causal self 1.1"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sightline.data.pairs.dates import LOCALES, forms_of
-from sightline.inspect.influence_map import inspection_of
+from sightline.inspect.influence_map import Inspection
 from sightline.report.fonts import covered, covers, font_faces
 from sightline.report.inspection import label, notebook_page, render_inspections, viewer_script, write_page
 from sightline.report.page import source_hash
@@ -39,8 +39,8 @@ def test_the_page_has_the_inspection_unchanged(make, tmp_path: Path) -> None:
     for part, more in [("input", ["labels"]), ("output", ["labels", "read_labels"])]:
         for name in more:
             del plain[part][name]
-    again = inspection_of(plain)
-    assert again.plain() == make().plain()
+    again = Inspection.of(plain)
+    assert again.to_dict() == make().to_dict()
     assert np.array_equal(again.maps[0].weights, np.float16(make().maps[0].weights))
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from sightline.cli.decoding_flags import OutputFlags
 from sightline.cli.plugins import Plugins
-from sightline.core.precision import Precision
 
 
 def eval(
@@ -18,14 +18,7 @@ def eval(
     data: str | None = None,
     part: Literal["train", "valid", "test"] = "test",
     limit: int | None = None,
-    beam: int = 1,
-    length_penalty: float | None = None,
-    max_length: int | None = None,
-    batch_size: int | None = None,
-    refill: bool = False,
-    draft: Literal["none", "ngram"] = "none",
-    draft_tokens: int | None = None,
-    precision: Precision | None = None,
+    search: OutputFlags = OutputFlags(),
     compare_precision: bool = False,
     device: str = "auto",
     plugin: Plugins = None,
@@ -44,15 +37,6 @@ def eval(
         data: Data to evaluate on, as `sightline train` reads it: all of a file, one part of built-in data.
         part: Part of the run's data or of built-in data.
         limit: Use only the first N items.
-        beam: Beam width; 1 is greedy decoding.
-        length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
-        max_length: Maximum number of tokens of an output.
-        batch_size: Maximum number of inputs decoded together.
-        refill: Let inputs enter a batch when others have ended, instead of when all have.
-        draft: Who proposes tokens that the model checks several at a time: the output itself, and the prompt, where
-            the last tokens occurred before (ngram), or nobody. Changes nothing but time.
-        draft_tokens: Maximum number of tokens proposed at a time [default: 8].
-        precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
         compare_precision: Measure in float32, bf16 and int8, and print the differences.
         figures: Write figures as PNG and SVG to this directory: confusion matrix and reliability diagram
@@ -75,18 +59,8 @@ def eval(
     from sightline.training.environment import resolve_device
 
     check_in_range("--limit", limit, at_least=1)
-    if length_penalty is not None and beam < 2:
-        raise InputError("requires --beam 2 or more", where="--length-penalty")
-    keys = parse_overrides(overrides)
-    optional: dict[str, Any] = {
-        "length_penalty": length_penalty,
-        "max_length": max_length,
-        "batch_size": batch_size,
-        "draft_tokens": draft_tokens,
-        "precision": precision,
-    }
-    optional = {name: value for name, value in optional.items() if value is not None}
-    decoding = override(DecodingConfig(), {"beam": beam, "refill": refill, "draft": draft, **optional}, prefix="--")
+    keys, searching = parse_overrides(overrides), search.settings()
+    decoding = override(DecodingConfig(), searching, prefix="--")
     load_plugins(plugin)
     with messages():
         run = chosen_run(run)
@@ -95,10 +69,9 @@ def eval(
     task.config = override(task.config, settings, prefix="--")
     if keys and data is None:
         raise InputError("requires --data", where=f"--{next(iter(keys)).replace('_', '-')}")
-    chosen = optional or beam != 1 or refill or draft != "none" or compare_precision
-    if not task.accepts_decoding and chosen:
+    if not task.accepts_decoding and (searching or compare_precision):
         raise InputError(f"{task.name} does not decode sequences: remove --beam and other decoding flags")
-    if compare_precision and (precision is not None or figures is not None):
+    if compare_precision and (search.precision is not None or figures is not None):
         raise InputError("measures in every precision: remove --precision and --figures", where="--compare-precision")
     if data is None:
         with messages():

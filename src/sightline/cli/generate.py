@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from sightline.cli.decoding_flags import SamplingFlags, SearchFlags
 from sightline.cli.plugins import Plugins
-from sightline.core.precision import Precision
 
 
 def generate(
@@ -17,22 +17,12 @@ def generate(
     max_new_tokens: int | None = None,
     greedy: bool = False,
     sample: bool = False,
-    beam: int = 1,
-    length_penalty: float | None = None,
-    temperature: float | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    repetition_penalty: float | None = None,
+    search: SearchFlags = SearchFlags(),
+    sampling: SamplingFlags = SamplingFlags(),
     stop: list[str] | None = None,
-    seed: int | None = None,
     num_samples: int = 1,
-    batch_size: int | None = None,
-    refill: bool = False,
     draft: str | None = None,
-    draft_tokens: int | None = None,
     truncate: Literal["error", "left"] = "error",
-    precision: Precision | None = None,
     echo: bool = False,
     device: str = "auto",
     plugin: Plugins = None,
@@ -50,25 +40,13 @@ def generate(
         max_new_tokens: Maximum number of tokens to add [default: 200].
         greedy: Always take the most likely token.
         sample: Sample each token; the default unless --greedy or --beam is set.
-        beam: Beam width; 1 disables beam search.
-        length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
-        temperature: Sampling temperature; lower is more deterministic, 0 is greedy.
-        top_k: Sample only from the k most likely tokens.
-        top_p: Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p.
-        min_p: Keep tokens whose probability is at least min_p times that of the most likely one.
-        repetition_penalty: Penalty for tokens that are already in the prompt or output when sampling; 1 disables it.
         stop: Stop before this string; can be repeated.
-        seed: Seed of the sampling.
         num_samples: Number of outputs per prompt.
-        batch_size: Maximum number of outputs generated together.
-        refill: Let outputs enter a batch when others have ended, instead of when all have.
         draft: Who proposes tokens that the model checks several at a time: the text itself, where its last tokens
             occurred before (ngram), or a smaller model, as the directory of its run. Changes nothing but time, apart
             from which outputs a seed gives with a model.
-        draft_tokens: Maximum number of tokens proposed at a time [default: 8].
         truncate: How to handle a prompt that is too long for the model: fail (error) or drop its beginning (left).
         echo: Print each prompt before its output.
-        precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
         json: Print one JSON object with `schema_version`.
     """
@@ -87,29 +65,15 @@ def generate(
     from sightline.tasks.not_files import check_not_files
     from sightline.training.environment import resolve_device
 
-    if sum((greedy, sample, beam > 1)) > 1:
+    if sum((greedy, sample, search.beam > 1)) > 1:
         raise InputError("choose one of --greedy, --sample and --beam")
-    sampled = not greedy and beam == 1
-    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p,
-                "repetition_penalty": repetition_penalty, "seed": seed}  # fmt: skip
-    for name, value in sampling.items():
-        if value is not None and not sampled:
-            raise InputError("requires sampling: remove --greedy and --beam", where=f"--{name.replace('_', '-')}")
+    sampled = not greedy and search.beam == 1
+    settings = sampling.settings(sampled, "sampling: remove --greedy and --beam") | search.settings()
     check_in_range("--max-new-tokens", max_new_tokens, at_least=1)
-    if length_penalty is not None and beam < 2:
-        raise InputError("requires --beam 2 or more", where="--length-penalty")
-    optional: dict[str, Any] = {
-        **sampling,
-        "length_penalty": length_penalty,
-        "max_length": max_new_tokens,
-        "batch_size": batch_size,
-        "precision": precision,
-        "draft_tokens": draft_tokens,
-    }
-    optional = {name: value for name, value in optional.items() if value is not None}
+    if max_new_tokens is not None:
+        settings["max_length"] = max_new_tokens
     kind = "none" if draft is None else "ngram" if draft == "ngram" else "model"
-    values = {"beam": beam, "sample": sampled, "refill": refill, "draft": kind, **optional}
-    decoding = override(DecodingConfig(), values, prefix="--")
+    decoding = override(DecodingConfig(), {**settings, "sample": sampled, "draft": kind}, prefix="--")
     config = GenerationConfig(decoding, num_samples, tuple(stop or ()), truncate)
     if prompts and prompt_file is not None:
         raise InputError("pass either prompts or a file", where="--prompt-file")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, cast
 
 from cyclopts import Parameter
 
+from sightline.cli.decoding_flags import OutputFlags, SamplingFlags
 from sightline.cli.plugins import Plugins
-from sightline.core.precision import Precision
 
 WAY = "write texts as arguments, name a table of them by --data, or write any text one a line on standard input"
 CHUNK = 2000  # rows of a table that are answered at a time
@@ -22,21 +22,9 @@ def predict(
     source_column: str | None = None,
     header: Annotated[bool | None, Parameter(negative="--no-header")] = None,
     base: Path | None = None,
-    beam: int = 1,
-    length_penalty: float | None = None,
+    search: OutputFlags = OutputFlags(),
     sample: bool = False,
-    temperature: float | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    repetition_penalty: float | None = None,
-    max_length: int | None = None,
-    seed: int | None = None,
-    batch_size: int | None = None,
-    refill: bool = False,
-    draft: Literal["none", "ngram"] = "none",
-    draft_tokens: int | None = None,
-    precision: Precision | None = None,
+    sampling: SamplingFlags = SamplingFlags(),
     device: str = "auto",
     plugin: Plugins = None,
     figures: Path | None = None,
@@ -57,22 +45,7 @@ def predict(
         source_column: Column of the inputs in the table; several are comma-separated. Default: as in training.
         header: Whether the first row of the table names its columns. Default: as it looks.
         base: Folder that paths in the table are relative to. Default: the table's own.
-        beam: Beam width; 1 is greedy decoding.
-        length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
         sample: Sample the output instead of searching for the most likely one.
-        temperature: Sampling temperature; lower is more deterministic, 0 is greedy.
-        top_k: Sample only from the k most likely tokens.
-        top_p: Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p.
-        min_p: Keep tokens whose probability is at least min_p times that of the most likely one.
-        repetition_penalty: Penalty for tokens that are already in the output when sampling; 1 disables it.
-        max_length: Maximum number of tokens of an output.
-        seed: Seed of the sampling.
-        batch_size: Maximum number of inputs decoded together.
-        refill: Let inputs enter a batch when others have ended, instead of when all have.
-        draft: Who proposes tokens that the model checks several at a time: the output itself, and the prompt, where
-            the last tokens occurred before (ngram), or nobody. Changes nothing but time.
-        draft_tokens: Maximum number of tokens proposed at a time [default: 8].
-        precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
         figures: For forecasts: write an SVG figure of each series to this directory.
         json: Print one JSON object with `schema_version` instead of lines.
@@ -91,34 +64,12 @@ def predict(
     from sightline.tasks.not_files import check_not_files
     from sightline.training.environment import resolve_device
 
-    searching = {"length_penalty": length_penalty}
-    sampling = {
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "repetition_penalty": repetition_penalty,
-        "seed": seed,
-    }
-    for needs, missing, options in (("--sample", not sample, sampling), ("--beam 2 or more", beam < 2, searching)):
-        for name, value in options.items():
-            if value is not None and missing:
-                raise InputError(f"requires {needs}", where=f"--{name.replace('_', '-')}")
-    optional: dict[str, Any] = {
-        **searching,
-        **sampling,
-        "max_length": max_length,
-        "batch_size": batch_size,
-        "draft_tokens": draft_tokens,
-        "precision": precision,
-    }
-    optional = {name: value for name, value in optional.items() if value is not None}
-    values = {"beam": beam, "sample": sample, "refill": refill, "draft": draft, **optional}
-    decoding = override(DecodingConfig(), values, prefix="--")
+    settings = sampling.settings(sample, "--sample") | search.settings()
+    decoding = override(DecodingConfig(), {**settings, "sample": sample}, prefix="--")
     load_plugins(plugin)
     with messages():
         task = load(run).to(resolve_device(device))
-    if not task.accepts_decoding and (optional or sample or beam != 1 or refill or draft != "none"):
+    if not task.accepts_decoding and (settings or sample):
         raise InputError(f"{task.name} does not decode sequences: remove --beam, --sample and other decoding flags")
     if figures is not None and not task.draws_answers:
         raise InputError(f"predict draws no figures for {task.name}", where="--figures")

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.notebook import html_lines, html_table
-from sightline.core.stored import load_results, plain_results, save_results
+from sightline.core.stored import SavedResults
 from sightline.inspect.influence_map import InspectedModel
-
-SCHEMA_VERSION = 1
 
 ShownOutcome = Literal["may", "may not", "cannot be told"]
 
@@ -200,7 +197,7 @@ class Retrained:
 
 @final
 @dataclass(frozen=True, repr=False)
-class Faithfulness:
+class Faithfulness(SavedResults):
     """Whether the maps of a model may be shown as explanations of its answers on some data.
 
     data: the items' name; unit: the word for them; items: how many were looked at; positions: their mean number
@@ -224,7 +221,6 @@ class Faithfulness:
     notes: list[str] = field(default_factory=list)
     command: str = ""
     retrained: Retrained | None = None
-    schema_version: int = SCHEMA_VERSION
 
     def __repr__(self) -> str:
         return f"Faithfulness({self.model.name or self.model.architecture}: {self.verdict})"
@@ -235,14 +231,6 @@ class Faithfulness:
         return (
             html_lines([self.verdict]) + html_table(("map", "may be shown", "because"), rows) + html_lines(self.notes)
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write the result as JSON to the file `path`, whole or not at all."""
-        save_results(self, path)
 
 
 def numbered_maps(maps: Iterable[Any], words: Mapping[str, str]) -> dict[str, str]:
@@ -255,12 +243,3 @@ def numbered_maps(maps: Iterable[Any], words: Mapping[str, str]) -> dict[str, st
         one.name: f"{words[one.method]} {one.layer + 1}" if methods.count(one.method) > 1 else words[one.method]
         for one in maps
     }
-
-
-def load_faithfulness(path: Path) -> Faithfulness:
-    """The result that `Faithfulness.save` wrote to the file `path`.
-
-    Raises:
-        InputError: what `load_results` raises.
-    """
-    return load_results(Faithfulness, path, SCHEMA_VERSION)

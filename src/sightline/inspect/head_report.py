@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Literal, final
+from typing import Literal, final
 
 from sightline.core.digits import significant
 from sightline.core.notebook import html_lines, html_table
-from sightline.core.stored import load_results, plain_results, save_results
+from sightline.core.stored import SavedResults
 from sightline.inspect.influence_map import InspectedModel
-
-SCHEMA_VERSION = 1
 
 PruningOrder = Literal["ablation", "gradient", "random"]
 
@@ -142,7 +139,7 @@ class SyntaxAgreement:
 
 @final
 @dataclass(frozen=True, repr=False)
-class HeadsReport:
+class HeadsReport(SavedResults):
     """What the heads of a model do on some data, and what they are needed for.
 
     data: what it was; items: how many; unit: the word for them
@@ -165,7 +162,6 @@ class HeadsReport:
     arcs: SyntaxAgreement | None = None
     notes: list[str] = field(default_factory=list)
     command: str = ""
-    schema_version: int = SCHEMA_VERSION
 
     def head_name(self, index: int) -> str:
         """A head by its layer's name and its number: "causal self 1.3"."""
@@ -195,20 +191,3 @@ class HeadsReport:
         ]
         table = html_table(("head", "role", f"ablation, {self.loss_unit}"), rows)
         return html_lines([self.verdict]) + table + html_lines(self.notes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write the report as JSON to the file `path`, whole or not at all."""
-        save_results(self, path)
-
-
-def load_heads_report(path: Path) -> HeadsReport:
-    """The report that `HeadsReport.save` wrote to the file `path`.
-
-    Raises:
-        InputError: what `load_results` raises.
-    """
-    return load_results(HeadsReport, path, SCHEMA_VERSION)

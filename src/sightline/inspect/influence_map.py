@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
 
-from sightline.core.files import parse_json_object, read_regular, write_file
-from sightline.core.json_text import to_json
 from sightline.core.notebook import html_lines
-from sightline.core.stored import results_of, version_first
+from sightline.core.stored import SavedResults, version_first
 from sightline.inspect.packed import array_field, decode_with_arrays, plain_with_arrays
-
-SCHEMA_VERSION = 1
 
 InspectedKind = Literal["text", "series", "audio", "image"]
 InfluenceMethod = Literal[
@@ -134,7 +129,7 @@ class InfluenceMap:
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Inspection:
+class Inspection(SavedResults):
     """Influence maps of one model for one input, which a notebook shows as the page of `sightline inspect -o`.
 
     command: what repeats it; notes: which methods or layers have no map here, and why
@@ -146,7 +141,6 @@ class Inspection:
     maps: list[InfluenceMap]
     command: str = ""
     notes: list[str] = field(default_factory=list)
-    schema_version: int = SCHEMA_VERSION
 
     def __repr__(self) -> str:
         methods = ", ".join(dict.fromkeys(one.method for one in self.maps)) or "no method has one"
@@ -162,13 +156,13 @@ class Inspection:
         """This model and another, for a notebook, linked token by token."""
         return InspectionPair(self, other)
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first; arrays as `packed.PackedArray` has them."""
         return version_first(plain_with_arrays(self))
 
-    def save(self, path: Path) -> None:
-        """Write the inspection as JSON to the file `path`, whole or not at all."""
-        write_file(path, to_json(self.plain(), indent=1) + "\n")
+    @classmethod
+    def _decoded(cls, mapping: Mapping[str, Any], where: str) -> Inspection:
+        return decode_with_arrays(cls, mapping, where=where)
 
 
 @final
@@ -186,21 +180,3 @@ class InspectionPair:
 def _page_of(inspections: list[Inspection]) -> str:
     """The page in a frame. The report reads these objects, and is loaded when a notebook asks for it, not before."""
     return import_module("sightline.report.inspection").notebook_page(inspections)
-
-
-def inspection_of(mapping: Mapping[str, Any], *, where: str = "inspection") -> Inspection:
-    """The inspection of which `Inspection.plain` made the mapping.
-
-    Raises:
-        InputError: "expected schema_version 1, found 2"; the first field that is wrong.
-    """
-    return results_of(Inspection, mapping, SCHEMA_VERSION, where=where, decoded=decode_with_arrays)
-
-
-def load_inspection(path: Path) -> Inspection:
-    """The inspection that `Inspection.save` wrote to the file `path`.
-
-    Raises:
-        InputError: "no such file"; "not valid JSON: …"; and those of `inspection_of`.
-    """
-    return inspection_of(parse_json_object(read_regular(path), where=path), where=str(path))

@@ -118,9 +118,11 @@ def _stored(cls: type) -> type:
         hint = hints[one.name]
         if "numbers" in one.metadata:
             hint = PackedArray | None if one.default is None else PackedArray
-        default: dict[str, Any] = {} if one.default is MISSING else {"default": one.default}
+        default: dict[str, Any] = {"kw_only": one.kw_only}
+        if one.default is not MISSING:
+            default["default"] = one.default
         if one.default_factory is not MISSING:
-            default = {"default_factory": one.default_factory}
+            default["default_factory"] = one.default_factory
         columns.append((one.name, _stored_hint(hint), field(**default)))
     return make_dataclass(cls.__name__, columns, frozen=True)
 

@@ -63,7 +63,7 @@ def render_inspections(inspections: Sequence[Inspection], *, more_style: str = "
     for one in inspections:
         if not one.maps:
             raise ValueError(f"nothing to show: the inspection of {one.model.name!r} has no maps")
-    plain = [_labelled(one.plain()) for one in inspections]
+    plain = [_labelled(one.to_dict()) for one in inspections]
     texts = list(dict.fromkeys(shortened(visible(one.input.text), LONGEST_TEXT) for one in inspections))
     letters = _letters([plain, texts])
     packed = gzip.compress(to_json({"inspections": plain, "letters": letters}).encode(), 9, mtime=0)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.metrics import Metric, find_metric
-from sightline.core.stored import load_results, plain_results, save_results
+from sightline.core.stored import SavedResults
 from sightline.lab.results import Estimate
 from sightline.lab.swap.units import SwapUnit
 
-SCHEMA_VERSION = 1
 RESULTS, PAGE = "swap.json", "swap.html"
 
 SwapVerdict = Literal["kept", "lost", "not decided"]
@@ -115,7 +113,7 @@ class SwapRow:
 
 @final
 @dataclass(frozen=True)
-class SwapResults:
+class SwapResults(SavedResults):
     """All results of a swap.
 
     run, arch: the model that it began with; side: the half of it whose layers are replaced
@@ -155,23 +153,9 @@ class SwapResults:
     margin: float | None
     notes: list[str] = field(default_factory=list)
     seconds: float | None = None
-    schema_version: int = SCHEMA_VERSION
 
     @property
     def metric(self) -> Metric:
         """The metric, with the digits that tell the models apart."""
         values = [self.original.mean, self.control.mean, *(row.tuned.mean for row in self.rows)]
         return find_metric(self.primary_metric).in_unit_of(self.loss_unit).apart(values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first, NaN and infinities as null."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write `swap.json`, whole or not at all."""
-        save_results(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> SwapResults:
-        """The results in the file `path`; raises what `load_results` does."""
-        return load_results(cls, path, SCHEMA_VERSION)
