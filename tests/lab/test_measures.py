@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from sightline.data.pairs.corpus import PairCorpus, Pairs
-from sightline.lab.attention import attached, attention_examples, attention_maps
+from sightline.inspect.record import recorded_attention
+from sightline.lab.attention import attention_examples, attention_maps
 from sightline.tasks.texts_out.costs import ms_per_token, state_bytes
 from sightline.tasks.texts_out.writer import TextOutput
 from sightline.tasks.translation.config import TranslationConfig
@@ -57,7 +58,7 @@ def test_architectures_without_attention_have_no_map(tasks: dict[str, Translatio
 
 def test_looking_leaves_nothing_attached(tasks: dict[str, TranslationTask]) -> None:
     model = tasks["transformer"].model
-    with attached(model) as seen:
+    with recorded_attention(model) as seen:
         pass
     source, target = torch.tensor([[5, 6, 7]]), torch.tensor([[1, 5]])
     model(source, None, target)

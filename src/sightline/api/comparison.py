@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, final
 
-from sightline.core.notebook import html_lines, html_table
+from sightline.api.shown import ShownResult, frame_of
 from sightline.core.spelling import as_arguments
-from sightline.data.rows.given import frame_like
 from sightline.lab.results import Results
 from sightline.report.estimates import score_of
 from sightline.report.recommendation import recommendation_line
-from sightline.report.text import quantity, visible
+from sightline.report.text import quantity
 from sightline.tasks.load import load
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class ComparisonResult:
-    """The result of a comparison.
+class ComparisonResult(ShownResult):
+    """The result of a comparison; results: the content of results.json.
 
-    results: all numbers, the content of results.json
-    directory, report: where its files are, and the page for a browser
     like: the data as it was given, whose library makes the tables
     """
 
     results: Results
-    directory: Path
-    report: Path
     like: Any = None
 
     @property
@@ -66,7 +59,7 @@ class ComparisonResult:
                     "finished": one.finished, "started": one.started,
                 }
             )  # fmt: skip
-        return _frame(rows, self.like)
+        return frame_of(rows, self.like)
 
     @property
     def runs(self) -> Any:
@@ -80,37 +73,14 @@ class ComparisonResult:
             }
             for run in self.results.runs
         ]  # fmt: skip
-        return _frame(rows, self.like)
+        return frame_of(rows, self.like)
 
-    def _cells(self) -> list[tuple[str, ...]]:
+    def _parts(self) -> tuple[str, list[tuple[str, ...]], list[str]]:
         info = self.results.metric
-        rows = []
+        rows: list[tuple[str, ...]] = [("architecture", info.label, "train s", "parameters")]
         for one in self.results.ranked:
             score = one.metrics.get(info.name)
             text = "no run finished" if score is None else score_of(info, score)
             rows.append((one.arch, text, quantity(one.train_s), quantity(one.parameters)))
-        return [("architecture", info.label, "train s", "parameters"), *rows]
-
-    def _notes(self) -> list[str]:
-        note = self.results.power_note
-        return [note, *self.results.warnings] if note else self.results.warnings
-
-    def __repr__(self) -> str:
-        rows = self._cells()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        notes = [*map(as_arguments, self._notes()), self.recommendation, f"report: {self.report}"]
-        return "\n".join([visible(line) for line in (self.results.judgement, "", *lines, "", *notes)])
-
-    def _repr_html_(self) -> str:
-        head, *rows = self._cells()
-        notes = html_lines([*map(as_arguments, self._notes()), self.recommendation])
-        place = html.escape(str(self.report))
-        return (
-            f"<p><b>{html.escape(self.results.judgement)}</b></p>{html_table(head, rows)}{notes}"
-            f'<p>report: <a href="{place}">{place}</a></p>'
-        )
-
-
-def _frame(rows: list[dict[str, Any]], like: Any) -> Any:
-    return frame_like({name: [row[name] for row in rows] for name in rows[0]}, like)
+        notes = [*filter(None, [self.results.power_note]), *self.results.warnings]
+        return self.results.judgement, rows, [*map(as_arguments, notes), self.recommendation]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from sightline.api.compare import command_of, configured, new_directory
+from sightline.api.shown import ShownResult, frame_of
 from sightline.core.config import override
 from sightline.core.errors import InputError
-from sightline.core.notebook import html_lines, html_table
 from sightline.core.settings import check_in_range
 from sightline.core.spelling import as_arguments, respelled
-from sightline.data.rows.given import frame_like
 from sightline.lab.directory import RESULTS, occupied
 from sightline.lab.ladder import check_meant
 from sightline.lab.ladder_results import LadderResults
@@ -24,22 +22,17 @@ from sightline.lab.results import Results
 from sightline.report.html import write_report
 from sightline.report.ladder import write_ladder
 from sightline.report.ladder_text import difference_text, quality_text
-from sightline.report.text import visible
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class LadderResult:
-    """The result of a ladder.
+class LadderResult(ShownResult):
+    """The result of a ladder; results: the content of ladder.json.
 
-    results: all numbers, the content of ladder.json
-    directory, report: where its files are, and the page for a browser
     like: the data as it was given, whose library makes the table
     """
 
     results: LadderResults
-    directory: Path
-    report: Path
     like: Any = None
 
     @property
@@ -61,28 +54,14 @@ class LadderResult:
                     "parameters": rung.parameters, "state_bytes": rung.state_bytes,
                 }
             )  # fmt: skip
-        return frame_like({key: [row[key] for row in columns] for key in columns[0]}, self.like)
+        return frame_of(columns, self.like)
 
-    def _cells(self) -> list[tuple[str, ...]]:
+    def _parts(self) -> tuple[str, list[tuple[str, ...]], list[str]]:
         results = self.results
+        head = ("rung", "reason", "difference", results.metric.label)
         rows = [(r.title, r.verdict or "", difference_text(results, r), quality_text(results, r))
                 for r in results.rungs]  # fmt: skip
-        return [("rung", "reason", "difference", results.metric.label), *rows]
-
-    def __repr__(self) -> str:
-        results, rows = self.results, self._cells()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines += ["", *map(as_arguments, results.warnings), f"report: {self.report}"]
-        return "\n".join(visible(line) for line in (self.verdict, "", *lines))
-
-    def _repr_html_(self) -> str:
-        head, *rows = self._cells()
-        place = html.escape(str(self.report))
-        notes = html_lines(map(as_arguments, self.results.warnings))
-        return (
-            f'{html_lines([self.verdict])}{html_table(head, rows)}{notes}<p>report: <a href="{place}">{place}</a></p>'
-        )
+        return self.verdict, [head, *rows], [as_arguments(warning) for warning in results.warnings]
 
 
 def ladder(

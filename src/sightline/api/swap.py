@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import html
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
+from sightline.api.shown import ShownResult, frame_of
 from sightline.core.errors import InputError
-from sightline.core.notebook import html_lines, html_table
 from sightline.core.settings import keys_of
 from sightline.core.spelling import as_arguments, respelled
 from sightline.core.suggest import unknown
-from sightline.data.rows.given import frame_like
 from sightline.lab.directory import free_directory
 from sightline.lab.swap.prepare import TESTED, SwapConfig
 from sightline.lab.swap.results import SwapPlan, SwapResults
 from sightline.lab.swap.run import run_swap
 from sightline.report.swap import write_swap
 from sightline.report.swap_text import lost_per_mb_text, lost_text, row_name, saved_text, verdict
-from sightline.report.text import visible
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class SwapResult:
-    """The result of a swap.
-
-    results: all numbers, the content of swap.json
-    directory, report: the run with the swapped model, and the page for a browser
-    """
+class SwapResult(ShownResult):
+    """The result of a swap; results: the content of swap.json; directory: the run with the swapped model."""
 
     results: SwapResults
-    directory: Path
-    report: Path
 
     @property
     def verdict(self) -> str:
@@ -57,37 +48,17 @@ class SwapResult:
             }
             for row in self.results.rows
         ]  # fmt: skip
-        return frame_like({key: [row[key] for row in rows] for key in rows[0]}, None)
+        return frame_of(rows)
 
-    def _cells(self) -> list[tuple[str, ...]]:
+    def _parts(self) -> tuple[str, list[tuple[str, ...]], list[str]]:
         results = self.results
+        head = ("replaced", "verdict", f"lost, {results.metric.unit_of_difference}", "state saved", "lost for each MB")
         rows = [
-            (
-                row_name(row, results),
-                row.verdict,
-                lost_text(results, row.lost),
-                saved_text(row.saved_bytes),
-                lost_per_mb_text(results, row),
-            )
+            (row_name(row, results), row.verdict, lost_text(results, row.lost), saved_text(row.saved_bytes),
+             lost_per_mb_text(results, row))
             for row in results.rows
-        ]
-        lost = f"lost, {results.metric.unit_of_difference}"
-        return [("replaced", "verdict", lost, "state saved", "lost for each MB"), *rows]
-
-    def __repr__(self) -> str:
-        rows = self._cells()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines += ["", *self.results.notes, f"report: {self.report}"]
-        return "\n".join(visible(line) for line in (self.verdict, "", *lines))
-
-    def _repr_html_(self) -> str:
-        head, *rows = self._cells()
-        place = html.escape(str(self.report))
-        notes = html_lines(self.results.notes)
-        return (
-            f'{html_lines([self.verdict])}{html_table(head, rows)}{notes}<p>report: <a href="{place}">{place}</a></p>'
-        )
+        ]  # fmt: skip
+        return self.verdict, [head, *rows], results.notes
 
 
 def swap(

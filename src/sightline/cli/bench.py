@@ -89,17 +89,13 @@ def _ratio(row: dict[str, Any]) -> str:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.table import Table
+    from sightline.cli.tables import console_for, table_of
 
-    from sightline.cli.tables import console_for
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("scenario", no_wrap=True)
-    for name in ("size", "theirs / ours (quartiles)", "target", "ours, ms", "MiB", "theirs", "of the limit"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(row["scenario"], f"{row['size']:,}", *_cells(row))
+    headings = (
+        "scenario", "size", "theirs / ours (quartiles)", "target", "ours, ms", "MiB", "theirs", "of the limit"
+    )  # fmt: skip
+    cells = [(row["scenario"], f"{row['size']:,}", *_cells(row)) for row in rows]
+    table = table_of(headings, cells, lined=True)
     console = console_for(table, 120)
     console.print(table)
     console.print("Growth: time at the larger size / time at the smaller size. MiB: peak memory beyond the inputs.")

@@ -27,25 +27,15 @@ def compare(
     plugin: Plugins = None,
     out_dir: flags.OutDir = None,
     search: flags.SearchShare = 0.2,
-    rates: flags.RateCount = 3,
+    runs: flags.RunFlags = flags.RunFlags(),
     sizes: int = 1,
     metric: str = "auto",
     tested: flags.Tested = 1000,
     margin: flags.Margin = None,
     until_decided: bool = False,
     max_seeds: int = 10,
-    valid: flags.Valid = None,
-    test: flags.Test = None,
-    limit: flags.Limit = None,
-    lowercase: flags.Lowercase = False,
-    tokens: flags.TokenizerWord = None,
-    vocabulary: flags.VocabularySize = None,
-    seed: flags.Seed = 0,
-    workers: flags.Workers = None,
+    read: flags.DataFlags = flags.DataFlags(),
     cluster: flags.Cluster = None,
-    device: flags.Device = "auto",
-    dtype: flags.Dtype = "auto",
-    log: flags.Log = None,
     prefer: Literal["quality", "speed", "memory", "balanced"] = "quality",
     resume: bool = False,
     overwrite: bool = False,
@@ -82,29 +72,23 @@ def compare(
     flags.check_exclusive(
         out_dir=out_dir, resume=resume, overwrite=overwrite, what="comparison", budget=budget, plan=plan
     )
-    text = {"valid": valid, "test": test, "limit": limit, "lowercase": lowercase}
     config = flags.comparison_of(
         data,
         task,
+        runs,
         archs,
-        settings=flags.settings_of(overrides, tokens=tokens, vocabulary=vocabulary, **text),
+        settings=flags.settings_of(overrides, **vars(read)),
         budget=budget or "60s",
         seeds=seeds,
-        seed=seed,
         match=match,
         plugin=tuple(plugin or ()),
         search=search,
-        rates=rates,
         sizes=sizes,
         metric=metric,
         tested=tested,
         margin=margin,
         until_decided=until_decided,
         max_seeds=max_seeds,
-        workers=workers,
-        device=device,
-        dtype=dtype,
-        log=log,
         prefer=prefer,
     )
     name = Path(data.split(",")[0]).stem
@@ -172,10 +156,9 @@ def run(
 
 def print_table(results: Results) -> None:
     """The verdict and the table of architectures, best first."""
-    from rich.table import Table
     from rich.text import Text
 
-    from sightline.cli.tables import console_for
+    from sightline.cli.tables import console_for, table_of
     from sightline.core.digits import significant
     from sightline.report.estimates import score_of
     from sightline.report.longer import longer_line
@@ -184,7 +167,7 @@ def print_table(results: Results) -> None:
     from sightline.report.text import capitalised, quantity, size, visible
 
     info = results.metric
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
+    rows = []
     per = next((a.ms_per for a in results.architectures if a.ms is not None), "item")
     known = any(run.energy_j is not None for run in results.runs)
     headings = (
@@ -198,18 +181,17 @@ def print_table(results: Results) -> None:
         f"ms/{per}",
         "state",
     )
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "architecture" else "right", no_wrap=True)
     for a in results.ranked:
         score = a.metrics.get(results.primary_metric)
         quality = "no run finished" if score is None else score_of(info, score)
         name = a.arch + "*" * bool(a.cautions)
         seconds, speed = training_cost(results, a.arch)
         joules = [joule_text(training_energy(results, a.arch))] if known else []
-        row = (name, quality, quantity(seconds), *joules, quantity(speed), quantity(a.parameters),
-               size(a.peak_memory_bytes), "—" if a.ms is None else significant(a.ms, 3),
-               size(a.state_bytes))  # fmt: skip
-        table.add_row(*(Text(visible(cell)) for cell in row))
+        rows.append(
+            (name, quality, quantity(seconds), *joules, quantity(speed), quantity(a.parameters),
+             size(a.peak_memory_bytes), "—" if a.ms is None else significant(a.ms, 3), size(a.state_bytes))
+        )  # fmt: skip
+    table = table_of(headings, rows)
     console = console_for(table, 100)
     print(visible(results.verdict), end="\n\n", flush=True)
     print(f"{capitalised(training_each(results))}. {timing(results)} {energy(results)}".strip(), flush=True)

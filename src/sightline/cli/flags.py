@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from cyclopts import Parameter
 
@@ -41,15 +42,6 @@ OutDir = Annotated[
     Parameter(name=["--out-dir", "-o"], help="Output directory. Default: a new directory under runs/."),
 ]
 SearchShare = Annotated[float, Parameter(help=SEARCH_HELP)]
-RateCount = Annotated[
-    int,
-    Parameter(
-        help=(
-            "Number of learning rates that the search tries, including the preset's; one more where the largest or the "
-            "smallest is the best. Of more than three the best third is tried again, three times as long."
-        )
-    ),
-]
 Tested = Annotated[int, Parameter(help=TESTED_HELP)]
 Margin = Annotated[
     float | None,
@@ -60,27 +52,54 @@ Margin = Annotated[
         )
     ),
 ]
-Valid = Annotated[str | None, Parameter(help="Validation data. Default: split off from the data.")]
-Test = Annotated[str | None, Parameter(help="Test data. Default: split off from the data.")]
 Limit = Annotated[int | None, Parameter(help="Use only the first N items of each part.")]
-Lowercase = Annotated[bool, Parameter(help="Convert all text to lower case.")]
-TokenizerWord = Annotated[str | None, Parameter(help="Tokenizer: char, bpe or unigram.")]
-VocabularySize = Annotated[
-    int | None, Parameter(help="Vocabulary size of bpe and unigram; for translation, of each language.")
-]
 Seed = Annotated[int, Parameter(help="First seed; the others are the numbers after it.")]
 Workers = Annotated[
     int | None, Parameter(help="Number of parallel runs, which share the cores. Default: one per core.")
 ]
-Log = Annotated[
-    str | None,
-    Parameter(help="Tracker that follows every training besides metrics.jsonl: tensorboard, or FILE.py:CLASS."),
-]
 Cluster = Annotated[str | None, Parameter(help=CLUSTER_HELP)]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
-Dtype = Annotated[Literal["auto", "float32", "bfloat16"], Parameter(help="auto, float32 or bfloat16.")]
 Json = Annotated[bool, Parameter(help="Print the results as one JSON object instead of a table.")]
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], help="Show no progress.")]
+
+
+@final
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RunFlags:
+    """Keys of `CompareConfig`: how all runs are trained."""
+
+    rates: Annotated[
+        int,
+        Parameter(
+            help="Number of learning rates that the search tries, including the preset's; one more where the largest "
+            "or the smallest is the best. Of more than three the best third is tried again, three times as long."
+        ),
+    ] = 3
+    seed: Seed = 0
+    workers: Workers = None
+    device: Device = "auto"
+    dtype: Annotated[Literal["auto", "float32", "bfloat16"], Parameter(help="auto, float32 or bfloat16.")] = "auto"
+    log: Annotated[
+        str | None,
+        Parameter(help="Tracker that follows every training besides metrics.jsonl: tensorboard, or FILE.py:CLASS."),
+    ] = None
+
+
+@final
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DataFlags:
+    """Keys of the task's configuration: what is read, and how."""
+
+    valid: Annotated[str | None, Parameter(help="Validation data. Default: split off from the data.")] = None
+    test: Annotated[str | None, Parameter(help="Test data. Default: split off from the data.")] = None
+    limit: Limit = None
+    lowercase: Annotated[bool, Parameter(help="Convert all text to lower case.")] = False
+    tokens: Annotated[str | None, Parameter(help="Tokenizer: char, bpe or unigram.")] = None
+    vocabulary: Annotated[
+        int | None, Parameter(help="Vocabulary size of bpe and unigram; for translation, of each language.")
+    ] = None
 
 
 def check_exclusive(
@@ -127,9 +146,7 @@ def settings_of(
     return {**settings, **free}
 
 
-def comparison_of(
-    data: str, task: str | None, archs: str | None = None, *, log: str | None = None, **keys: Any
-) -> CompareConfig:
+def comparison_of(data: str, task: str | None, runs: RunFlags, archs: str | None = None, **keys: Any) -> CompareConfig:
     """The comparison that the shared flags ask for, with the task's usual architectures; `keys` of `CompareConfig`.
 
     Raises:
@@ -144,4 +161,5 @@ def comparison_of(
     with messages():
         task = task or task_for(data)
     names = compared(task) if archs is None else tuple(name.strip() for name in archs.split(",") if name.strip())
-    return CompareConfig(task=task, data=data, archs=names, log=absolute(log), **keys)
+    shared: dict[str, Any] = {**vars(runs), "log": absolute(runs.log)}
+    return CompareConfig(task=task, data=data, archs=names, **shared, **keys)

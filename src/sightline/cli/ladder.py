@@ -30,25 +30,15 @@ def ladder(
     plugin: Annotated[Plugins, Parameter(help=f"{PLUGIN_HELP} Each mechanism is one more rung.")] = None,
     out_dir: flags.OutDir = None,
     search: Annotated[float | None, Parameter(help=f"{flags.SEARCH_HELP} Default: 0.2, with --quick 0.")] = None,
-    rates: flags.RateCount = 3,
+    runs: flags.RunFlags = flags.RunFlags(),
     metric: str = "auto",
     tested: Annotated[int | None, Parameter(help=f"{flags.TESTED_HELP} Default: 1000, with --quick 300.")] = None,
     margin: flags.Margin = None,
     length: int | None = None,
-    valid: flags.Valid = None,
-    test: flags.Test = None,
-    limit: flags.Limit = None,
-    lowercase: flags.Lowercase = False,
-    tokens: flags.TokenizerWord = None,
-    vocabulary: flags.VocabularySize = None,
-    seed: flags.Seed = 0,
-    workers: flags.Workers = None,
+    read: flags.DataFlags = flags.DataFlags(),
     cluster: Annotated[
         str | None, Parameter(help=f"{flags.CLUSTER_HELP} Layers alone are timed on this machine.")
     ] = None,
-    device: flags.Device = "auto",
-    dtype: flags.Dtype = "auto",
-    log: flags.Log = None,
     quick: bool = False,
     dry_run: bool = False,
     resume: bool = False,
@@ -89,13 +79,11 @@ def ladder(
     usual = QUICK if quick else USUAL
     sizes: dict[str, Any] = {key: usual[key] if value is None else value for key, value in asked.items()}
     positions: int = sizes.pop("length")
-    settings = flags.settings_of(
-        overrides, tokens=tokens, vocabulary=vocabulary, valid=valid, test=test, limit=limit, lowercase=lowercase
-    )
+    settings = flags.settings_of(overrides, **vars(read))
     check_meant(settings)
     config = flags.comparison_of(
-        data, task, settings=settings, seed=seed, match=match, plugin=tuple(plugin or ()), rates=rates, metric=metric,
-        margin=margin, workers=workers, device=device, dtype=dtype, log=log, **sizes,
+        data, task, runs, settings=settings, match=match, plugin=tuple(plugin or ()), metric=metric, margin=margin,
+        **sizes,
     )  # fmt: skip
     if dry_run:
         with messages(quiet=quiet):
@@ -153,25 +141,24 @@ def _dry(config: CompareConfig, *, json: bool) -> None:
 
 def print_ladder(results: LadderResults) -> None:
     """The verdict, the table of rungs, and what decided each."""
-    from rich.table import Table
     from rich.text import Text
 
-    from sightline.cli.tables import console_for
+    from sightline.cli.tables import console_for, table_of
     from sightline.report.ladder_text import claim_line, difference_text, quality_text
     from sightline.report.text import quantity, size, visible
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     metric = results.metric
     headings = ("rung", "reason", f"difference, {metric.unit_of_difference} [95 %]", metric.label, "train s",
                 f"{results.data.speed_unit}/s", "params", "state")  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("rung", "reason") else "right", no_wrap=True)
-    for rung in results.rungs:
-        quality = quality_text(results, rung).partition(" [")[0]  # the page has the interval
-        table.add_row(
-            rung.title, rung.verdict or "", difference_text(results, rung), quality,
+    rows = [
+        (
+            rung.title, rung.verdict or "", difference_text(results, rung),
+            quality_text(results, rung).partition(" [")[0],  # the page has the interval
             quantity(rung.train_s), quantity(rung.speed), quantity(rung.parameters), size(rung.state_bytes),
-        )  # fmt: skip
+        )
+        for rung in results.rungs
+    ]  # fmt: skip
+    table = table_of(headings, rows, left=2)
     console = console_for(table, 120)
     print(visible(results.verdict), end="\n\n", flush=True)
     console.print(table)

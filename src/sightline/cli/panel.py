@@ -129,31 +129,20 @@ def print_panel(results: PanelResults) -> None:
     import re
     from operator import attrgetter
 
-    from rich import box
-    from rich.table import Table
-
-    from sightline.cli.tables import console_for
+    from sightline.cli.tables import console_for, table_of
     from sightline.report.panel_text import cost_rows, crossover_text, findings
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("mechanism", no_wrap=True)
-    for name in (
-        "chain",
-        "growth",
-        "training time",
-        "training memory",
-        "decoding time",
-        "state",
-        "reach",
-        "used",
+    headings = (
+        "mechanism", "chain", "growth", "training time", "training memory", "decoding time", "state", "reach", "used",
         "bits/byte",
-    ):
-        table.add_column(name, justify="right", no_wrap=True)
+    )  # fmt: skip
+    rows = []
     for row in cost_rows(results):
         time, memory = row.time, row.memory
         cells = [time.get("training", ""), memory.get("training", ""), time.get("decode", ""), memory.get("decode", "")]
         cells = [re.sub(r" \[.*\]", "", cell) for cell in (row.chain_growth, *cells)]  # the page has the intervals
-        table.add_row(row.name, row.chain, *cells, row.reach, row.used, row.bits_per_byte)
+        rows.append((row.name, row.chain, *cells, row.reach, row.used, row.bits_per_byte))
+    table = table_of(headings, rows, lined=True)
     console = console_for(table, 132)
     console.print(table)
     if results.growth or results.serial:

@@ -33,16 +33,11 @@ def scale(
     plugin: Plugins = None,
     out_dir: flags.OutDir = None,
     search: Annotated[float, Parameter(help=f"{flags.SEARCH_HELP} Each size has its own search.")] = 0.2,
-    rates: flags.RateCount = 3,
+    runs: flags.RunFlags = flags.RunFlags(),
     metric: str = "auto",
     tested: flags.Tested = 1000,
     limit: flags.Limit = None,
-    seed: flags.Seed = 0,
-    workers: flags.Workers = None,
     cluster: flags.Cluster = None,
-    device: flags.Device = "auto",
-    dtype: flags.Dtype = "auto",
-    log: flags.Log = None,
     quick: bool = False,
     dry_run: bool = False,
     resume: bool = False,
@@ -77,20 +72,15 @@ def scale(
     comparison = flags.comparison_of(
         data,
         task,
+        runs,
         archs,
         settings=flags.settings_of(overrides, limit=limit),
         budget=budget or usual["budget"],
         seeds=usual["seeds"] if seeds is None else seeds,
-        seed=seed,
         plugin=tuple(plugin or ()),
         search=search,
-        rates=rates,
         metric=metric,
         tested=tested,
-        workers=workers,
-        device=device,
-        dtype=dtype,
-        log=log,
     )
     config = ScaleConfig(comparison, smallest, ratio, usual["sizes"] if sizes is None else sizes, held_out)
     if dry_run:
@@ -187,17 +177,9 @@ def print_scale(results: ScaleResults) -> None:
 
 
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from sightline.cli.tables import console_for, table_of
 
-    from sightline.cli.tables import console_for
-    from sightline.report.text import visible
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place and heading else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
+    table = table_of(headings, rows)
     console = console_for(table, 120)
     console.print(table)
     console.print()

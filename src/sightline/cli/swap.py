@@ -88,29 +88,26 @@ def swap(
 
 def print_swap(results: SwapResults) -> None:
     """The verdict and the table of layers."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from sightline.cli.tables import console_for, table_of
     from sightline.report.swap_text import lost_per_mb_text, lost_text, row_name, saved_text, verdict
     from sightline.report.text import visible
 
     metric = results.metric
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     headings = ("replaced", "verdict", f"lost,\n{metric.unit_of_difference} [95 %]", metric.label,
                 "layers\nalone", "not\ndistilled", "state\nsaved", "lost for\neach MB")  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("replaced", "verdict") else "right", no_wrap=True)
-    table.add_row("nothing", "", "", metric.number(results.original.mean))
-    table.add_row("nothing, trained as long", "", "", metric.number(results.control.mean))
-    for row in results.rows:
-        table.add_row(
+    unchanged = {"nothing": results.original, "nothing, trained as long": results.control}
+    rows = [(name, "", "", metric.number(score.mean)) for name, score in unchanged.items()]
+    rows += [
+        (
             row_name(row, results), row.verdict, lost_text(results, row.lost), metric.number(row.tuned.mean),
             metric.number(row.matched.mean), metric.number(row.replaced.mean), saved_text(row.saved_bytes),
             lost_per_mb_text(results, row),
-        )  # fmt: skip
-    console = Console(width=max(Console().width, 132))
+        )
+        for row in results.rows
+    ]  # fmt: skip
+    table = table_of(headings, rows, left=2)
     print(visible(verdict(results)), end="\n\n", flush=True)
-    console.print(table)
+    console_for(table, 132).print(table)
     for note in results.notes:
         print(visible(note))
     print(flush=True)

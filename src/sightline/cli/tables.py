@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +10,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDEST = 10_000
+
+
+def table_of(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, lined: bool = False) -> Table:
+    """A table whose first `left` columns are words and whose others are numbers; lined: below its headings."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from sightline.report.text import visible
+
+    looks: dict[str, Any] = {"box": box.SIMPLE_HEAD} if lined else {"box": None, "header_style": ""}
+    table = Table(pad_edge=False, padding=(0, 2, 0, 0), **looks)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if place < left or not heading else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    return table
 
 
 def console_for(table: Table, least: int) -> Console:

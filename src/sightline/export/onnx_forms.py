@@ -56,7 +56,8 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFa
     decoder = _of_decoder(GraphStep(model.decoder, like, names), names, lambda *sizes: _tokens(task, sizes[0]), state)
     written = _written(directory, {"encoder": encoder, "decoder": decoder})
     facts = {"tokens": TOKENS, "longest_output": trained.longest_output, "sources": sources.described()}
-    return written | facts | {"vocabularies": _vocabularies(trained.tokenizers)}
+    sides = {"source": trained.tokenizers.source, "target": trained.tokenizers.target}
+    return written | facts | {"vocabularies": {side: one.to_dict() for side, one in sides.items()}}
 
 
 @torch.no_grad()
@@ -200,10 +201,6 @@ def _written(directory: Path, graphs: dict[str, Graph]) -> GraphFacts:
         }
         described[name] = {"file": f"{name}.onnx", "inputs": inputs, "outputs": list(graph.outputs)}
     return {"graphs": described}
-
-
-def _vocabularies(tokenizers: Any) -> GraphFacts:
-    return {"source": tokenizers.source.to_dict(), "target": tokenizers.target.to_dict()}
 
 
 def _tokens(task: Task[Any, Any, Any], count: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -46,8 +46,8 @@ class Program:
                 program = torch.export.export(self.module, tensors, dynamic_shapes=(tuple(sizes),))
         except Exception as error:  # torch raises many classes, and none is about this model alone
             raise InputError(f"{self.name}: torch.export cannot record it: {_cause(error)}") from error
-        for part in _graphs(program.graph_module):
-            for node in part.graph.nodes:
+        for part in program.graph_module.modules():  # its own graph and those of its loops
+            for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
                 node.meta.pop("stack_trace", None)  # which lines of which files of this machine
         return program
 
@@ -110,11 +110,6 @@ def _spelled(size: str, names: dict[str, str]) -> str:
     for symbol in sorted(names, key=len, reverse=True):
         size = size.replace(symbol, names[symbol])
     return size
-
-
-def _graphs(module: Any) -> Iterator[Any]:
-    """The graph of a program and those of its loops."""
-    return (part for part in module.modules() if isinstance(part, torch.fx.GraphModule))
 
 
 def _cause(error: BaseException) -> str:

@@ -7,7 +7,7 @@ baseline.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,7 +61,7 @@ def syntax_agreement(
             left_out += 1
             continue
         order = [index for name in weights for index in columns[name]]
-        if earlier := _hide_later(task, weights):
+        if earlier := all(is_causal(task.stored_model, name) for name in weights):
             seen = [head if head < place else -1 for place, head in enumerate(sentence.heads)]
             sentence = sentence._replace(heads=seen)
         found.append(_Sentence(sentence, arc_hits(torch.cat(list(weights.values())), sentence)))
@@ -75,10 +75,6 @@ def syntax_agreement(
     names = [None, *sorted({relation for one in found for relation in arc_relations(one.parsed)})]
     relations = [_relation(name, chosen, measured, order) for name in names if _enough(name, chosen, measured)]
     return SyntaxAgreement(treebank.name, len(measured), len(chosen), left_out, earlier, relations)
-
-
-def _hide_later(task: Any, layers: Iterable[str]) -> bool:
-    return all(is_causal(task.stored_model, name) for name in layers)
 
 
 def _weights(task: Any, sentence: Parsed) -> dict[str, Tensor]:

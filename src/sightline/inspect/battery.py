@@ -156,10 +156,6 @@ def look_at(task: Task[Any, Any, Any], part: Any, items: int, seed: int, replace
     return looked
 
 
-def _shown(item: ExplainedItem, name: str) -> ShownMap | None:
-    return next((one for one in item.maps if one.name == name), None)
-
-
 def _scores(
     looked: Sequence[ExplainedItem], name: str, tests: Sequence[FaithfulnessTest], say: Callable[[str], object]
 ) -> dict[str, list[float]]:
@@ -167,7 +163,7 @@ def _scores(
     say(f"map: {name}")
     found: dict[str, list[float]] = {test.name: [] for test in tests}
     for item in looked:
-        shown = _shown(item, name)
+        shown = next((one for one in item.maps if one.name == name), None)
         for test in tests:
             found[test.name].append(float("nan") if shown is None else test.score(item, shown))
     return found

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightline.core.caches import content_of
 from sightline.core.front_end import FrontEnd
+from sightline.core.hooks import removed_after
 from sightline.inspect.heads import heads_of
 from sightline.inspect.roles import HeadTally
 from sightline.parts.token_embedding import TokenEmbedding
@@ -73,11 +74,8 @@ def recorded_heads(model: nn.Module) -> Iterator[dict[str, HeadCall]]:
 
         handles.append(layer.register_forward_pre_hook(enters, with_kwargs=True))
         handles.append(model.get_submodule(name).register_forward_hook(weighs))
-    try:
+    with removed_after(handles):
         yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _call(weights: Tensor, given: Mapping[str, Any], read: _Read) -> HeadCall:

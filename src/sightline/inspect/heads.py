@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from sightline.core.hooks import removed_after
 from sightline.core.modes import evaluating
 from sightline.inspect.record import attention_probes, recorded_attention
 from sightline.inspect.roles import HeadScores, score_heads
@@ -66,11 +67,8 @@ def ablated_heads(model: nn.Module, heads: Sequence[Head], means: Mapping[str, T
         numbers = [head.number for head in heads if head.layer == name]
         mean = None if means is None else means[name]
         handles.append(layers[name].out.register_forward_pre_hook(_without(layers[name], numbers, mean)))
-    try:
+    with removed_after(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _without(layer: AttentionHeads, numbers: Sequence[int], mean: Tensor | None) -> Callable[..., tuple[Tensor]]:
@@ -93,12 +91,8 @@ def mean_outputs(model: nn.Module, run: Callable[[], object]) -> dict[str, Tenso
             outputs[name].append(inputs[0].flatten(0, -2))
 
         handles.append(layer.out.register_forward_pre_hook(hook))
-    try:
-        with evaluating(model):
-            run()
-    finally:
-        for handle in handles:
-            handle.remove()
+    with removed_after(handles), evaluating(model):
+        run()
     return {name: torch.cat(rows).mean(0) for name, rows in outputs.items() if rows}
 
 
@@ -168,11 +162,8 @@ def gated_heads(model: nn.Module) -> Iterator[dict[str, Tensor]]:
             return ((by_head * gates[name][:, None, :, None]).flatten(-2),)
 
         handles.append(layer.out.register_forward_pre_hook(hook))
-    try:
+    with removed_after(handles):
         yield gates
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def layer_normalised(importance: Mapping[Head, float]) -> dict[Head, float]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sightline.core.hooks import removed_after
 from sightline.core.interruption import interruption_point
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
 from sightline.core.modes import evaluating
@@ -128,11 +129,8 @@ def called_layers(layers: Mapping[str, nn.Module], run: Callable[[], object]) ->
                 calls[name] = Called(module, dict(signature(module.forward).bind(*args, **kwargs).arguments))
 
         handles.append(layer.register_forward_pre_hook(hook, with_kwargs=True))
-    try:
+    with removed_after(handles):
         run()
-    finally:
-        for handle in handles:
-            handle.remove()
     return calls
 
 

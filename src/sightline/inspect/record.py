@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.front_end import FrontEnd
+from sightline.core.hooks import removed_after
 from sightline.core.probe import Probe
 
 READ_AXES = ("S", "M")  # the last axis of weights over an own sequence and over a memory
@@ -49,11 +50,8 @@ def recorded_attention(model: nn.Module, *, signed: bool = False) -> Iterator[di
                 weights[name] = torch.cat([weights[name], output], -2)
 
         handles.append(probe.register_forward_hook(hook))
-    try:
+    with removed_after(handles):
         yield weights
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -67,11 +65,8 @@ def recorded_inputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tens
             inputs.setdefault(name, given[0])
 
         handles.append(module.register_forward_pre_hook(hook))
-    try:
+    with removed_after(handles):
         yield inputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -84,11 +79,8 @@ def replaced_attention(model: nn.Module, replace: Callable[[str, Tensor], Tensor
             return replace(name, output)
 
         handles.append(probe.register_forward_hook(hook))
-    try:
+    with removed_after(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -98,11 +90,8 @@ def replaced_outputs(module: nn.Module, replace: Callable[[Tensor], Tensor]) -> 
     def hook(_module: nn.Module, _inputs: Any, result: Any) -> Any:
         return replace(result) if isinstance(result, Tensor) else (replace(result[0]), *result[1:])
 
-    handle = module.register_forward_hook(hook)
-    try:
+    with removed_after([module.register_forward_hook(hook)]):
         yield
-    finally:
-        handle.remove()
 
 
 def first_call(replace: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import Diverged
+from sightline.core.hooks import removed_after
 from sightline.inspect.alternatives import PooledAttention, check_pooled, pooled_attention, uniform_weights
 from sightline.inspect.faithfulness import jensen_shannon, total_variation
 from sightline.inspect.record import recorded_attention, replaced_attention
@@ -71,12 +72,9 @@ def guided(model: nn.Module, guide: Guide) -> Iterator[None]:
             raise ValueError(f"the guide gave weights {shapes[0]}, where the model attends with {shapes[1]}")
         return given[0].to(own.dtype)
 
-    handle = model.register_forward_pre_hook(ask, with_kwargs=True)
-    try:
-        with replaced_attention(model, replace):
-            yield
-    finally:
-        handle.remove()
+    asking = removed_after([model.register_forward_pre_hook(ask, with_kwargs=True)])
+    with asking, replaced_attention(model, replace):
+        yield
 
 
 def seed_divergences(maps: Sequence[Tensor]) -> Tensor:

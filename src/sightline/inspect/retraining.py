@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sightline.core.seeds import derive
 from sightline.data.batches import START
@@ -142,15 +142,11 @@ def _compared(
     for batch in base.trained.batches(part, shuffle=False):
         tokens = batch.source.to(device)
         mask = torch.ones_like(tokens, dtype=torch.bool) if batch.source_mask is None else batch.source_mask.to(device)
-        own, of_seed = (_weights(one.model, tokens, mask) for one in (base, seed))
+        own, of_seed = (pooled_attention(one.model, tokens, mask).weights for one in (base, seed))
         found["seed"].append(jensen_shannon(own, of_seed))
         for name, values in compare_adversary(base.model, other.model, tokens, mask)._asdict().items():
             found[name].append(values)
     return {name: torch.cat(values).double().cpu().numpy() for name, values in found.items()}
-
-
-def _weights(model: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
-    return pooled_attention(model, tokens, mask).weights
 
 
 def _tests(right: dict[str, np.ndarray], maps: dict[str, np.ndarray]) -> list[RetrainedTest]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from sightline.core.probe import Probe
 from sightline.data.batches import on_device
 from sightline.data.tokens.tokenizer import Tokenizer
-from sightline.inspect.record import POOLED, attention_probes
+from sightline.inspect.record import POOLED, attention_probes, recorded_attention
 from sightline.lab.results import ArchitectureMaps, AttentionMap
 from sightline.tasks.texts_out.task import TextsOutTask
 
@@ -28,35 +27,6 @@ class Recorded(NamedTuple):
 
     over: Over
     weights: Tensor  # (B, H, T, S) or (B, T, S); S is M for attention to a memory
-
-
-@contextmanager
-def attached(model: nn.Module) -> Iterator[dict[str, Recorded]]:
-    """Record the weights at all probes of attention (last axis M or S), by the path of the probe in the model.
-
-    Several calls of one probe, as in step-by-step decoding, are concatenated along the queries.
-    """
-    recorded: dict[str, Recorded] = {}
-    handles = []
-    for name, probe in attention_probes(model).items():
-        if probe.shape == POOLED:
-            continue
-        over: Over = "source" if probe.shape.endswith("M") else "output itself"
-        if name.startswith("encoder"):
-            over = "source itself"
-
-        def hook(_m: nn.Module, _i: tuple[Tensor, ...], weights: Tensor, name: str = name, over: Over = over) -> None:
-            weights = weights.detach().float().cpu()
-            if name in recorded:
-                weights = torch.cat([recorded[name].weights, weights], -2)
-            recorded[name] = Recorded(over, weights)
-
-        handles.append(probe.register_forward_hook(hook))
-    try:
-        yield recorded
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def attention_examples(task: TextsOutTask[Any, Any, Any, Any], sources: list[str]) -> list[int]:
@@ -87,15 +57,27 @@ def attention_maps(task: TextsOutTask[Any, Any, Any, Any], source: str) -> Archi
     inputs, mask = on_device(inputs, mask, task.device)
     target_ids = torch.tensor([[Tokenizer.BOS, *output_ids]], device=task.device)  # (1, T)
     task.model.eval()
-    with attached(task.model) as recorded:
+    with recorded_attention(task.model) as weights:
         task.model(inputs, mask, target_ids)
-    totals = Counter(one.over for one in recorded.values())
+    probes = attention_probes(task.model)
+    recorded = [
+        Recorded(_over(name, probes[name]), one.float().cpu())
+        for name, one in weights.items()
+        if probes[name].shape != POOLED
+    ]
+    totals = Counter(one.over for one in recorded)
     counts: Counter[Over] = Counter()
     maps = []
-    for one in recorded.values():
+    for one in recorded:
         counts[one.over] += 1
         maps.append(_map(one, counts[one.over], totals[one.over]))
     return ArchitectureMaps(task.arch, task.tokenizers.target.pieces([*output_ids, Tokenizer.EOS]), prediction, maps)
+
+
+def _over(name: str, probe: Probe) -> Over:
+    if name.startswith("encoder"):
+        return "source itself"
+    return "source" if probe.shape.endswith("M") else "output itself"
 
 
 def _map(recorded: Recorded, number: int, total: int) -> AttentionMap:

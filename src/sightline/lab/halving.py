@@ -55,7 +55,8 @@ def following(stages: Sequence[Mapping[SearchCandidate, float | None]], count: i
 
     count: the candidates of the first stage; those that were added to it compete, and as many are kept as without them
     """
-    kept = [_survivors(losses, len(losses) if stage else count) for stage, losses in enumerate(stages)]
+    counts = [len(losses) if stage else count for stage, losses in enumerate(stages)]
+    kept = [_ranked(losses)[: math.ceil(most / KEPT)] for losses, most in zip(stages, counts, strict=True)]
     expected = len(kept[-2]) if len(stages) > 1 else count
     if not stages or len(stages[-1]) < expected:  # another order of their ends changes nothing
         return []
@@ -68,10 +69,6 @@ def best_candidate(stages: Sequence[Mapping[SearchCandidate, float | None]]) -> 
         if ranked := _ranked(losses):
             return ranked[0]
     return None
-
-
-def _survivors(losses: Mapping[SearchCandidate, float | None], count: int) -> list[SearchCandidate]:
-    return _ranked(losses)[: math.ceil(count / KEPT)]
 
 
 def _ranked(losses: Mapping[SearchCandidate, float | None]) -> list[SearchCandidate]:

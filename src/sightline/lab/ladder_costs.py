@@ -69,7 +69,8 @@ def layer_costs(
         for name in (claim.of or rung.name, claim.over or rung.over)
     }
     chosen = [name for name in ladder.names if name in compared and isinstance(models.get(name), LayersConfig)]
-    mechanisms = {name: _layers(name, models[name]) for name in chosen}
+    layers = {name: BuiltModule(models[name].causal_layers()) for name in chosen}
+    mechanisms = {name: Mechanism(name, built, models[name].d_model) for name, built in layers.items()}
     timed: dict[str, PreparedPhase] = {}
     states, chains = {}, {}
     for name, mechanism in mechanisms.items():
@@ -106,8 +107,3 @@ def in_rounds(
                 runs[name]()
             taken[name].append(float(f"{max(clock.lap(), 1e-9) / repeats[name]:.5g}"))
     return taken
-
-
-def _layers(name: str, model: LayersConfig) -> Mechanism:
-    """The causal layers of a model, as one mechanism."""
-    return Mechanism(name, BuiltModule(model.causal_layers()), model.d_model)

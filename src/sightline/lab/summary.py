@@ -148,15 +148,12 @@ def _other_metrics(
     measured = {name for runs in finished.values() for run in runs for name in run.metrics}
     estimates: dict[str, dict[str, Estimate]] = {}
     for name in [*(name for name in order if name in measured), *sorted(measured.difference(order))]:
-        known = {arch: _defined(name, runs) for arch, runs in finished.items()}
+        known = {
+            arch: [value for run in runs if defined(value := run.metrics.get(name))] for arch, runs in finished.items()
+        }
         undefined = {arch: Estimate(None) for arch, values in known.items() if not values}
         estimates[name] = seed_intervals(known, find_metric(name).limits, items) | undefined
     return estimates
-
-
-def _defined(name: str, runs: Sequence[JobResult]) -> list[float]:
-    """The values of a metric in the runs in which it is defined."""
-    return [value for run in runs if defined(value := run.metrics.get(name))]
 
 
 Bin = tuple[int, int, list[int]]

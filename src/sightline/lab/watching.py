@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sightline.core.caches import content_of
 from sightline.core.front_end import FrontEnd
+from sightline.core.hooks import removed_after
 from sightline.core.seeds import derive
 from sightline.data.batches import START, BatchStream
 from sightline.data.spaced import spaced
@@ -159,11 +160,8 @@ def _node(module: nn.Module) -> Iterator[list[tuple[Tensor, Tensor | None]]]:
         nodes.append((vectors, mask))
         return vectors if isinstance(result, Tensor) else (vectors, mask)
 
-    handle = module.register_forward_hook(hook)
-    try:
+    with removed_after([module.register_forward_hook(hook)]):
         yield nodes
-    finally:
-        handle.remove()
 
 
 def by_distance(read: Read) -> dict[str, Any]:

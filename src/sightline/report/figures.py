@@ -99,7 +99,9 @@ def _learning_curves(results: Results, order: dict[str, int]) -> Drawing | None:
     curves: list[tuple[str, list[tuple[float, float]]]] = []
     for arch, records in valid:
         points = [
-            (h[unit] * planned[arch], h[metric] * info.factor) for h in records if _both(h.get(unit), h.get(metric))
+            (h[unit] * planned[arch], h[metric] * info.factor)
+            for h in records
+            if all(isinstance(h.get(name), int | float) for name in (unit, metric))
         ]
         if points:
             curves.append((arch, points))
@@ -127,10 +129,6 @@ def _learning_curves(results: Results, order: dict[str, int]) -> Drawing | None:
     ends = "; ".join(f"{arch} ends at {lasts.text(points[-1][1] / info.factor)}" for arch, points in curves)
     chart = learning_chart(results, unit, x_label, metric)
     return Drawing("learning-curves", title, visible(f"{title}: {ends}"), draw, 3.6, chart)
-
-
-def _both(*values: object) -> bool:
-    return all(isinstance(value, int | float) for value in values)
 
 
 def _lengths(results: Results, info: Metric, order: dict[str, int]) -> Drawing:

@@ -62,7 +62,11 @@ def confusion_drawing(confusion: Confusion, part: str = "test items") -> Drawing
         title += f"; the {len(shown)} of {len(counts)} classes with the most errors"
     mistakes = "; ".join(_mistakes(confusion.labels, counts)) or "none"
     return Drawing(
-        "confusion", title, visible(f"{title}. Most frequent errors: {mistakes}"), draw, height=_height(names)
+        "confusion",
+        title,
+        visible(f"{title}. Most frequent errors: {mistakes}"),
+        draw,
+        min(max(2.6, 1.2 + 0.32 * len(names)), 6.4),
     )
 
 
@@ -125,7 +129,3 @@ def _mistakes(labels: list[str], counts: list[list[int]], most: int = 3) -> list
     ]
     errors.sort(key=lambda one: (-one[0], one[1:]))
     return [f"{true!r} predicted as {label!r} {number_of(count, 'time')}" for count, true, label in errors[:most]]
-
-
-def _height(names: list[str]) -> float:
-    return min(max(2.6, 1.2 + 0.32 * len(names)), 6.4)

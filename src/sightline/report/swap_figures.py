@@ -71,7 +71,8 @@ def _loss_chart(results: SwapResults) -> InteractiveChart:
         {
             "series": row.verdict, "line": row_name(row, results), "name": row_name(row, results), "note": row.verdict,
             **ends("lost", row.lost, metric.factor), **ends("matched", row.lost_matched, metric.factor),
-            **ends("replaced", row.lost_replaced, metric.factor), "per_mb": _scaled(row.lost_per_mb, metric.factor),
+            **ends("replaced", row.lost_replaced, metric.factor),
+            "per_mb": row.lost_per_mb and row.lost_per_mb * metric.factor,
             "text": _facts(results, row),
         }
         for row in results.rows
@@ -154,7 +155,3 @@ def _against_bytes(results: SwapResults) -> Drawing:
 def _colour(theme: Theme, word: SwapVerdict) -> str:
     index = LOOKS[word][0]
     return theme.muted if index < 0 else theme.series[index]
-
-
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor

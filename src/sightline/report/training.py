@@ -120,14 +120,10 @@ def _attention(courses: Sequence[AttentionCourse]) -> list[Drawing]:
     figures = []
     for part, words in STATISTICS.items():
         floor = FLOOR if part == "gradient" else -1.0
-        rows = {one.name: known_line(_part(one, part), floor) for one in courses}
+        rows = {one.name: known_line(getattr(one, part), floor) for one in courses}
         label = words.partition(",")[0].lower()
         figures += _over_steps(f"attention-{part}", words, label, rows, log_y=part == "gradient")
     return figures
-
-
-def _part(course: AttentionCourse, name: str) -> Band:
-    return {"entropy": course.entropy, "largest": course.largest, "gradient": course.gradient}[name]
 
 
 def _gradients(dynamics: TrainingDynamics, steps: Sequence[float]) -> list[Drawing]:
@@ -220,17 +216,14 @@ def layer_rows(dynamics: TrainingDynamics) -> list[LayerRow]:
 def layer_cells(dynamics: TrainingDynamics) -> list[tuple[str, str, str, str, str]]:
     """`layer_rows` as text."""
     return [
-        (visible(row.name), _three(row.first), _three(row.last), _whole(row.half), _three(row.largest))
+        (visible(row.name), _three(row.first), _three(row.last), "—" if row.half is None else f"{row.half:,}",
+         _three(row.largest))
         for row in layer_rows(dynamics)
-    ]
+    ]  # fmt: skip
 
 
 def _three(value: float | None) -> str:
     return "—" if value is None else f"{value:.3f}"
-
-
-def _whole(value: int | None) -> str:
-    return "—" if value is None else f"{value:,}"
 
 
 def half_step(steps: Sequence[int], values: Sequence[float | None]) -> int | None:

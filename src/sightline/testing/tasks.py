@@ -19,6 +19,7 @@ from torch import nn
 from sightline.core.config import decode, encode, override, to_yaml
 from sightline.core.digits import percent
 from sightline.core.errors import CheckFailed, InputError, SightlineError
+from sightline.core.hooks import removed_after
 from sightline.core.metrics import find_metric
 from sightline.core.settings import describe_keys, missing_descriptions
 from sightline.core.yaml12 import parse_yaml
@@ -345,14 +346,11 @@ def _stopped(model: nn.Module, call: Callable[[], Any]) -> bool:
     def stop(module: nn.Module, inputs: Any) -> None:
         raise _Stop
 
-    hooks = [module.register_forward_pre_hook(stop) for module in model.modules()]
     try:
-        call()
+        with removed_after(module.register_forward_pre_hook(stop) for module in model.modules()):
+            call()
     except _Stop:
         return True
-    finally:
-        for hook in hooks:
-            hook.remove()
     return False
 
 

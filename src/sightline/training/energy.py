@@ -123,15 +123,11 @@ def _gpu_counter(device: str) -> Counter:
         raise NoEnergy("no energy counters: looked for NVML (pip install 'sightline[energy]')") from None
     try:
         nvml.nvmlInit()
-        handle = nvml.nvmlDeviceGetHandleByIndex(_index(device))
+        handle = nvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except nvml.NVMLError as error:
         raise NoEnergy(f"no energy counters: NVML says {error}") from error
     return lambda: MILLI * float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
-
-
-def _index(device: str) -> int:
-    return int(device.partition(":")[2] or 0)
 
 
 def _name(zone: Path) -> str:

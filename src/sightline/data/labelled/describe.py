@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
         described[name] |= {"labels": len(of_part), "commonest_label": _commonest(of_part, len(part))}
         described[name][unit] = spread(lengths.get(name, []))
         if part.kind == "image":
-            described[name]["levels"] = picture_levels(_arrays(part))
+            described[name]["levels"] = picture_levels(
+                source for source in part.sources if isinstance(source, np.ndarray)
+            )
     charts = [bars("Labels", counts, "items"), *histogram("Source length", unit, lengths, "items")]
     suspicious = [finding for name, part in filled.items() for finding in _suspicious(name, part, keys[name])]
     suspicious += _rare(counts.get("train", Counter()), corpus.name)
@@ -49,10 +51,6 @@ def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
         name: f"{_shown(part.sources[0])} → {', '.join(part.labels[0]) or 'no label'}" for name, part in filled.items()
     }
     return corpus.survey(described, findings=suspicious, examples=examples, charts=charts)
-
-
-def _arrays(part: LabelledPart) -> Iterator[np.ndarray]:
-    return (source for source in part.sources if isinstance(source, np.ndarray))
 
 
 def _commonest(counts: Counter[str], items: int) -> str:

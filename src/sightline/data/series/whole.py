@@ -72,7 +72,10 @@ def read_whole_series(path: Path, columns: SeriesColumns, every: str | None) -> 
             raise InputError(f"expected {width} channels of one length", where=f"{path}:{row.line}")
     lengths = [len(row.channels[0]) for row in rows]
     line = np.repeat([row.line for row in rows], lengths)
-    cells = {name: [_text(cell) for row in rows for cell in row.channels[place]] for place, name in enumerate(names)}
+    cells = {
+        name: [None if cell is None else str(cell) for row in rows for cell in row.channels[place]]
+        for place, name in enumerate(names)
+    }
     frame = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String))
     values = numbers_of(frame, targets, path, line.tolist(), columns.missing)
     notes = [f"not read: {', '.join(unread)}"] if unread else []
@@ -96,10 +99,6 @@ def read_whole_series(path: Path, columns: SeriesColumns, every: str | None) -> 
         dates = first.kind == "time" and first.written.zone is None and bool((stamped % DAY == 0).all())
         stamps = first._replace(values=stamped, written=first.written._replace(dates=dates))
     return SeriesTable(str(path), "start", line, stamps, series, values, targets, (), (), tuple(notes), every)
-
-
-def _text(cell: Any) -> str | None:
-    return None if cell is None else str(cell)
 
 
 def _every(frequency: str | None, path: Path) -> str:

@@ -12,7 +12,7 @@ from sightline.core.modes import evaluating
 from sightline.inspect.alternatives import pooled_attention
 from sightline.inspect.faithfulness import gradient_importance, leave_one_out, replacement_effect
 from sightline.inspect.heads import heads_of
-from sightline.inspect.record import recorded_attention
+from sightline.inspect.record import recorded_attention, recorded_inputs
 from sightline.inspect.rollout import attention_rollout, value_weighted_norms
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised
 from sightline.lab.claims.planted import (
@@ -126,21 +126,10 @@ def importance_maps(one: InspectedClassifier) -> dict[str, Tensor]:
 @torch.no_grad()
 def _class_token_maps(one: InspectedClassifier) -> dict[str, Tensor]:
     layers = heads_of(one.model)
-    inputs: dict[str, Tensor] = {}
-    handles = []
-    for name, heads in layers.items():
-
-        def hook(_module: nn.Module, given: tuple[Tensor, ...], name: str = name) -> None:
-            inputs[name] = given[0]
-
-        handles.append(heads.value.register_forward_pre_hook(hook))
-    try:
-        with evaluating(one.model), recorded_attention(one.model) as weights:
-            one.model(one.tokens, one.mask)
-    finally:
-        for handle in handles:
-            handle.remove()
     last = next(reversed(layers))
+    carried_in = recorded_inputs({last: layers[last].value})
+    with evaluating(one.model), recorded_attention(one.model) as weights, carried_in as inputs:
+        one.model(one.tokens, one.mask)
     of_layers = [weights[name] for name in layers]  # (B, H, 1 + T, 1 + T), the class token first
     values = layers[last].keys_values(inputs[last])[1]
     carried = value_weighted_norms(weights[last], values, layers[last].out.weight)

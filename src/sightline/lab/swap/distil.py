@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import Diverged, InputError
+from sightline.core.hooks import removed_after
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.batches import START
@@ -47,22 +48,11 @@ def applied(layer: Any, args: tuple[Any, ...]) -> Tensor:
 @torch.no_grad()
 def passed_through(task: Any, layers: Sequence[nn.Module], batch: Any) -> list[Passed]:
     """What each layer of the task's model reads and gives for a batch, without dropout."""
-    seen: dict[int, Passed] = {}
-
-    def keeper(number: int) -> Callable[..., None]:
-        def keep(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            seen[number] = Passed(args, output[0] if isinstance(output, tuple) else output)
-
-        return keep
-
-    hooks = [layer.register_forward_hook(keeper(number)) for number, layer in enumerate(layers)]
-    try:
-        with evaluating(task.model):
-            task.loss(task.model, batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return [seen[number] for number in range(len(layers))]
+    with evaluating(task.model), ExitStack() as stack:
+        calls = [stack.enter_context(_called(layer)) for layer in layers]
+        task.loss(task.model, batch)
+    last = [of_layer[-1] for of_layer in calls]
+    return [Passed(args, output[0] if isinstance(output, tuple) else output) for args, _, output in last]
 
 
 @torch.no_grad()
@@ -168,10 +158,8 @@ def _called(model: nn.Module) -> Iterator[list[tuple[tuple[Any, ...], Mapping[st
     hook = model.register_forward_hook(
         lambda _, args, kwargs, outputs: calls.append((args, kwargs, outputs)), with_kwargs=True
     )
-    try:
+    with removed_after([hook]):
         yield calls
-    finally:
-        hook.remove()
 
 
 def _rate(config: OptimConfig, step: int, steps: int) -> float:

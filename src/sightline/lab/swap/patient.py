@@ -167,7 +167,7 @@ class Patient:
         old = self.modules()[unit.layer - 1]
         trained, width = old.heads.projections(), self.config.d_model
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "swap", self.side, *_seeds(unit)))
+            torch.manual_seed(derive(seed, "swap", self.side, unit.layer, *unit.heads))
             new = build_group(config, unit.heads, width) if unit.heads else config.build(width)
         if unit.heads:
             trained = trained.of_heads([number - 1 for number in unit.heads], old.heads.d_head)
@@ -204,10 +204,6 @@ class Patient:
     def _others(self, layer: int, groups: Iterable[tuple[int, ...]]) -> list[int]:
         named = {number for heads in groups for number in heads}
         return [n for n in range(1, self.modules()[layer - 1].heads.heads + 1) if n not in named]
-
-
-def _seeds(unit: SwapUnit) -> tuple[int, ...]:
-    return (unit.layer, *unit.heads)
 
 
 def _copy_positions(new: nn.Module, old: nn.Module) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, final, get_args
 import torch
 
 from sightline.core.errors import InputError
+from sightline.core.json_text import finite
 from sightline.core.suggest import unknown
 from sightline.testing.foreign.adapter import Adapter, NotOffered, Offers
 from sightline.testing.foreign.laws import FOREIGN_LAWS
@@ -77,8 +78,7 @@ class ForeignReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; an infinite error is null, with `outcome` "violated"."""
-        cells = [{**vars(cell), "error": _finite(cell.error)} for cell in self.cells]
-        return {"schema_version": SCHEMA_VERSION, **vars(self), "cells": cells}
+        return finite({"schema_version": SCHEMA_VERSION, **vars(self), "cells": [vars(cell) for cell in self.cells]})
 
     def __str__(self) -> str:
         head = f"{self.subject} ({self.package} {self.version}), tolerance {self.tolerance:.0e}"
@@ -92,10 +92,6 @@ class ForeignReport:
 
 def _is_lost(cell: LawCell) -> bool:
     return cell.law == "control" and cell.outcome != "holds"
-
-
-def _finite(error: float | None) -> float | None:
-    return error if error is not None and error < float("inf") else None
 
 
 def check_foreign(adapter: Adapter, laws: Iterable[str] | None = None, *, seeds: Iterable[int] = (0,)) -> ForeignReport:
