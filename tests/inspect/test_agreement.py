@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -75,12 +77,12 @@ def test_a_planted_syntactic_head_beats_the_best_offset(tmp_path, monkeypatch):
         return {} if size == 4 else {"a": torch.stack([following, by_arc]), "b": following.unsqueeze(0)}
 
     monkeypatch.setattr(agreement, "_weights", planted)
-    monkeypatch.setattr(agreement, "_hide_later", lambda _task, _layers: True)
-    back = syntax_agreement(None, file, {"a": [0, 1], "b": [2]})
+    monkeypatch.setattr(agreement, "is_causal", lambda _model, _layer: True)
+    back = syntax_agreement(SimpleNamespace(stored_model=None), file, {"a": [0, 1], "b": [2]})
     assert back.earlier
     assert all(relation.offset < 0 and relation.of_best.share == 1.0 for relation in back.relations)
-    monkeypatch.setattr(agreement, "_hide_later", lambda _task, _layers: False)
-    found = syntax_agreement(None, file, {"a": [0, 1], "b": [2]})
+    monkeypatch.setattr(agreement, "is_causal", lambda _model, _layer: False)
+    found = syntax_agreement(SimpleNamespace(stored_model=None), file, {"a": [0, 1], "b": [2]})
     assert back.relations[0].arcs < found.relations[0].arcs
     assert found.left_out > 0
     assert found.sentences + found.chosen_on + found.left_out == 60

@@ -105,17 +105,17 @@ def configured(
     keys: of `CompareConfig`, and of the task's configuration; data: see `given_data`
     """
     pair = PAIR if task is None else task_class(task, where="task").pair
-    with given_data(directory, pair, **data) as given:
-        task = task or task_for(given.paths["data"])
-        parts = {key: path for key, path in given.paths.items() if key != "data"}
+    with given_data(directory, pair, **data) as stored:
+        task = task or task_for(stored.paths["data"])
+        parts = {key: path for key, path in stored.paths.items() if key != "data"}
         shared = {**parts, **(settings or {}), **{key: value for key, value in keys.items() if key not in _OWN}}
-        if given.tables and "base" in task_class(task).Run().data_keys:
+        if stored.tables and "base" in task_class(task).Run().data_keys:
             shared = {"base": str(Path.cwd()), **shared}
         own = {key: value for key, value in keys.items() if key in _OWN}
         load_plugins(own.get("plugin"))
         own["plugin"] = [plugin.source.again for plugin in LOADED.values()]
         own["log"] = absolute(own.get("log"))
-        yield override(CompareConfig(task=task, data=given.paths["data"], settings=shared), own)
+        yield override(CompareConfig(task=task, data=stored.paths["data"], settings=shared), own)
 
 
 def command_of(verb: str, config: CompareConfig, plan: Path | None = None, **flags: Any) -> str:

@@ -73,16 +73,16 @@ def fit(
         flags["arch"] = arch
     named = {"valid": valid, "test": test} | ({} if corpus else {"data": data})
     pair = PAIR if task is None else task_class(task, where="task").pair
-    with given_data(out_dir, pair, **named) as given, tempfile.TemporaryDirectory() as temporary:
-        run = resolve_run(file=None, environ={}, flags={**flags, **given.paths})
-        run = given.beside(run)
+    with given_data(out_dir, pair, **named) as stored, tempfile.TemporaryDirectory() as temporary:
+        run = resolve_run(file=None, environ={}, flags={**flags, **stored.paths})
+        run = stored.beside(run)
         kind = task_class(run.task)
         place = Path(temporary) / "run" if out_dir is None else Path(out_dir)
         check_run(place, resume=resume, overwrite=overwrite)
         read: Corpus[Any] = corpus or kind.load_data(run)
         read.check()
         log_notes(read.name, read.notes)
-        read = read if out_dir else replace(read, name=given.named(read.name))
+        read = read if out_dir else replace(read, name=stored.named(read.name))
         built = kind.build(read, matched(kind, read, run))
         counted = kind.counted.split()[-1]
         silent = quiet or on_progress is not None or not in_notebook()

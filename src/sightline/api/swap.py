@@ -85,7 +85,7 @@ def swap(
     plan: of the distillation, as the flags of `sightline swap`: layer_steps, tune_steps, layer_lr, tune_lr, kl, length
         and seed
 
-    What is being done is told to the logger `sightline`.
+    Progress goes to the logger `sightline`.
 
         swapped = sightline.swap("runs/dates", "window", settings={"window": 8})
         swapped.verdict

@@ -52,7 +52,7 @@ COMMANDS = {
     "bench": "Benchmark the mechanisms against other libraries: time, memory, hardware limits.",
     "panel": "Measure bottlenecks: gradient reach, serial work, time and memory by length, saturation.",
     "scale": "Train architectures at several sizes, and fit how fast their loss falls with size.",
-    "claims": "Measure what is said of recurrence and attention: holds, does not hold, or depends.",
+    "claims": "Measure common statements about recurrence and attention: holds, does not hold, or depends.",
     "data": "Show how data is read and split, or write built-in data to a file.",
     "doctor": "Show what this machine can do, and what to install or set.",
     "completion": "Print a script for bash, zsh or fish that completes commands and flags.",

@@ -1,4 +1,4 @@
-"""`sightline claims`: what is said of recurrence and attention, measured on this machine."""
+"""`sightline claims`: common statements about recurrence and attention, measured on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def claims(
     json: bool = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
 ) -> None:
-    """Measure what is said of recurrence and attention: holds, does not hold, or depends, with number and figure.
+    """Measure common statements about recurrence and attention: each holds, does not hold, or depends, with a number.
 
     Each claim has a rule, shown on the page, that turns its numbers into the outcome. The rules are part of this
     version and do not change with your numbers; some were changed after a first look at ours (see the claims page of

@@ -17,7 +17,7 @@ WAY = "write the text itself"
 
 def inspect(
     run: Path,
-    given: str | None = None,
+    input: str | None = None,
     /,
     *,
     methods: str | None = None,
@@ -57,7 +57,7 @@ def inspect(
 
     Args:
         run: Directory of a run, of a model, or of a comparison, whose winner is used.
-        given: The input: a text, numbers, or a file, as for `sightline predict`. Not with --training, --heads, --prune
+        input: A text, numbers, or a file, as for `sightline predict`. Not with --training, --heads, --prune
             or --faithfulness.
         methods: Comma-separated methods. Default: all that the model has.
         replacements: How often each position is replaced for the effect.
@@ -90,14 +90,14 @@ def inspect(
     if training:
         from sightline.cli.inspect_training import inspect_training
 
-        inspect_training(run, given, out, json)
+        inspect_training(run, input, out, json)
         return
     load_plugins(plugin)
     if heads or prune is not None:
         from sightline.cli.inspect_heads import HeadFlags, inspect_heads_or_prune
 
-        if given is not None:
-            raise InputError(f"{'--heads' if heads else '--prune'} takes no input, found {given!r}: name --data")
+        if input is not None:
+            raise InputError(f"{'--heads' if heads else '--prune'} takes no input, found {input!r}: name --data")
         chosen = (data, items, metric, orders, importance, dependencies, out, out_dir, json, device)
         inspect_heads_or_prune(HeadFlags(run, heads, prune, *chosen))
         return
@@ -107,13 +107,13 @@ def inspect(
         for flag, value in (("--beside", beside), ("--methods", methods), ("--png", png)):
             if value is not None:
                 raise InputError("is for one input, not for --faithfulness", where=flag)
-        if given is not None:
+        if input is not None:
             raise InputError("tests items of --data, not one input: leave out one of the two", where="--faithfulness")
         inspect_faithfulness(FaithfulnessFlags(run, data, items, seed, replacements, retrain, out, json, device))
         return
     if retrain is not None:
         raise InputError("is for --faithfulness", where="--retrain")
-    if given is None:
+    if input is None:
         raise InputError(
             "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"
         )
@@ -129,22 +129,22 @@ def inspect(
         check_picture(png, where="--png")
     if beside is not None and json is not None:
         raise InputError("--json has the maps of one model: leave out one of the two", where="--beside")
-    found = [_inspected(one, given, methods, replacements, device) for one in (run, beside) if one is not None]
+    inspections = [_inspected(one, input, methods, replacements, device) for one in (run, beside) if one is not None]
     if json is not None:
-        found[0].save(json)
-    for one in found:
+        inspections[0].save(json)
+    for one in inspections:
         print_maps(one)
     if out is not None:
         from sightline.report.inspection import write_page
 
-        print(f"page: {write_page(found, out)}")
+        print(f"page: {write_page(inspections, out)}")
     if png is not None:
         from sightline.report.map_picture import save_maps
 
-        print(f"picture: {save_maps(found, png)}")
+        print(f"picture: {save_maps(inspections, png)}")
 
 
-def _inspected(run: Path, given: str, methods: str | None, replacements: int, device: str) -> Inspection:
+def _inspected(run: Path, input: str, methods: str | None, replacements: int, device: str) -> Inspection:
     """The maps of one model."""
     import shlex
     from dataclasses import replace
@@ -158,27 +158,27 @@ def _inspected(run: Path, given: str, methods: str | None, replacements: int, de
     with messages():
         task = load(run).to(resolve_device(device))
     if task.reads_texts:
-        check_not_files([given], WAY)
+        check_not_files([input], WAY)
     chosen = None if methods is None else [name.strip() for name in methods.split(",")]
-    found = influence(task, given, chosen, replacements=replacements)
-    command = ["sightline", "inspect", str(run), given, *([] if methods is None else ["--methods", methods])]
-    return replace(found, model=replace(found.model, name=str(run)), command=shlex.join(command))
+    inspection = influence(task, input, chosen, replacements=replacements)
+    command = ["sightline", "inspect", str(run), input, *([] if methods is None else ["--methods", methods])]
+    return replace(inspection, model=replace(inspection.model, name=str(run)), command=shlex.join(command))
 
 
-def print_maps(found: Inspection) -> None:
+def print_maps(inspection: Inspection) -> None:
     """The answer, and a line for each map."""
     import sys
 
     from sightline.report.text import visible
 
-    model = found.model
+    model = inspection.model
     print(f"{visible(model.name)}: {model.architecture}, {model.task}, {model.parameters:,} parameters")
-    print(f"input   {visible(' '.join(found.input.pieces))}")
-    print(f"output  {visible(' '.join(found.output.pieces))}\n")
+    print(f"input   {visible(' '.join(inspection.input.pieces))}")
+    print(f"output  {visible(' '.join(inspection.output.pieces))}\n")
     print(f"{'method':<21}{'rows':<8}{'columns':<9}{'size':<14}layer")
-    for one in found.maps:
+    for one in inspection.maps:
         heads, rows, columns = one.weights.shape
         size = f"{heads} × {rows} × {columns}" if heads > 1 else f"{rows} × {columns}"
         print(f"{one.method:<21}{one.rows:<8}{one.columns:<9}{size:<14}{visible(one.name)}")
-    for note in found.notes:
+    for note in inspection.notes:
         print(f"sightline: no map: {visible(note)}", file=sys.stderr)

@@ -61,17 +61,17 @@ def _tested(flags: FaithfulnessFlags, items: int) -> Faithfulness:
     run, seed, replacements, retrain = str(flags.run), flags.seed, flags.replacements, flags.retrain
     with messages():
         task = load(flags.run).to(resolve_device(flags.device))
-        found = faithfulness(
+        results = faithfulness(
             task, flags.data, items=items, seed=seed, replacements=replacements, retrain=retrain, say=say
         )
     values = {"--data": flags.data, "--items": items, "--seed": seed, "--replacements": replacements}
     values["--retrain"] = retrain
     named = [part for flag, value in values.items() if value is not None for part in (flag, str(value))]
     command = shlex.join(["sightline", "inspect", run, "--faithfulness", *named])
-    return replace(found, model=replace(found.model, name=run), command=command)
+    return replace(results, model=replace(results.model, name=run), command=command)
 
 
-def print_tests(found: Faithfulness) -> None:
+def print_tests(results: Faithfulness) -> None:
     """A line for each test of each map, and the verdict."""
     from sightline.report.faithfulness import (
         items_text,
@@ -84,30 +84,31 @@ def print_tests(found: Faithfulness) -> None:
     )
     from sightline.report.text import visible
 
-    model, named = found.model, map_words(found.maps)
+    model, named = results.model, map_words(results.maps)
     print(f"{visible(model.name)}: {model.architecture}, {model.task}, {model.parameters:,} parameters")
-    print(items_text(found))
-    width = max(len(title_of(test.name)) for test in found.tests) + 2
-    for one in found.maps:
+    print(items_text(results))
+    width = max(len(title_of(test.name)) for test in results.tests) + 2
+    for one in results.maps:
         print(f"\n{visible(named[one.name])}: {one.outcome}")
         print(f"{'test':<{width}}{'score':<21}{'hit rate':<17}{'false alarms':<16}{'faithful items'}")
-        for _, _, test, score in rows_of(one, found.tests):
+        for _, _, test, score in rows_of(one, results.tests):
             rates = f"{rate_text(test.hit):<17}{rate_text(test.false_alarm):<16}"
             print(f"{title_of(test.name):<{width}}{score_text(score):<21}{rates}{share_text(score)}")
-    if found.retrained is not None:
-        print_retrained(found.retrained)
-    print(f"\n{visible(found.verdict)}")
+    if results.retrained is not None:
+        print_retrained(results.retrained)
+    print(f"\n{visible(results.verdict)}")
 
 
-def print_retrained(found: Retrained) -> None:
+def print_retrained(retrained: Retrained) -> None:
     """A line for each model that was trained again, and for each test of them."""
     from sightline.report.faithfulness import model_text, retrained_text
     from sightline.report.text import amount
 
-    print(f"\ntrained again, each for {amount(found.budget)}; {found.items} test items")
-    width = 2 + max(len(text) for text in (*(one.meaning for one in found.models), *(one.name for one in found.tests)))
-    for model in found.models:
+    print(f"\ntrained again, each for {amount(retrained.budget)}; {retrained.items} test items")
+    names = [*(one.meaning for one in retrained.models), *(one.name for one in retrained.tests)]
+    width = 2 + max(map(len, names))
+    for model in retrained.models:
         print(f"{model.meaning:<{width}}{model.metric} {model_text(model)}")
-    for test in found.tests:
+    for test in retrained.tests:
         print(f"{test.name:<{width}}{retrained_text(test)}")
         print(f"    {test.sentence}")

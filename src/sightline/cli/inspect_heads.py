@@ -80,49 +80,49 @@ def _show(flags: HeadFlags) -> None:
     from sightline.inspect.head_survey import inspect_heads
 
     task, part = _opened(flags)
-    found = inspect_heads(task, part, metric=flags.metric, draws=flags.orders, treebank=flags.dependencies)
+    report = inspect_heads(task, part, metric=flags.metric, draws=flags.orders, treebank=flags.dependencies)
     words = {"--data": flags.data, "--items": flags.items, "--metric": flags.metric}
     words |= {"--orders": None if flags.orders == ORDERS else flags.orders, "--dependencies": flags.dependencies}
-    given = [word for flag, value in words.items() if value is not None for word in (flag, str(value))]
-    command = shlex.join(["sightline", "inspect", str(flags.run), "--heads", *given])
-    found = replace(found, model=replace(found.model, name=str(flags.run)), command=command)
+    named = [word for flag, value in words.items() if value is not None for word in (flag, str(value))]
+    command = shlex.join(["sightline", "inspect", str(flags.run), "--heads", *named])
+    report = replace(report, model=replace(report.model, name=str(flags.run)), command=command)
     if flags.json is not None:
-        found.save(flags.json)
-    print_heads(found)
+        report.save(flags.json)
+    print_heads(report)
     if flags.out is not None:
         from sightline.report.heads import write_heads
 
-        print(f"page: {write_heads(found, flags.out)}")
+        print(f"page: {write_heads(report, flags.out)}")
 
 
-def print_heads(found: HeadsReport) -> None:
+def print_heads(report: HeadsReport) -> None:
     """A line for every head, then the agreement with syntax."""
     import sys
 
     from sightline.core.metrics import written
     from sightline.report.text import visible
 
-    model = found.model
+    model = report.model
     print(f"{visible(model.name)}: {model.architecture}, {model.task}, {model.parameters:,} parameters")
-    value = f"{found.metric} {written(found.metric, found.value)}"
-    loss = f"loss {_number(found.loss, 4)} {found.loss_unit}"
-    print(f"{visible(found.data)}, {found.items} {found.unit}: {loss}, {value}\n")
+    value = f"{report.metric} {written(report.metric, report.value)}"
+    loss = f"loss {_number(report.loss, 4)} {report.loss_unit}"
+    print(f"{visible(report.data)}, {report.items} {report.unit}: {loss}, {value}\n")
     columns = ("previous", "first", "duplicate", "induction", "entropy")
     print(f"{'head':<17}{'role':<11}" + "".join(f"{name[:9]:>10}" for name in columns) + f"{'ablation':>11}")
-    for index, head in enumerate(found.heads):
+    for index, head in enumerate(report.heads):
         scores = (head.scores.get(name) for name in columns)
         cells = "".join(f"{'—' if value is None else f'{value:.2f}':>10}" for value in scores)
-        print(f"{found.head_name(index):<17}{head.role or '—':<11}{cells}{_number(head.ablation, 2):>11}")
-    if found.arcs is not None:
+        print(f"{report.head_name(index):<17}{head.role or '—':<11}{cells}{_number(head.ablation, 2):>11}")
+    if report.arcs is not None:
         print(f"\n{'relation':<17}{'arcs':>6}  {'best head':<17}{'finds':>7}{'offset':>9}{'finds':>7}  difference")
-        for one in found.arcs.relations:
+        for one in report.arcs.relations:
             best = one.of_best
             ends = f"[{100 * (best.low or 0):+.1f}, {100 * (best.high or 0):+.1f}]"
             print(
-                f"{visible(one.relation) or 'all':<17}{one.arcs:>6}  {found.head_name(one.best):<17}"
+                f"{visible(one.relation) or 'all':<17}{one.arcs:>6}  {report.head_name(one.best):<17}"
                 f"{100 * (best.share or 0):>6.1f}%{one.offset:>+9}{100 * (one.offset_share or 0):>6.1f}%  {ends} points"
             )
-    for note in found.notes:
+    for note in report.notes:
         print(f"sightline: {visible(note)}", file=sys.stderr)
 
 

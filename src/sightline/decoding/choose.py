@@ -32,7 +32,7 @@ class Chooser(ABC):
 
     @abstractmethod
     def propose(self, logits: Tensor, rows: Tensor, counts: Tensor, generated: Tensor) -> Proposed:
-        """What a draft, whose logits these are, proposes for the next position."""
+        """The proposal of a draft with these logits for the next position."""
 
 
 @final

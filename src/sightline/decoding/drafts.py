@@ -1,4 +1,4 @@
-"""Drafts of what a model will write: from the text so far, or by a smaller model."""
+"""Drafts of a model's next tokens: from the text so far, or by a smaller model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTEST, LONGEST = 2, 8  # tokens of an n-gram that is looked up
 
 
 class Draft(ABC):
-    """What is proposed for the rows of a batch, whose texts grow by the same number of tokens at a time."""
+    """The proposals for the rows of a batch, whose texts grow by the same number of tokens at a time."""
 
     @abstractmethod
     def propose(self, new: Tensor, most: int, rows: Tensor, outputs: BatchOutputs) -> list[Proposed]:

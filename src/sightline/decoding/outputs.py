@@ -60,7 +60,7 @@ class BatchOutputs:
         return chosen, live
 
     def proposal(self, logits: Tensor, rows: Tensor, counts: Tensor, tokens: Tensor) -> Proposed:
-        """What a draft with logits (N, V) proposes after the first `counts` (N,) of `tokens` (B, T)."""
+        """The proposals of a draft with logits (N, V) after the first `counts` (N,) of `tokens` (B, T)."""
         logits, _ = permit(logits, self._banned)
         return self._chooser.propose(logits, rows, counts, tokens)
 

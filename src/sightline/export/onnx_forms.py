@@ -1,4 +1,4 @@
-"""What is exported of each form of model: its graphs, and the facts that the runner needs beside them."""
+"""The exports of each form of model: its graphs, and the facts that the runner needs beside them."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
         return y.sort(3).values if levels else y  # as `predictor_of` does
 
     def nested(inputs: list[Tensor]) -> list[Tensor | None]:
-        given = dict(zip(example(1), inputs, strict=True))
-        return [given.get(name) for name in widths]
+        by_name = dict(zip(example(1), inputs, strict=True))
+        return [by_name.get(name) for name in widths]
 
     module = Whole(predict, nested)
     module.parts = model  # so that its weights belong to the graph

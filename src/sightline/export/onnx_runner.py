@@ -58,8 +58,8 @@ def pieces_of(text: str) -> list[str]:
     """GPT-2's pieces: words and numbers with the space before them, runs of signs, white space."""
     kinds, pieces, at = "".join(map(kind_of, text)), [], 0
     while at < len(text):
-        found = CONTRACTION.match(text, at) or PIECE.match(kinds, at)
-        end = found.end() if found else at + 1
+        match = CONTRACTION.match(text, at) or PIECE.match(kinds, at)
+        end = match.end() if match else at + 1
         pieces.append(text[at:end])
         at = end
     return pieces

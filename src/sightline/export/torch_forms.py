@@ -128,8 +128,8 @@ def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts
     read = tuple(example(1, 1))
 
     def forward(*tensors: Tensor) -> tuple[Tensor]:
-        given = dict(zip(read, tensors, strict=True))
-        y = model(*(given.get(name) for name in widths))
+        by_name = dict(zip(read, tensors, strict=True))
+        y = model(*(by_name.get(name) for name in widths))
         return (y.sort(3).values if levels else y,)
 
     whole = Program("forward", ModelCall(model, forward), example(*EXAMPLE), {name: {0: "batch"} for name in read})
@@ -188,8 +188,8 @@ def _write_decoder(
     stepped = step.trace()
     advance = save(stepped, directory / "step.pt2")
     for rows, length in (EXAMPLE, *OTHERS):
-        given = start(*example(rows, length).values())
-        outputs, tensors = list(given[:before]), given[before:]
+        results = start(*example(rows, length).values())
+        outputs, tensors = list(results[:before]), results[before:]
         for token in _tokens(task, rows, STEPS).unbind(1):
             logits, *tensors = advance(token, *tensors)
             outputs.append(logits)

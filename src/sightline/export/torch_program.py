@@ -58,11 +58,11 @@ class Program:
         names: dict[str, str] = {}
         for name, value in zip(self.inputs, taken, strict=True):
             names.update({str(value.shape[axis]): called for axis, called in self.axes[name].items()})
-        given = [node.meta["val"] for node in program.graph.find_nodes(op="output")[0].args[0]]
+        results = [node.meta["val"] for node in program.graph.find_nodes(op="output")[0].args[0]]
         return {
             "file": f"{self.name}.pt2",
             "inputs": [_described(*pair, names) for pair in zip(self.inputs, taken, strict=True)],
-            "outputs": [_described(*pair, names) for pair in zip(outputs, given, strict=True)],
+            "outputs": [_described(*pair, names) for pair in zip(outputs, results, strict=True)],
         }
 
 
@@ -89,13 +89,14 @@ def save(program: Any, path: Path) -> Callable[..., Any]:
     return run
 
 
-def check_equal(name: str, expected: Tensor, given: Tensor) -> None:
+def check_equal(name: str, expected: Tensor, actual: Tensor) -> None:
     """Raise `InputError` where a program's output differs from the model's."""
-    if given.shape != expected.shape:
-        raise InputError(f"{name}: the program gives the shape {tuple(given.shape)}, the model {tuple(expected.shape)}")
+    if actual.shape != expected.shape:
+        shapes = tuple(actual.shape), tuple(expected.shape)
+        raise InputError(f"{name}: the program gives the shape {shapes[0]}, the model {shapes[1]}")
     if not expected.numel():
         return
-    worst = float((given - expected).abs().max() / expected.abs().max().clamp(min=1.0))
+    worst = float((actual - expected).abs().max() / expected.abs().max().clamp(min=1.0))
     if not worst <= TOLERANCE:
         raise InputError(f"{name}: the program gives outputs that differ by {worst:.1g}")
 

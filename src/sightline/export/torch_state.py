@@ -18,7 +18,7 @@ GROWN = 3  # positions of a cache in the example that a step is recorded with: n
 
 @final
 class StateForm:
-    """What is known of a state besides its tensors; `take` notes it while a program is recorded, `fill` needs it."""
+    """The form of a state besides its tensors; `take` notes it while a program is recorded, `fill` needs it."""
 
     def __init__(self) -> None:
         self.tree: Any = None

@@ -147,7 +147,7 @@ def _fill(spec: Any, parts: Sequence[nn.Module], options: LayersConfig, *, reads
 
 
 def _inner(part: Any) -> Any:
-    """What is inside residuals and wrappers."""
+    """The module inside residuals and wrappers."""
     for name in ("mixer", "encoder", "module"):
         if hasattr(part, name):
             return _inner(getattr(part, name))

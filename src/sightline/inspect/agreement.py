@@ -54,7 +54,7 @@ def syntax_agreement(
         InputError: "--dependencies: no sentence of ud.conllu has …"; what `arcs.read_arcs` and the task raise.
     """
     parsed = [one for one in read_arcs(treebank, limit) if 2 <= len(one.words) <= LONGEST]
-    found, order, left_out, earlier = [], [], 0, False
+    sentences, order, left_out, earlier = [], [], 0, False
     for sentence in parsed:
         weights = _weights(task, sentence)
         if not weights:
@@ -64,15 +64,15 @@ def syntax_agreement(
         if earlier := all(is_causal(task.stored_model, name) for name in weights):
             seen = [head if head < place else -1 for place, head in enumerate(sentence.heads)]
             sentence = sentence._replace(heads=seen)
-        found.append(_Sentence(sentence, arc_hits(torch.cat(list(weights.values())), sentence)))
-    if len(found) < 4:
+        sentences.append(_Sentence(sentence, arc_hits(torch.cat(list(weights.values())), sentence)))
+    if len(sentences) < 4:
         raise InputError(
-            f"{len(found)} of {len(parsed)} sentences of {treebank} have tokens that match their words, and a layer of "
-            "heads over them: at least 4 are needed",
+            f"{len(sentences)} of {len(parsed)} sentences of {treebank} have tokens that match their words, and a "
+            "layer of heads over them: at least 4 are needed",
             where="--dependencies",
         )
-    chosen, measured = found[0::2], found[1::2]
-    names = [None, *sorted({relation for one in found for relation in arc_relations(one.parsed)})]
+    chosen, measured = sentences[0::2], sentences[1::2]
+    names = [None, *sorted({relation for one in sentences for relation in arc_relations(one.parsed)})]
     relations = [_relation(name, chosen, measured, order) for name in names if _enough(name, chosen, measured)]
     return SyntaxAgreement(treebank.name, len(measured), len(chosen), left_out, earlier, relations)
 

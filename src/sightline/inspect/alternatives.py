@@ -17,7 +17,7 @@ from sightline.inspect.record import POOLED, attention_probes, recorded_attentio
 
 
 class PooledAttention(NamedTuple):
-    """What a classifier attends to, and what it answers."""
+    """The weights of a classifier's attention, and its answers."""
 
     weights: Tensor  # (B, T)
     answers: Tensor  # (B, C) probabilities

@@ -161,12 +161,12 @@ def _scores(
 ) -> dict[str, list[float]]:
     """The scores of one map of every item, by test."""
     say(f"map: {name}")
-    found: dict[str, list[float]] = {test.name: [] for test in tests}
+    scores: dict[str, list[float]] = {test.name: [] for test in tests}
     for item in looked:
         shown = next((one for one in item.maps if one.name == name), None)
         for test in tests:
-            found[test.name].append(float("nan") if shown is None else test.score(item, shown))
-    return found
+            scores[test.name].append(float("nan") if shown is None else test.score(item, shown))
+    return scores
 
 
 def _calibrated_test(test: FaithfulnessTest, worth: CallWorth, looked: Sequence[ExplainedItem]) -> CalibratedTest:
@@ -191,7 +191,7 @@ def _calibrated_test(test: FaithfulnessTest, worth: CallWorth, looked: Sequence[
 
 def _curves(looked: Sequence[ExplainedItem]) -> list[ErasureCurve]:
     """The mean curves of every map, of random orders and of the order of effects."""
-    found = []
+    averaged = []
     for way in looked[0].eraser.ways:
         orders = [shown.name for shown in looked[0].maps]
         rows: dict[str, list[Any]] = {name: [] for name in (*orders, RANDOM, EFFECT)}
@@ -205,8 +205,8 @@ def _curves(looked: Sequence[ExplainedItem]) -> list[ErasureCurve]:
             for order, curves in rows.items():
                 points = [mean_interval(column) for column in np.array([getattr(one, measure) for one in curves]).T]
                 ends = ([getattr(point, end) for point in points] for end in ("mean", "low", "high"))
-                found.append(ErasureCurve(way, measure, order, list(SHARES), *ends))
-    return found
+                averaged.append(ErasureCurve(way, measure, order, list(SHARES), *ends))
+    return averaged
 
 
 def _pairs(looked: Sequence[ExplainedItem]) -> list[MethodPair]:

@@ -1,4 +1,4 @@
-"""What a test's word is worth: its scores of maps that are known to point at what an answer depends on, and of others.
+"""The calibration of a test: its scores of maps that are known to point at what an answer depends on, and of others.
 
 Models of the run's architecture are trained on planted problems (`tasks.planted`). A problem is used where its model
 has learned it and is seen to use the planted positions: the effect of replacing finds them. Of every held-out item the
@@ -120,15 +120,15 @@ def _hits(looked: Iterable[ExplainedItem], of: Callable[[ExplainedItem], np.ndar
 
 
 def _scored(looked: Sequence[ExplainedItem], tests: Sequence[FaithfulnessTest], first: int) -> list[KnownMap]:
-    made = [_made(item) for item in looked]
+    planted_maps = [_made(item) for item in looked]
     known = []
     for number, item in enumerate(looked):
         random = np.random.default_rng(derive(item.seed, "shuffled"))
-        beside = made[(number + 1) % len(made)]
+        beside = planted_maps[(number + 1) % len(planted_maps)]
         other = np.resize(beside, item.positions)
         candidates: list[tuple[MapKind, MapKind, ShownMap]] = [
-            ("made map", "shuffled map", _unowned(made[number])),
-            ("made map", "shuffled map", _unowned(random.permutation(made[number]))),
+            ("made map", "shuffled map", _unowned(planted_maps[number])),
+            ("made map", "shuffled map", _unowned(random.permutation(planted_maps[number]))),
             ("made map", "map of another item", _unowned(other)),
             *(("own map that points there", "own map elsewhere", shown) for shown in item.maps),
         ]

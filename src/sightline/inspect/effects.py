@@ -40,12 +40,12 @@ def changes_of_replacing(
     moved: the size of the change, of answers (R, T, C) from the answer (1, T, C) to the input
     """
     whole = answer(inputs)
-    found: list[list[Tensor]] = [[whole.new_zeros(0, whole.shape[1])] for _ in range(positions)]
+    by_position: list[list[Tensor]] = [[whole.new_zeros(0, whole.shape[1])] for _ in range(positions)]
     for places, changed in _chunks(replaced, positions, rows):
         interruption_point()
         for place, change in zip(places, moved(answer(changed), whole).to(whole), strict=True):
-            found[place].append(change.unsqueeze(0))
-    return [torch.cat(changes) for changes in found]
+            by_position[place].append(change.unsqueeze(0))
+    return [torch.cat(changes) for changes in by_position]
 
 
 def effects_of_replacing(

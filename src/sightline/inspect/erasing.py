@@ -83,12 +83,12 @@ class Eraser:
 
     def _removed(self, sets: Tensor) -> Tensor:
         assert self.side.masked is not None
-        given = self.side.given.expand(len(sets), *self.side.given.shape[1:])
-        return self.side.masked(given, ~sets)
+        inputs = self.side.given.expand(len(sets), *self.side.given.shape[1:])
+        return self.side.masked(inputs, ~sets)
 
     def _replaced(self, sets: Tensor) -> Tensor:
-        given = self.side.given
-        changed = given.unsqueeze(1).repeat(len(sets), self.replacements, *[1] * (given.dim() - 1))  # (R, N, …)
+        inputs = self.side.given
+        changed = inputs.unsqueeze(1).repeat(len(sets), self.replacements, *[1] * (inputs.dim() - 1))  # (R, N, …)
         for place, (other, differs) in enumerate(self._others):
             rows = sets[:, place].nonzero().squeeze(1)
             if len(rows):

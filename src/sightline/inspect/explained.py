@@ -74,7 +74,7 @@ def at_row(opened: OpenedInput, row: int) -> OpenedInput:
 
 
 def as_explanation(one: InfluenceMap, opened: OpenedInput, row: int) -> np.ndarray | None:
-    """What a map of a layer says of the source for one position of the answer, (S,); None where it says nothing.
+    """The importance of the source for one position of the answer by a map of a layer, (S,); None where it has none.
 
     The mean over heads, of the sizes of what may be negative. Of a map from the source to the answer it is the row of
     the answer; of a map of the source over itself the row at which the answer is read, or the mean over rows where it
@@ -84,12 +84,12 @@ def as_explanation(one: InfluenceMap, opened: OpenedInput, row: int) -> np.ndarr
         return None
     weights = np.abs(one.weights).mean(0)  # (rows, columns)
     if one.rows == "output":
-        found = weights[row]
+        explanation = weights[row]
     elif opened.reads:
-        found = weights[opened.reads[row]]
+        explanation = weights[opened.reads[row]]
     else:
-        found = weights.mean(0)
-    return found[opened.source.added :].astype(np.float64)
+        explanation = weights.mean(0)
+    return explanation[opened.source.added :].astype(np.float64)
 
 
 @final
@@ -125,19 +125,19 @@ class ExplainedItem:
     @cached_property
     def maps(self) -> list[ShownMap]:
         """All that may be shown: maps to the answer, and of a source over itself where no map leads to the answer."""
-        found: list[tuple[bool, ShownMap]] = []
+        candidates: list[tuple[bool, ShownMap]] = []
         for method, make in SHOWN.items():
             try:
-                made = make(self._whole)
+                of_method = make(self._whole)
             except (InputError, EnvironmentFault) as error:
                 self.notes.append(f"{method}: {error}")
                 continue
-            for one in made:
+            for one in of_method:
                 values = as_explanation(one, self.opened, self.row)
                 if values is not None and len(values) == self.positions:
-                    found.append((one.rows == "output", ShownMap(method, one.name, one.layer, values)))
-        across = self.opened.read is not None and any(to_answer for to_answer, _ in found)
-        return [one for to_answer, one in found if to_answer or not across]
+                    candidates.append((one.rows == "output", ShownMap(method, one.name, one.layer, values)))
+        across = self.opened.read is not None and any(to_answer for to_answer, _ in candidates)
+        return [one for to_answer, one in candidates if to_answer or not across]
 
     @cached_property
     def changes(self) -> np.ndarray:
@@ -147,10 +147,10 @@ class ExplainedItem:
         side = self._one.opened.source
         moved = numbers_moved if self.opened.labels is None else probabilities_moved
         number = self._one.replacements
-        found = changes_of_replacing(
+        by_position = changes_of_replacing(
             side.answer, side.given, lambda place: side.replaced(place, number), self.positions, moved
         )
-        return torch.stack(found)[:, :, 0].double().cpu().numpy()
+        return torch.stack(by_position)[:, :, 0].double().cpu().numpy()
 
     @cached_property
     def eraser(self) -> Eraser:
@@ -168,11 +168,11 @@ class ExplainedItem:
         """By way of erasing the curves of random orders, the mean of `RANDOM_ORDERS`, and of the order of effects."""
         random = np.random.default_rng(derive(self.seed, "random orders"))
         orders = [random.permutation(self.positions).astype(float) for _ in range(RANDOM_ORDERS)]
-        found = {}
+        curves = {}
         for way in self.eraser.ways:
             *drawn, oracle = curves_of(self.eraser, [*orders, self.changes.mean(1)], way)
-            found[way] = (ErasureCurves(*(np.mean(part, 0) for part in zip(*drawn, strict=True))), oracle)
-        return found
+            curves[way] = (ErasureCurves(*(np.mean(part, 0) for part in zip(*drawn, strict=True))), oracle)
+        return curves
 
     def curves(self, values: np.ndarray, way: str) -> ErasureCurves:
         """The curves of one importance (S,), computed once."""
@@ -207,7 +207,7 @@ def _leave_one_out(item: ExplainedItem) -> np.ndarray:
     return item.eraser.moved_by_removal(alone)
 
 
-# What a map is compared with: importances of the whole model, by name.
+# Importances of the whole model that a map is compared with, by name.
 REFERENCES: dict[str, Callable[[ExplainedItem], np.ndarray]] = {
     "gradient": _gradient,
     "integrated_gradients": lambda item: item.of_model(integrated_gradients_maps),

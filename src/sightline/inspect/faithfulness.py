@@ -45,7 +45,7 @@ def leave_one_out(predict: PredictLogits, tokens: Tensor, mask: Tensor) -> Tenso
 
 @torch.no_grad()
 def replacement_effect(predict: PredictLogits, tokens: Tensor, mask: Tensor, others: Sequence[Tensor]) -> Tensor:
-    """The mean total variation (B, T) when each token alone is replaced by the token that stands there in `others`.
+    """The mean total variation (B, T) when each token alone is replaced by the token at its place in `others`.
 
     `others` are rows (B, T) of the same distribution as `tokens`: an intervention, the ground truth for what an answer
     depends on, which unlike a removal gives the model inputs of the kind that it was trained on.
@@ -63,7 +63,7 @@ def replacement_effect(predict: PredictLogits, tokens: Tensor, mask: Tensor, oth
 def gradient_importance(model: nn.Module, tokens: Tensor, mask: Tensor, *, attention: bool = False) -> Tensor:
     """|x_t · ∂p/∂x_t| (B, T) of the predicted class's probability p, x_t the embedding; 0 at padding.
 
-    Jain & Wallace 2019, algorithm 1: the derivative by the one-hot input at the token that stands there. As there, the
+    Jain & Wallace 2019, algorithm 1: the derivative by the one-hot input at the token of that place. As there, the
     attention weights are held constant; with `attention=True` the gradient flows through them too.
     """
     with evaluating(model), torch.enable_grad(), embedded_inputs(model) as embedded:

@@ -1,4 +1,4 @@
-"""What the battery of faithfulness tests gives for a model and data: the content of `--json`. Imports no torch."""
+"""The results of the battery of faithfulness tests for a model and data: the content of `--json`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class PlantedResult:
 @final
 @dataclass(frozen=True)
 class ErasureCurve:
-    """What the answer loses over shares of the positions: the mean over items with its 95 % interval.
+    """The loss of the answer over shares of the positions: the mean over items with its 95 % interval.
 
     way: removal or replacement; measure: comprehensiveness or sufficiency; order: the name of a map, random or effect
     """
@@ -168,7 +168,7 @@ class RetrainedModel:
 @final
 @dataclass(frozen=True)
 class RetrainedTest:
-    """What a test of retrained models measures: the mean over n items with its 95 % interval, and what follows.
+    """The measurement of a test of retrained models: the mean over n items with its 95 % interval, and what follows.
 
     unit: "points", of a share of items; "nats", of a Jensen-Shannon divergence; "share", of the answer's probability;
         or that of the metric whose difference it is

@@ -27,7 +27,7 @@ from sightline.inspect.rates import calls_faithful, faithful_share, mean_interva
 APART, CLEAR, MOST, LEAST = 0.5, 0.3, 2 / 3, 2
 FEWEST = 10  # maps of either kind
 
-# What a reader calls the map of each method.
+# Words for the map of each method.
 WORDS = {
     "softmax": "attention weights",
     "value_weighted": "attention weights times values",

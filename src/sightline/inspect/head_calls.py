@@ -1,4 +1,4 @@
-"""What every layer of heads did in a call of a model: its weights, and the tokens at its positions."""
+"""The call of every layer of heads in a call of a model: its weights, and the tokens at its positions."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def recorded_heads(model: nn.Module) -> Iterator[dict[str, HeadCall]]:
             handles.append(module.register_forward_pre_hook(embeds))
     for name in heads_of(model):
         layer = model.get_submodule(name.rpartition(".")[0])
-        given: dict[str, Any] = {}
+        bound: dict[str, Any] = {}
         names = inspect.signature(layer.forward)
 
-        def enters(_module: nn.Module, args: Any, kwargs: Any, given: dict = given, names: Any = names) -> None:
-            given.clear()
-            given.update(names.bind(*args, **kwargs).arguments)
+        def enters(_module: nn.Module, args: Any, kwargs: Any, bound: dict = bound, names: Any = names) -> None:
+            bound.clear()
+            bound.update(names.bind(*args, **kwargs).arguments)
 
-        def weighs(_probe: nn.Module, _inputs: Any, output: Tensor, name: str = name, given: dict = given) -> None:
-            calls[name] = _call(output.detach(), given, read[0])
+        def weighs(_probe: nn.Module, _inputs: Any, output: Tensor, name: str = name, bound: dict = bound) -> None:
+            calls[name] = _call(output.detach(), bound, read[0])
 
         handles.append(layer.register_forward_pre_hook(enters, with_kwargs=True))
         handles.append(model.get_submodule(name).register_forward_hook(weighs))
@@ -78,13 +78,13 @@ def recorded_heads(model: nn.Module) -> Iterator[dict[str, HeadCall]]:
         yield calls
 
 
-def _call(weights: Tensor, given: Mapping[str, Any], read: _Read) -> HeadCall:
+def _call(weights: Tensor, arguments: Mapping[str, Any], read: _Read) -> HeadCall:
     shape = (weights.shape[0], weights.shape[2])
     fits = read.tokens is not None and tuple(read.tokens.shape) == shape
-    mask = given.get("mask")
+    mask = arguments.get("mask")
     mask = read.real if mask is None and fits else mask
-    memory_mask = content_of(getattr(given.get("state"), "mask", None))
-    return HeadCall(weights, read.tokens if fits else None, mask, given.get("starts"), memory_mask)
+    memory_mask = content_of(getattr(arguments.get("state"), "mask", None))
+    return HeadCall(weights, read.tokens if fits else None, mask, arguments.get("starts"), memory_mask)
 
 
 def tally_heads(model: nn.Module, runs: Iterator[Callable[[], object]]) -> dict[str, HeadTally]:

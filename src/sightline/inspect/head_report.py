@@ -1,4 +1,4 @@
-"""What an inspection of heads gives: scores, importance, pruning curves and agreement with syntax. Imports no torch."""
+"""The results of an inspection of heads: scores, importance, pruning curves and syntax. Imports no torch."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class SyntaxAgreement:
 @final
 @dataclass(frozen=True, repr=False)
 class HeadsReport(SavedResults):
-    """What the heads of a model do on some data, and what they are needed for.
+    """The roles of a model's heads on some data, and their importance.
 
     data: what it was; items: how many; unit: the word for them
     loss, loss_unit: of the whole model; metric: the name of the task's metric, value: that of the whole model

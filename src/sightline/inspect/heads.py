@@ -1,4 +1,4 @@
-"""What a model loses without a head: heads taken out or weighed, by loss and by gradient, and scores of all layers."""
+"""The importance of heads: heads taken out or weighed, by loss and by gradient, and scores of all layers."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def head_scores(
 def heads_of(model: nn.Module) -> dict[str, AttentionHeads]:
     """The projections of every layer with heads, by the path of its probe."""
     parents = {name: name.rpartition(".")[0] for name in attention_probes(model)}
-    found = {name: getattr(model.get_submodule(parent), "heads", None) for name, parent in parents.items()}
-    return {name: heads for name, heads in found.items() if isinstance(heads, AttentionHeads)}
+    by_probe = {name: getattr(model.get_submodule(parent), "heads", None) for name, parent in parents.items()}
+    return {name: heads for name, heads in by_probe.items() if isinstance(heads, AttentionHeads)}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What an inspection of one input gives: influence maps of a model, the content of `--json`. Imports no torch."""
+"""The results of an inspection of one input: influence maps of a model, the content of `--json`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class InspectedModel:
 @final
 @dataclass(frozen=True, eq=False)
 class InspectedInput:
-    """What the model read.
+    """The input as the model read it.
 
     pieces: of each position of the model a label: tokens of a text; for other inputs what the position covers
     text: the text as it was given; of other inputs their name
@@ -69,7 +69,7 @@ class InspectedInput:
 @final
 @dataclass(frozen=True, eq=False)
 class InspectedOutput:
-    """What the model answered.
+    """The answer of the model.
 
     pieces: of each position of the output a label: tokens of a text, the label of a class, steps of a forecast
     read: where the model reads its own output while it writes, what it reads at each position: a start token, then

@@ -39,7 +39,7 @@ METHODS: dict[str, Callable[[OpenedModel], list[InfluenceMap]]] = {
 @torch.no_grad()
 def influence(
     of: str | Path | Task[Any, Any, Any] | nn.Module,
-    given: Any,
+    item: Any,
     methods: Sequence[str] | None = None,
     *,
     pieces: Sequence[str] | None = None,
@@ -49,7 +49,7 @@ def influence(
 
     of: the directory of a run, of a model or of a comparison; a task, as `sightline.load` gives it; or any module that
         maps inputs (R, S, …), each row for itself, to logits (R, C) or (R, T, C)
-    given: one input, as `predict` takes it; for a module a tensor (1, S, …) of token ids or of vectors
+    item: one input, as `predict` takes it; for a module a tensor (1, S, …) of token ids or of vectors
     methods: the maps to make, in their order; None = all that the model has, and `Inspection.notes` says which it has
         not, and why
     pieces: of a module's input what each position shows; None = their numbers
@@ -67,10 +67,10 @@ def influence(
     name = str(of) if isinstance(of, str | Path) else ""
     of = load(of) if isinstance(of, str | Path) else of
     if isinstance(of, Task):
-        opened, model = of.open_input(given), of.stored_model
+        opened, model = of.open_input(item), of.stored_model
         facts = InspectedModel(name or of.arch, of.arch, of.name, of.parameters)
     else:
-        opened, model = open_module(of, given, pieces), of
+        opened, model = open_module(of, item, pieces), of
         size = sum(parameter.numel() for parameter in of.parameters())
         facts = InspectedModel(type(of).__name__, type(of).__name__, "", size)
     look = OpenedModel(model, opened, replacements)

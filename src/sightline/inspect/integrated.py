@@ -64,9 +64,9 @@ def integrated_gradients(
     while True:
         values = method.attribute(x, start, n_steps=steps, method="gausslegendre", internal_batch_size=ROWS)
         values = values.detach()[0]
-        found = IntegratedGradients(values, change, abs(change - float(values.sum())), steps)
-        if found.complete or 2 * steps > most:
-            return found
+        result = IntegratedGradients(values, change, abs(change - float(values.sum())), steps)
+        if result.complete or 2 * steps > most:
+            return result
         steps *= 2
 
 

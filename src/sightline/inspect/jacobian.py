@@ -71,11 +71,11 @@ def _estimated(function: Callable[[Tensor], Tensor], x: Tensor, directions: int,
 
 def _squares(of_steps: Tensor, copies: Tensor) -> Tensor:
     """Of numbers (T,) the sums (T, S) of their squared slopes by the positions of copies (R, S, D)."""
-    found = []
+    sums = []
     for of_step in of_steps:
         (gradient,) = torch.autograd.grad(of_step, copies, retain_graph=True, allow_unused=True, materialize_grads=True)
-        found.append(gradient.square().sum((0, 2)))
-    return torch.stack(found)
+        sums.append(gradient.square().sum((0, 2)))
+    return torch.stack(sums)
 
 
 class Called(NamedTuple):
@@ -103,18 +103,18 @@ def mixing_layers(model: nn.Module) -> dict[str, nn.Module]:
 
     Stacks and residuals are looked into; anything else with parts, a bidirectional recurrence say, is one layer.
     """
-    found: dict[str, nn.Module] = {}
+    layers: dict[str, nn.Module] = {}
 
     def look(path: str, module: nn.Module) -> None:
         layer = isinstance(module, SequenceMixer | SequenceEncoder) and not isinstance(module, COMPOSITES)
         if layer and not any(isinstance(part, Probe) for part in module.modules()):
-            found[path] = module
+            layers[path] = module
             return
         for name, child in module.named_children():
             look(f"{path}.{name}" if path else name, child)
 
     look("", model)
-    return found
+    return layers
 
 
 @torch.no_grad()

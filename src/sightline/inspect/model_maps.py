@@ -91,18 +91,18 @@ def relevance_maps(look: OpenedModel) -> list[InfluenceMap]:
     vectors: dict[str, nn.Module] = {name: side.vectors for name, side in look.sides() if side.vectors is not None}
     if labels is None or not vectors:
         raise InputError("relevance is of the logits of classes, by the vectors of positions")
-    found = relevances(look.model, lambda: of_labels(look.run()[0], labels), vectors)
-    if (found.gap > CLOSE * found.outputs.abs().clamp(min=1.0)).any():
+    result = relevances(look.model, lambda: of_labels(look.run()[0], labels), vectors)
+    if (result.gap > CLOSE * result.outputs.abs().clamp(min=1.0)).any():
         raise InputError("relevance has no rule for an operation of this model: its sum is not the output")
-    reached = torch.stack([part.sum(1) for part in found.inputs.values()]).sum(0)
+    reached = torch.stack([part.sum(1) for part in result.inputs.values()]).sum(0)
     limits = (
-        f"Of a logit of {float(found.outputs.mean()):.3g} on average, {float(reached.mean()):.3g} reaches the input; "
+        f"Of a logit of {float(result.outputs.mean()):.3g} on average, {float(reached.mean()):.3g} reaches the input; "
         "biases, added positions and the softmax absorb the rest."
     )
     maps: list[InfluenceMap] = []
     for name, side in look.sides():
-        if name in found.inputs:
-            weights = look.with_added(side, found.inputs[name])
+        if name in result.inputs:
+            weights = look.with_added(side, result.inputs[name])
             maps += _whole(look, "relevance", name, weights, signed=True, limits=limits)
     return maps
 
@@ -130,9 +130,9 @@ def integrated_gradients_maps(look: OpenedModel) -> list[InfluenceMap]:
             return answer.sum(-1) if labels is None else answer.softmax(-1)[:, labels[t]]
 
         with torch.enable_grad():
-            found = integrated_gradients(score, x, baseline, steps=min(STEPS, look.points), most=look.points)
-        rows.append(found.values.sum(1))
-        gaps.append(found.gap / max(abs(found.change), 1e-6))
+            result = integrated_gradients(score, x, baseline, steps=min(STEPS, look.points), most=look.points)
+        rows.append(result.values.sum(1))
+        gaps.append(result.gap / max(abs(result.change), 1e-6))
     limits = (
         f"The sum differs from the change of the output by up to {max(gaps):.1%} of it, and another baseline than the "
         "mean of each position's replacements gives another map."
@@ -141,17 +141,17 @@ def integrated_gradients_maps(look: OpenedModel) -> list[InfluenceMap]:
     return _whole(look, "integrated_gradients", "source", weights, signed=True, limits=limits)
 
 
-def _vectors(look: OpenedModel, module: nn.Module, given: Tensor | None = None) -> Tensor:
+def _vectors(look: OpenedModel, module: nn.Module, inputs: Tensor | None = None) -> Tensor:
     """The vectors (·, M, D) that a module gives while the model reads an input."""
-    found: list[Tensor] = []
+    vectors: list[Tensor] = []
 
     def keep(x: Tensor) -> Tensor:
-        found.append(x)
+        vectors.append(x)
         return x
 
     with replaced_outputs(module, keep):
-        look.opened.source.answer(look.opened.source.given if given is None else given)
-    return found[0]
+        look.opened.source.answer(look.opened.source.given if inputs is None else inputs)
+    return vectors[0]
 
 
 def _neutral(look: OpenedModel, module: nn.Module) -> Tensor:

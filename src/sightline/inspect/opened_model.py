@@ -57,7 +57,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
 
 
 class MapPlace(NamedTuple):
-    """What the rows and columns of a layer's map are."""
+    """The meaning of the rows and columns of a layer's map."""
 
     kind: Literal["self", "cross"]
     rows: MapSide

@@ -62,7 +62,7 @@ def layer_weights(item: ExplainedItem, shown: ShownMap) -> LayerWeights | None:
 def _answers(item: ExplainedItem, layer: LayerWeights, weights: Tensor) -> Tensor:
     """The answers (R, C) with weights (R · N, …, K) in the layer."""
     source = item.one.opened.source
-    given = source.given.expand(len(weights) // len(layer.own), *source.given.shape[1:])
+    inputs = source.given.expand(len(weights) // len(layer.own), *source.given.shape[1:])
     done = 0
 
     def replace(path: str, own: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def _answers(item: ExplainedItem, layer: LayerWeights, weights: Tensor) -> Tenso
         return weights[..., first:done, :].to(own)
 
     with replaced_attention(item.model, replace):
-        return source.answer(given)[:, 0]
+        return source.answer(inputs)[:, 0]
 
 
 def _moved(item: ExplainedItem, layer: LayerWeights, weights: Tensor) -> Tensor:

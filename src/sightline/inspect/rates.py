@@ -32,11 +32,11 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> MeanInterval:
     mean = float(values.mean())
     if len(values) < 2:
         return MeanInterval(mean, None, None, len(values))
-    found = stats.bootstrap(
+    ends = stats.bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile",
         vectorized=True, random_state=np.random.default_rng(0),
-    )  # fmt: skip
-    return MeanInterval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high), len(values))
+    ).confidence_interval  # fmt: skip
+    return MeanInterval(mean, float(ends.low), float(ends.high), len(values))
 
 
 def rate_of(kind: str, shares: Sequence[float]) -> CallRate:

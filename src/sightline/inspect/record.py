@@ -61,8 +61,8 @@ def recorded_inputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tens
     handles = []
     for name, module in modules.items():
 
-        def hook(_module: nn.Module, given: tuple[Any, ...], name: str = name) -> None:
-            inputs.setdefault(name, given[0])
+        def hook(_module: nn.Module, args: tuple[Any, ...], name: str = name) -> None:
+            inputs.setdefault(name, args[0])
 
         handles.append(module.register_forward_pre_hook(hook))
     with removed_after(handles):

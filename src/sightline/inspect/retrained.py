@@ -1,4 +1,4 @@
-"""What attention is worth when models are trained again: even, given and adversarial weights, and other seeds.
+"""Tests of attention by training models again: even, given and adversarial weights, and other seeds.
 
 All functions are of classifiers with one probe of pooled attention (B, T), which map tokens (B, T) and a mask (B, T),
 True = real, None where all are, to logits (B, C). The tests are those of Wiegreffe & Pinter 2019 ("Attention is not not
@@ -60,17 +60,17 @@ def guided(model: nn.Module, guide: Guide) -> Iterator[None]:
             attends with (2, 6)", when the model is called.
     """
     check_pooled(model)
-    given: list[Tensor] = []
+    weights: list[Tensor] = []
 
     def ask(_module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
         tokens, mask = (*args, *named.values(), None)[:2]
-        given[:] = [guide(tokens, torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask).detach()]
+        weights[:] = [guide(tokens, torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask).detach()]
 
     def replace(_name: str, own: Tensor) -> Tensor:
-        if given[0].shape != own.shape:
-            shapes = tuple(given[0].shape), tuple(own.shape)
+        if weights[0].shape != own.shape:
+            shapes = tuple(weights[0].shape), tuple(own.shape)
             raise ValueError(f"the guide gave weights {shapes[0]}, where the model attends with {shapes[1]}")
-        return given[0].to(own.dtype)
+        return weights[0].to(own.dtype)
 
     asking = removed_after([model.register_forward_pre_hook(ask, with_kwargs=True)])
     with asking, replaced_attention(model, replace):

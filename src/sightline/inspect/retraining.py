@@ -1,4 +1,4 @@
-"""What attention is worth when models are trained again, for a trained run on request.
+"""Tests of attention by training models again, for a trained run on request.
 
 Of any model another seed and even attention are tried (`inspect.retraining_any`). A classifier of texts with one pooled
 attention has all tests of Wiegreffe & Pinter 2019 (arXiv:1908.04626), see `inspect.retrained`, whose functions do them.
@@ -89,8 +89,8 @@ def retrained_tests(task: Any, budget: str, items: int, seed: int, say: Callable
     models["adversary"] = _adversary(again, steps["seed"])
     steps["adversary"] = steps["seed"]
     part = again.part
-    given = {"even": even_guide, "words even": even_guide, "words guided": guide_of(task.model)}
-    right = {name: _right(one, part, given.get(name)) for name, one in models.items()}
+    measured_with = {"even": even_guide, "words even": even_guide, "words guided": guide_of(task.model)}
+    right = {name: _right(one, part, measured_with.get(name)) for name, one in models.items()}
     rows = []
     for name, values in right.items():
         rate = rate_of(name, values.tolist())
@@ -137,16 +137,16 @@ def _compared(
     base: ClassificationTask, seed: ClassificationTask, other: ClassificationTask, part: Any
 ) -> dict[str, Any]:
     """Of each item the divergence of the seed's and of the adversary's weights, and how the adversary answers."""
-    found: dict[str, list[Tensor]] = {name: [] for name in ("seed", "divergence", "change", "agrees")}
+    columns: dict[str, list[Tensor]] = {name: [] for name in ("seed", "divergence", "change", "agrees")}
     device = base.device
     for batch in base.trained.batches(part, shuffle=False):
         tokens = batch.source.to(device)
         mask = torch.ones_like(tokens, dtype=torch.bool) if batch.source_mask is None else batch.source_mask.to(device)
         own, of_seed = (pooled_attention(one.model, tokens, mask).weights for one in (base, seed))
-        found["seed"].append(jensen_shannon(own, of_seed))
+        columns["seed"].append(jensen_shannon(own, of_seed))
         for name, values in compare_adversary(base.model, other.model, tokens, mask)._asdict().items():
-            found[name].append(values)
-    return {name: torch.cat(values).double().cpu().numpy() for name, values in found.items()}
+            columns[name].append(values)
+    return {name: torch.cat(values).double().cpu().numpy() for name, values in columns.items()}
 
 
 def _tests(right: dict[str, np.ndarray], maps: dict[str, np.ndarray]) -> list[RetrainedTest]:

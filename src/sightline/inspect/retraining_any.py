@@ -1,4 +1,4 @@
-"""What the maps of any model are worth when it is trained again: another seed, and even attention in every layer.
+"""Tests of the maps of any model by training it again: another seed, and even attention in every layer.
 
 Wiegreffe & Pinter 2019 (arXiv:1908.04626) ask both of one pooled attention; here they are asked of every map that a
 model's layers give, in all tasks. Deviations:
@@ -80,12 +80,12 @@ def retrained_layers(task: Any, budget: str, items: int, seed: int, say: Callabl
             rows["even"] = models["even"].measure(part).items[name]
     scores = SwapScores.of(rows, find_metric(name), seed)
     ends = {key: scores.score(key) for key in models}
-    found = [
+    measured = [
         RetrainedModel(key, NAMES[key], steps[key], name, ends[key].mean, ends[key].low, ends[key].high)
         for key in models
     ]
     tests = _even_test(scores, len(part)) if "even" in models else []
-    return Retrained(budget, len(part), found, [*tests, *_seed_tests(task, models["seed"], part, items, seed)])
+    return Retrained(budget, len(part), measured, [*tests, *_seed_tests(task, models["seed"], part, items, seed)])
 
 
 def _even_test(scores: SwapScores, items: int) -> list[RetrainedTest]:

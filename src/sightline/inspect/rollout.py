@@ -41,7 +41,7 @@ def value_weighted_norms(weights: Tensor, values: Tensor, out: Tensor) -> Tensor
 
     Kobayashi, Kuribayashi, Yokoi & Inui 2020 ("Attention is not only a weight", arXiv:2004.10102, eq. 4 summed over
     heads): a large weight on a short vector says little. weights (B, H, T, S); values (B, G, S, V), each key head
-    serving H/G consecutive heads; out (D, H·V), the weight of the output projection. The projection's bias is no key's.
+    serving H/G consecutive heads; out (D, H·V), the weight of the output projection. Its bias belongs to no key.
     """
     carried = _carried(weights, values, out)
     return torch.einsum("bhts,bhsd->btsd", weights, carried).norm(dim=3)

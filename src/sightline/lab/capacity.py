@@ -208,13 +208,13 @@ def read(model: Any, inputs: Tensor, labels: Tensor, values: int) -> tuple[Tenso
 @torch.no_grad()
 def right_answers(model: nn.Module, task: RecallTask, rows: RecallRows) -> np.ndarray:
     """The share (N,) of right answers in each row."""
-    found = []
+    shares = []
     with evaluating(model):
         for first in range(0, len(rows.inputs), READ_ROWS):
             chunk = slice(first, first + READ_ROWS)
             logits, answers = read(model, rows.inputs[chunk], rows.labels[chunk], task.values)
-            found.append((logits.argmax(1) == answers).double().view(-1, task.items).mean(1))
-    return torch.cat(found).numpy()
+            shares.append((logits.argmax(1) == answers).double().view(-1, task.items).mean(1))
+    return torch.cat(shares).numpy()
 
 
 @torch.no_grad()

@@ -176,7 +176,7 @@ class ClusterExecutor(Executor[ClusterJob]):
         return ended
 
     def _answer(self, reference: Any) -> dict[str, Any]:
-        """What the node answered; that it died, where the node or Ray's process on it did."""
+        """The answer of the node; that it died, where the node or Ray's process on it did."""
         errors = self._ray.exceptions
         try:
             return self._ray.get(reference)

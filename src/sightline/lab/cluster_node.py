@@ -58,11 +58,11 @@ def do(fields: dict[str, Any], threads: int, directory: str) -> dict[str, Any]:
     try:
         put_job(job)
         worker = _given(job, threads, directory)
-        told = 0.0
+        reported = 0.0
         while not worker.ended():
             time.sleep(POLL_S)
-            if time.monotonic() - told >= TELL_EVERY_S:
-                told = time.monotonic()
+            if time.monotonic() - reported >= TELL_EVERY_S:
+                reported = time.monotonic()
                 _tell(job.directory / PROGRESS, worker.progress)
         return _answer(worker)
     except EnvironmentFault as error:
@@ -103,6 +103,6 @@ def _with_node(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell(path: Path, progress: dict[str, Any]) -> None:
-    """Write the progress for whoever displays it; half a file is no harm."""
+    """Write the progress for whoever displays it; half a file does no harm."""
     with suppress(OSError):
         path.write_text(to_json(progress), encoding="utf-8")

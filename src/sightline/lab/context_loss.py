@@ -4,7 +4,7 @@
 has occurred before in the same sequence: its continuation can be looked up. With n = 2 these are the bigrams of Arora
 et al. 2023 ("Zoology", arXiv:2312.04927), whose associative-recall hits are repeated bigrams that are rare in training
 (at most 1,250 times in their corpus), since a frequent one can be known without looking back. Here a *new repeat* does
-not occur in the training text at all, a *known repeat* does, and the *rest* is no repeat. Where tokens are shorter than
+not occur in the training text at all, a *known repeat* does; the *rest* is not a repeat. Where tokens are shorter than
 subwords, a bigram says little: n is 1 + the number of tokens in `BYTES` bytes, 5 for tokens of one byte.
 
 The mean loss is the sum of what the three kinds add to it. Of the gap between two models on the same tokens each kind
@@ -114,12 +114,12 @@ def context_loss(name: str, task: Any, part: Any, train: Any, most: int = 256) -
 
 def text_sample(part: Any, tokenizer: Any, length: int, most: int) -> TextSample:
     """At most `most` sequences of at most `length` positions, evenly spaced among the first 8·most."""
-    found = list(islice(windows(stretches(part.numbered(), tokenizer), length, length), 8 * most))
-    found = [found[i] for i in spaced(len(found), most)]
-    lengths = np.array([len(window.labels) for window in found], dtype=np.int64)
+    chosen = list(islice(windows(stretches(part.numbered(), tokenizer), length, length), 8 * most))
+    chosen = [chosen[i] for i in spaced(len(chosen), most)]
+    lengths = np.array([len(window.labels) for window in chosen], dtype=np.int64)
     real = np.arange(max(lengths, default=0)) < lengths[:, None]
     tokens, labels = np.zeros((2, *real.shape), dtype=np.int64)
-    for row, window in enumerate(found):
+    for row, window in enumerate(chosen):
         tokens[row, : lengths[row]], labels[row, : lengths[row]] = window.tokens, window.labels
     return TextSample(tokens, labels, real)
 
@@ -161,23 +161,23 @@ def token_kinds(sample: TextSample, n: int, train: Any, tokenizer: Any) -> np.nd
         return kinds
     real = sample.real[:, n - 2 :]
     again = repeats(hashes, real)
-    wanted = np.unique(hashes[again])
-    known = np.isin(hashes, wanted[:0] if train is None else in_training(wanted, n, train, tokenizer))
+    repeated = np.unique(hashes[again])
+    known = np.isin(hashes, repeated[:0] if train is None else in_training(repeated, n, train, tokenizer))
     kinds[:, n - 2 :][again] = KINDS.index("new repeat")
     kinds[:, n - 2 :][again & known] = KINDS.index("known repeat")
     return kinds
 
 
-def in_training(wanted: np.ndarray, n: int, train: Any, tokenizer: Any) -> np.ndarray:
-    """Which of the hashes `wanted` (W,) of n-grams occur in the training text, or in `TRAINING_BYTES` of it."""
-    seen = np.zeros(len(wanted), dtype=bool)
+def in_training(hashes: np.ndarray, n: int, train: Any, tokenizer: Any) -> np.ndarray:
+    """Which of the hashes (W,) of n-grams occur in the training text, or in `TRAINING_BYTES` of it."""
+    seen = np.zeros(len(hashes), dtype=bool)
     before = np.zeros(0, dtype=np.int64)
     for stretch in stretches(train.numbered(train.sample(TRAINING_BYTES)), tokenizer):
         start = stretch.tokens[:1] if stretch.begins else before
         ids = np.concatenate([start, stretch.labels]).astype(np.int64)
-        seen |= np.isin(wanted, gram_hashes(ids[None], n))
+        seen |= np.isin(hashes, gram_hashes(ids[None], n))
         before = ids[max(0, len(ids) - (n - 1)) :]
-    return wanted[seen]
+    return hashes[seen]
 
 
 @torch.no_grad()

@@ -48,8 +48,8 @@ def fit_time(lengths: Sequence[int], times: Sequence[float]) -> np.ndarray:
     n, t = np.asarray(lengths, float), np.asarray(times, float)
     scale = n.max()  # so that the columns have about the same size
     columns = np.stack([np.ones_like(n), n / scale, (n / scale) ** 2], 1) / t[:, None]
-    found, _ = optimize.nnls(columns, np.ones_like(t))
-    return found / scale ** np.arange(3)
+    coefficients, _ = optimize.nnls(columns, np.ones_like(t))
+    return coefficients / scale ** np.arange(3)
 
 
 def predict(costs: Sequence[PhaseCost]) -> list[Prediction]:
@@ -58,7 +58,7 @@ def predict(costs: Sequence[PhaseCost]) -> list[Prediction]:
     Only where the ratio of times falls clearly (`CLEAR`) and both fits describe what was measured (`MISFIT`); the
     clearest of each phase come first.
     """
-    found = []
+    crossovers = []
     for first, second in combinations(costs, 2):
         lengths = [n for n in first.lengths if n in second.lengths]
         if first.phase != second.phase or len(lengths) < 3:
@@ -78,14 +78,14 @@ def predict(costs: Sequence[PhaseCost]) -> list[Prediction]:
         if angle < CLEAR:
             continue
         cheaper, other = (first, second) if ratio[at + 1] < 0 else (second, first)
-        found.append(Prediction(cheaper.name, other.name, first.phase, crossing, angle, lengths))
-    found.sort(key=lambda one: -one.angle)
+        crossovers.append(Prediction(cheaper.name, other.name, first.phase, crossing, angle, lengths))
+    crossovers.sort(key=lambda one: -one.angle)
     rank: Counter[Phase] = Counter()
     places = []
-    for one in found:
+    for one in crossovers:
         rank[one.phase] += 1
         places.append(rank[one.phase])
-    return [one for _, one in sorted(zip(places, found), key=lambda placed: placed[0])]
+    return [one for _, one in sorted(zip(places, crossovers), key=lambda placed: placed[0])]
 
 
 def check_crossover(prediction: Prediction, mechanisms: dict[str, Mechanism], measure: Measure) -> Crossover:

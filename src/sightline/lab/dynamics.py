@@ -1,4 +1,4 @@
-"""What a watched training recorded, over its steps, from the log of its run. Imports no torch."""
+"""The record of a watched training over its steps, from the log of its run. Imports no torch."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class TrainingDynamics(SavedResults):
 
 
 def training_dynamics(run: Path, command: str = "") -> TrainingDynamics:
-    """What the run in the directory `run` recorded.
+    """The record of the run in the directory `run`.
 
     Raises:
         InputError: "runs/a/metrics.jsonl: no such file"; "runs/a: nothing was watched: train it with --watch".

@@ -68,7 +68,7 @@ class Executor(ABC, Generic[R]):
         """How many jobs may have a GPU at once, where there is one."""
 
     def described(self) -> dict[str, Any]:
-        """What the results say of where the jobs run, beside the environment of the preparing one."""
+        """The entries of the results about where the jobs run, beside the environment of the preparing one."""
         return {}
 
     @abstractmethod

@@ -88,16 +88,16 @@ def reason_verdict(claims: Sequence[JudgedClaim]) -> Verdict:
 def judge(ladder: Lineage, evidence: Evidence) -> dict[str, list[JudgedClaim]]:
     """The claims of every rung, decided."""
     samples = _Samples(evidence)
-    found: list[tuple[str, RungClaim, ClaimMeasurement | None, JudgedClaim]] = []
+    judged: list[tuple[str, RungClaim, ClaimMeasurement | None, JudgedClaim]] = []
     for rung in ladder.rungs:
         for claim in rung.claims:
-            found.append((rung.name, claim, *_measured(rung, claim, evidence, samples)))
-    tested = [place for place, (_, claim, measured, _) in enumerate(found) if measured and claim.kind in STATISTICAL]
-    unequal = holm([measured.p for place in tested if (measured := found[place][2])])
-    within = holm([measured.p_margin for place in tested if (measured := found[place][2])])
+            judged.append((rung.name, claim, *_measured(rung, claim, evidence, samples)))
+    tested = [place for place, (_, claim, measured, _) in enumerate(judged) if measured and claim.kind in STATISTICAL]
+    unequal = holm([measured.p for place in tested if (measured := judged[place][2])])
+    within = holm([measured.p_margin for place in tested if (measured := judged[place][2])])
     corrected = {place: (p, q) for place, p, q in zip(tested, unequal, within, strict=True)}
     claims: dict[str, list[JudgedClaim]] = {rung.name: [] for rung in ladder.rungs}
-    for place, (name, claim, measured, result) in enumerate(found):
+    for place, (name, claim, measured, result) in enumerate(judged):
         if measured is not None and place in corrected:
             p, p_margin = corrected[place]
             verdict = _decided(claim, measured.gain, p, p_margin) if not result.missing else "not decided"
@@ -142,36 +142,38 @@ def _measured(
     """One claim, measured, and how it is told before it is corrected for the others; counted ones are decided."""
     of, over = claim.of or rung.name, claim.over or rung.over
     where = samples.where(claim)
-    told = JudgedClaim(claim.kind, _statement(claim, of, over, where, evidence), "not decided", of, over)
+    judged = JudgedClaim(claim.kind, _statement(claim, of, over, where, evidence), "not decided", of, over)
     if claim.kind in ("shorter chain", "smaller state"):
-        return None, _counted(told, evidence)
+        return None, _counted(judged, evidence)
     if claim.kind == "faster at length":
         rounds = {name: evidence.costs[name].step_s for name in (of, over) if name in evidence.costs}
         if len(rounds) < 2:
-            return None, replace(told, missing="the layers were not measured")
+            return None, replace(judged, missing="the layers were not measured")
         measured = _by_rounds(rounds[of], rounds[over])
-        return measured, replace(told, difference=measured.shown)
+        return measured, replace(judged, difference=measured.shown)
     known = samples.known if claim.kind != "faster" else {name for name, each in evidence.speeds.items() if len(each)}
     missing = [name for name in (of, over) if name not in known]
     if missing:
-        return None, replace(told, missing=f"no run of {' and none of '.join(missing)} finished")
+        return None, replace(judged, missing=f"no run of {' and none of '.join(missing)} finished")
     if claim.kind == "faster":
         measured, several = _by_speed(evidence.speeds, of, over)
         on = None
     else:
         measured, several = samples.difference(of, over, claim.items, claim), samples.several(of, over)
         on = len(samples.chosen(claim.items))
-    told = replace(told, difference=measured.shown, on=on, hedges_g=measured.hedges_g, superiority=measured.superiority)
-    return measured, told if several else replace(told, missing=ONE_SEED)
+    judged = replace(
+        judged, difference=measured.shown, on=on, hedges_g=measured.hedges_g, superiority=measured.superiority
+    )
+    return measured, judged if several else replace(judged, missing=ONE_SEED)
 
 
-def _counted(told: JudgedClaim, evidence: Evidence) -> JudgedClaim:
+def _counted(judged: JudgedClaim, evidence: Evidence) -> JudgedClaim:
     """A claim about numbers that were counted: without chance, and without a margin."""
-    costs = [evidence.costs.get(name) for name in (told.of, told.over)]
+    costs = [evidence.costs.get(name) for name in (judged.of, judged.over)]
     if any(one is None for one in costs):
-        return replace(told, missing="the layers were not measured")
-    values = [one.chain if told.kind == "shorter chain" else one.state_bytes for one in costs if one is not None]
-    return replace(told, counted=values, verdict="holds" if values[0] < values[1] else "does not hold")
+        return replace(judged, missing="the layers were not measured")
+    values = [one.chain if judged.kind == "shorter chain" else one.state_bytes for one in costs if one is not None]
+    return replace(judged, counted=values, verdict="holds" if values[0] < values[1] else "does not hold")
 
 
 def _statement(claim: RungClaim, of: str, over: str, where: str, evidence: Evidence) -> str:

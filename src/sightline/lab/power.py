@@ -64,10 +64,10 @@ class Spread:
         most = error
         while self.power(most, seeds, level) < POWER:
             most *= 2
-        found: float = optimize.brentq(  # pyrefly: ignore
+        effect: float = optimize.brentq(  # pyrefly: ignore
             lambda difference: self.power(difference, seeds, level) - POWER, 0.0, most
         )
-        return found
+        return effect
 
 
 def power_of(pairs: Sequence[Pair], difference: float | None, *, seeds: int, level: float) -> Power | None:

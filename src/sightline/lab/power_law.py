@@ -94,15 +94,15 @@ def _refined(exponents: np.ndarray, best: np.ndarray, ratio: np.ndarray, y: np.n
     """The exponents (R,) on ever finer grids around the best ones of the first grid."""
     step = exponents[1] - exponents[0]
     low, high = exponents[0], exponents[-1]
-    found = exponents[best]
+    exponent = exponents[best]
     for _ in range(6):
-        around = np.clip(found[:, None] + step * np.linspace(-1, 1, 9), low, high)  # (R, 9)
+        around = np.clip(exponent[:, None] + step * np.linspace(-1, 1, 9), low, high)  # (R, 9)
         shape = np.exp(-around[..., None] * ratio)  # (R, 9, K)
         level, floor = _linear(shape, y[:, None], with_floor)
         rest = ((floor[..., None] + level[..., None] * shape - y[:, None]) ** 2).sum(2)
-        found = np.take_along_axis(around, rest.argmin(1)[:, None], 1)[:, 0]
+        exponent = np.take_along_axis(around, rest.argmin(1)[:, None], 1)[:, 0]
         step /= 4
-    return found
+    return exponent
 
 
 def _linear(shape: np.ndarray, y: np.ndarray, with_floor: bool) -> tuple[np.ndarray, np.ndarray]:

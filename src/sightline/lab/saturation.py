@@ -76,20 +76,20 @@ def by_layer(name: str, model: nn.Module, run: Callable[[], object], keys: int) 
 
     `run` gives the layers rows without padding. Layers of patterns of blocks, and with a soft cap, are left out.
     """
-    found: list[SoftmaxStatistics] = []
+    layers: list[SoftmaxStatistics] = []
 
     def hook(layer: nn.Module, inputs: tuple[Any, ...], _output: object) -> None:
         assert isinstance(layer, SelfAttention)
         statistics = layer_statistics(layer, inputs[0])
         if statistics is not None:
-            found.append(statistics)
+            layers.append(statistics)
 
     with ExitStack() as hooks, torch.no_grad():
         for module in model.modules():
             if isinstance(module, SelfAttention):
                 hooks.callback(module.register_forward_hook(hook).remove)
         run()
-    return _along(name, "layer", range(1, len(found) + 1), keys, found) if found else None
+    return _along(name, "layer", range(1, len(layers) + 1), keys, layers) if layers else None
 
 
 def layer_statistics(

@@ -1,4 +1,4 @@
-"""What a ladder of sizes measured: the content of `scale.json` and the input of its page. Imports no torch."""
+"""The measurements of a ladder of sizes: the content of `scale.json` and the input of its page. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a ladder of sizes shows, in sentences, and what a reader must know before believing it. Imports no torch."""
+"""The findings of a ladder of sizes in sentences, and cautions for its reader. Imports no torch."""
 
 from __future__ import annotations
 

@@ -315,8 +315,8 @@ def _duration(plan: StepPlan | None, budget: str, validations: Mapping[str, Any]
     times: a multiple of either, at most the steps of the epochs that a training may have
     """
     if plan is None:
-        given = Budget.parse(budget)
-        return {"budget": budget if times == 1 else written(times * given.amount, given.unit), **validations}
+        parsed = Budget.parse(budget)
+        return {"budget": budget if times == 1 else written(times * parsed.amount, parsed.unit), **validations}
     steps = times * plan.steps if plan.most_steps is None else min(times * plan.steps, plan.most_steps)
     return {"budget": f"{steps}steps", "validations": plan.validations, "validation_share": plan.validation_share}
 

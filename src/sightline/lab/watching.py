@@ -1,4 +1,4 @@
-"""What attention, gradients and gates do at one moment of a training, on a few items that stay the same.
+"""Attention, gradients and gates at one moment of a training, on a few items that stay the same.
 
 Softmax attention, layer by layer: its entropy, its largest weight and the gradient that its softmax lets through, as
 `lab.saturation` defines them. Gates: how many are nearly shut or open. Recurrent matrices: their largest singular value
@@ -61,16 +61,16 @@ def watcher(task: Any, part: Any) -> WatchModel:
     read = next((one for kind, one in READ.items() if isinstance(model, kind)), None)
 
     def watch(trained: nn.Module) -> dict[str, Any]:
-        given = batch.to(next(trained.parameters()).device)
+        here = batch.to(next(trained.parameters()).device)
         looked = trained if read is None else model
         with _looking(looked) as seen:
             if read is None:
                 with torch.no_grad():
-                    task.loss(trained, given)
+                    task.loss(trained, here)
                 gradients = None
             else:
-                with torch.set_grad_enabled(not _is_picture(given)):
-                    answered = read(looked, given)
+                with torch.set_grad_enabled(not _is_picture(here)):
+                    answered = read(looked, here)
                 gradients = by_distance(answered) if answered.outputs.requires_grad else None
         return {**seen, "matrices": recurrent_matrices(looked), "gradients": gradients}
 
@@ -191,7 +191,7 @@ def recurrent_matrices(model: nn.Module) -> list[dict[str, Any]]:
 
     Heads are blocks on the diagonal of one matrix, whose values are the largest of theirs.
     """
-    found = []
+    matrices = []
     for path, module in model.named_modules():
         weight = getattr(module, "weight_hidden", None)
         if not isinstance(weight, Tensor):
@@ -200,8 +200,8 @@ def recurrent_matrices(model: nn.Module) -> list[dict[str, Any]]:
         names = getattr(module, "gate_order", ()) or [f"matrix {number + 1}" for number in range(len(blocks))]
         values = (of(blocks).view(len(names), -1).amax(1) for of in (largest_singular_value, spectral_radius))
         for name, largest, radius in zip(names, *(value.tolist() for value in values), strict=True):
-            found.append({"layer": path, "of": name, "largest": largest, "radius": radius})
-    return found
+            matrices.append({"layer": path, "of": name, "largest": largest, "radius": radius})
+    return matrices
 
 
 @contextmanager
@@ -224,28 +224,28 @@ def _looking(model: nn.Module) -> Iterator[dict[str, list[Any]]]:
         yield seen
 
 
-def _arguments(module: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any]) -> Mapping[str, Any]:
-    return inspect.signature(module.forward).bind(*given, **named).arguments
+def _arguments(module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any]) -> Mapping[str, Any]:
+    return inspect.signature(module.forward).bind(*args, **named).arguments
 
 
-def _hooked(look: Callable[..., None], module: nn.Module, given: Any, named: Mapping[str, Any], result: Any) -> None:
+def _hooked(look: Callable[..., None], module: nn.Module, args: Any, named: Mapping[str, Any], result: Any) -> None:
     with torch.no_grad():
-        look(module, result, _arguments(module, given, named))
+        look(module, result, _arguments(module, args, named))
 
 
 def _self_attention(
-    layer: SelfAttention, _result: Any, given: Mapping[str, Any], *, path: str, seen: dict[str, list[Any]]
+    layer: SelfAttention, _result: Any, bound: Mapping[str, Any], *, path: str, seen: dict[str, list[Any]]
 ) -> None:
-    statistics = layer_statistics(layer, given["x"], given.get("mask"), given.get("starts"))
+    statistics = layer_statistics(layer, bound["x"], bound.get("mask"), bound.get("starts"))
     if statistics is None:
         seen["left_out"].append(path)
     else:
         seen["attention"] += _quartiles(path, "self", statistics)
 
 
-def _gates(layer: Recurrent, result: Any, given: Mapping[str, Any], *, path: str, seen: dict[str, list[Any]]) -> None:
+def _gates(layer: Recurrent, result: Any, bound: Mapping[str, Any], *, path: str, seen: dict[str, list[Any]]) -> None:
     """Of the positions after the first one of each document, whose state before them is the output before them."""
-    x, mask, starts = given["x"], given.get("mask"), given.get("starts")
+    x, mask, starts = bound["x"], bound.get("mask"), bound.get("starts")
     follows = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if mask is None else mask.clone()
     follows[:, 1:] &= follows[:, :-1].clone()
     follows[:, :1] = False
@@ -271,8 +271,8 @@ class _Weights:
     def weights(self, _probe: nn.Module, _given: Any, weights: Tensor) -> None:
         self.read.append(weights.detach())
 
-    def called(self, module: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any], _result: Any) -> None:
-        arguments = _arguments(module, given, named)
+    def called(self, module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any], _result: Any) -> None:
+        arguments = _arguments(module, args, named)
         mask, read = arguments.get("mask"), self.read
         self.read = []
         if not read:

@@ -274,8 +274,8 @@ class ForecasterConfig(LayersConfig):
             return AutoregressiveForecaster(windows, outputs, self.patch, self.causal_layers(), norm, self.channels)
         columns = windows.channels if self.channels == "mixed" else 1
         columns += windows.past + windows.known + bool(windows.known)
-        given = {"channels": columns, "patch": self.patch, "stride": self.stride or max(1, self.patch // 2)}
-        embed = decode_choice(windows.front_end).fit("series_patches", {"series": given})
+        sizes = {"channels": columns, "patch": self.patch, "stride": self.stride or max(1, self.patch // 2)}
+        embed = decode_choice(windows.front_end).fit("series_patches", {"series": sizes})
         steps = windows.lookback + (windows.horizon if windows.known else 0)
         front_end, positions = embed.build(self.d_model), embed.length_out(steps)
         read = front_end, positions, self.full_layers()

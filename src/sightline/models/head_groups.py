@@ -145,16 +145,16 @@ class HeadGroups(SequenceMixer[HeadGroupsState]):
         self, x: Tensor, state: HeadGroupsState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, HeadGroupsState]:
         state = self.initial_state(x.shape[0]) if state is None else state
-        given = [group(x, own, mask, starts) for group, own in zip(self.groups, state.groups, strict=True)]
-        return _summed(given)
+        results = [group(x, own, mask, starts) for group, own in zip(self.groups, state.groups, strict=True)]
+        return _summed(results)
 
     def step(self, x_t: Tensor, state: HeadGroupsState) -> tuple[Tensor, HeadGroupsState]:
         groups: Iterable[Any] = self.groups
         return _summed([group.step(x_t, own) for group, own in zip(groups, state.groups, strict=True)])
 
 
-def _summed(given: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, HeadGroupsState]:
-    return reduce(add, (y for y, _ in given)), HeadGroupsState(tuple(state for _, state in given))
+def _summed(results: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, HeadGroupsState]:
+    return reduce(add, (y for y, _ in results)), HeadGroupsState(tuple(state for _, state in results))
 
 
 @final

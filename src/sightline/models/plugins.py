@@ -66,7 +66,7 @@ class Plugin:
 @final
 @dataclass(frozen=True)
 class NeededPlugin:
-    """What a saved model keeps of a plugin: its import name, source and version, and the names that it uses of it."""
+    """The record of a plugin in a saved model: its import name, source and version, and the names used of it."""
 
     name: str
     sha256: str

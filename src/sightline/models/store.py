@@ -244,11 +244,11 @@ def _dtype_of(model: nn.Module) -> torch.dtype:
     Raises:
         InputError: "tensors of bfloat16 and float32 are not saved: convert the model to one, …".
     """
-    found = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
-    if found <= {torch.float32}:
+    dtypes = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    if dtypes <= {torch.float32}:
         return torch.float32
-    found |= {tensor.dtype for tensor in own_tensors(model).values() if tensor.is_floating_point()}
-    (first, *others) = sorted(found, key=str)
+    dtypes |= {tensor.dtype for tensor in own_tensors(model).values() if tensor.is_floating_point()}
+    (first, *others) = sorted(dtypes, key=str)
     if others or first not in FLOATS.values():
         names = " and ".join(str(dtype).removeprefix("torch.") for dtype in (first, *others))
         raise InputError(

@@ -141,8 +141,8 @@ def _read_index(path: Path, shards: Iterable[str]) -> dict[str, set[str]]:
     return named
 
 
-def _check_names(path: Path, found: Iterable[str], named: set[str]) -> None:
-    if different := sorted(named ^ set(found)):
+def _check_names(path: Path, names: Iterable[str], named: set[str]) -> None:
+    if different := sorted(named ^ set(names)):
         where = "is not in this file, where the index has it" if different[0] in named else "is not in the index"
         raise InputError(f"tensor {different[0]!r} {where}", where=path)
 

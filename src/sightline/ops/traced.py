@@ -26,7 +26,7 @@ def traced_scan(
     inputs: Sequence[Tensor],
     constants: Sequence[Tensor] = (),
 ) -> tuple[TracedTensors, TracedTensors]:
-    """What is carried after a loop over axis 1 of the inputs (B, T, …), T >= 1, and its outputs (B, T, …).
+    """The carried tensors after a loop over axis 1 of the inputs (B, T, …), T >= 1, and its outputs (B, T, …).
 
     step(carried, inputs at one position, constants) returns the next carried tensors, in the shapes and dtypes of those
     before, and the outputs at that position. It may use no other tensors than these three. The operator runs

@@ -81,18 +81,18 @@ class FrontEndChoice(NamedSection):
         own = own_fields(config)
         return [field.name for field in dataclasses.fields(config) if field.init and field.name not in own]
 
-    def fit(self, usual: str, given: Mapping[InputKind, Mapping[str, Any]]) -> FrontEndConfig:
-        """The front end, or the `usual` one, for an input that can be read as any of the kinds of `given`.
+    def fit(self, usual: str, facts: Mapping[InputKind, Mapping[str, Any]]) -> FrontEndConfig:
+        """The front end, or the `usual` one, for an input that can be read as any of the kinds of `facts`.
 
-        given: for each kind the values of the fields that are not the front end's own keys, by the names of the fields:
+        facts: for each kind the values of the fields that are not the front end's own keys, by the names of the fields:
             sizes of the input, and the keys of its section
 
         Raises:
             InputError: what `check` raises; what the front end's config refuses, placed at its key.
         """
-        self.check(given.keys())
+        self.check(facts.keys())
         config = FRONT_ENDS[self.name or usual]
-        values, options = given[config.accepts], self.options
+        values, options = facts[config.accepts], self.options
         try:
             return config(**{name: values[name] for name in self.inherited(usual) if name in values}, **options)
         except InputError as error:

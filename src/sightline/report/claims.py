@@ -78,7 +78,7 @@ def amount(measured: ClaimNumber) -> str:
 
 
 def environment(results: ClaimsResults) -> list[tuple[str, str]]:
-    """What the numbers were measured on, and for how long."""
+    """The machine that measured the numbers, and for how long."""
     took = f"{sum(one.seconds for one in results.results):.0f} s"
     no_gpu = [] if results.environment.get("gpus") else [("GPU", "none")]
     return [*environment_rows(results.environment), *no_gpu, ("time of all claims", took)]

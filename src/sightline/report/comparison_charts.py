@@ -116,28 +116,28 @@ def difference_chart(results: Results) -> InteractiveChart:
 
 def _difference_row(info: Metric, pair: Pair, sign: int, base: str, other: str) -> dict[str, Any]:
     """The row of `other` minus `base`; sign: of the pair's difference."""
-    made = pair.difference if sign > 0 else pair.difference.turned()
+    difference = pair.difference if sign > 0 else pair.difference.turned()
     outcome = pair.outcome or ("better" if pair.shown else "not decided")
     note = outcome
     if outcome == "better":
         outcome, note = f"{pair.first} is better", "better" if pair.first == other else "worse"
     return {
         "note": note,
-        "series": other, "group": base, "name": other, **ends("difference", made, info.factor),
+        "series": other, "group": base, "name": other, **ends("difference", difference, info.factor),
         "text": _lines(
-            f"{other} minus {base}", difference_text(info, made),
+            f"{other} minus {base}", difference_text(info, difference),
             f"p {'< 0.001' if pair.p_holm < 0.001 else f'= {pair.p_holm:.3f}'} after correction", outcome,
         ),
     }  # fmt: skip
 
 
-def difference_text(info: Metric, made: Estimate) -> str:
+def difference_text(info: Metric, difference: Estimate) -> str:
     """A difference with its interval and unit: "+1.2 points [0.3, 2.1]"."""
-    sign = "+" if (made.mean or 0.0) > 0 else ""
+    sign = "+" if (difference.mean or 0.0) > 0 else ""
     unit = f" {info.unit_of_difference}"
-    if made.low is None or made.high is None:
-        return f"{sign}{info.number(made.mean)}{unit}"
-    return f"{sign}{info.number(made.mean)}{unit} [{info.number(made.low)}, {info.number(made.high)}]"
+    if difference.low is None or difference.high is None:
+        return f"{sign}{info.number(difference.mean)}{unit}"
+    return f"{sign}{info.number(difference.mean)}{unit} [{info.number(difference.low)}, {info.number(difference.high)}]"
 
 
 def front_chart(results: Results, hollow: Mapping[str, bool]) -> InteractiveChart:

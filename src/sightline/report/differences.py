@@ -11,25 +11,25 @@ from sightline.lab.results import Results
 from sightline.report.recommendation import cost_label, written
 
 
-def differences_lines(made: Differences, results: Results) -> list[str]:
+def differences_lines(compared: Differences, results: Results) -> list[str]:
     """The differences as lines of text."""
-    lines = [f"Differences to {made.where}:", f"  {data_line(made)}"]
-    for one in made.architectures:
+    lines = [f"Differences to {compared.where}:", f"  {data_line(compared)}"]
+    for one in compared.architectures:
         shown = [change_line(change) for change in one.metrics[:1]]
         lines.append(f"  {one.arch}: {'; '.join(shown) or 'no metric in both'}")
         costs = [f"{cost_label(results, cost)} {moved(cost, was, own)}" for cost, was, own in one.costs]
         lines += [f"    {', '.join(costs)}"] * bool(costs)
-    lines += [f"  only here: {', '.join(made.added)}"] * bool(made.added)
-    lines += [f"  only there: {', '.join(made.removed)}"] * bool(made.removed)
-    lines += ["  settings that differ:"] * bool(made.settings)
-    return lines + [f"    {name}: {was or '(none)'} → {own or '(none)'}" for name, was, own in made.settings]
+    lines += [f"  only here: {', '.join(compared.added)}"] * bool(compared.added)
+    lines += [f"  only there: {', '.join(compared.removed)}"] * bool(compared.removed)
+    lines += ["  settings that differ:"] * bool(compared.settings)
+    return lines + [f"    {name}: {was or '(none)'} → {own or '(none)'}" for name, was, own in compared.settings]
 
 
-def data_line(made: Differences) -> str:
+def data_line(compared: Differences) -> str:
     """Whether both read the same data."""
-    if made.same_data:
-        return f"the same data (sha256 {made.old_sha256[:12]}…)"
-    return f"other data (sha256 {made.old_sha256[:12]}… there): scores of other test items compare only roughly"
+    if compared.same_data:
+        return f"the same data (sha256 {compared.old_sha256[:12]}…)"
+    return f"other data (sha256 {compared.old_sha256[:12]}… there): scores of other test items compare only roughly"
 
 
 def change_line(change: Change) -> str:
@@ -40,13 +40,14 @@ def change_line(change: Change) -> str:
 
 def difference(change: Change) -> str:
     """The difference with its interval, and whether that shows a change."""
-    info, made = change.metric, change.difference
-    sign = "+" if (made.mean or 0.0) > 0 else ""
-    if made.low is None or made.high is None:
-        return f"{sign}{info.number(made.mean)} (no interval)"
+    info, estimate = change.metric, change.difference
+    sign = "+" if (estimate.mean or 0.0) > 0 else ""
+    mean, low, high = (info.number(value) for value in (estimate.mean, estimate.low, estimate.high))
+    if estimate.low is None or estimate.high is None:
+        return f"{sign}{mean} (no interval)"
     verdict = "no change shown" if not change.clear else "better" if change.better else "worse"
     how = "the same test items" if change.paired else "independent measurements"
-    return f"{sign}{info.number(made.mean)} [{info.number(made.low)}, {info.number(made.high)}]: {verdict}, {how}"
+    return f"{sign}{mean} [{low}, {high}]: {verdict}, {how}"
 
 
 def moved(cost: Cost, was: float, own: float) -> str:
@@ -57,9 +58,9 @@ def moved(cost: Cost, was: float, own: float) -> str:
     return f"{written(cost, was)} → {written(cost, own)}{ratio}"
 
 
-def differences_rows(made: Differences, results: Results) -> list[tuple[str, list[tuple[str, str, str, str]]]]:
+def differences_rows(compared: Differences, results: Results) -> list[tuple[str, list[tuple[str, str, str, str]]]]:
     """For the page: each architecture with its rows of what, then, now, difference; of costs those that differ."""
-    return [(one.arch, [*_metric_rows(one), *_cost_rows(one, results)]) for one in made.architectures]
+    return [(one.arch, [*_metric_rows(one), *_cost_rows(one, results)]) for one in compared.architectures]
 
 
 def _metric_rows(one: ArchitectureChange) -> list[tuple[str, str, str, str]]:
@@ -76,11 +77,11 @@ def _cost_rows(one: ArchitectureChange, results: Results) -> list[tuple[str, str
     return rows
 
 
-def differences_record(made: Differences) -> dict[str, Any]:
+def differences_record(compared: Differences) -> dict[str, Any]:
     """The differences in plain JSON types."""
     return {
-        "against": made.where,
-        "same_data": made.same_data,
+        "against": compared.where,
+        "same_data": compared.same_data,
         "architectures": {
             one.arch: {
                 "metrics": {
@@ -92,9 +93,9 @@ def differences_record(made: Differences) -> dict[str, Any]:
                 },
                 "costs": {cost.name: {"then": was, "now": own} for cost, was, own in one.costs},
             }
-            for one in made.architectures
+            for one in compared.architectures
         },
-        "added": made.added,
-        "removed": made.removed,
-        "settings": {name: {"then": was, "now": own} for name, was, own in made.settings},
+        "added": compared.added,
+        "removed": compared.removed,
+        "settings": {name: {"then": was, "now": own} for name, was, own in compared.settings},
     }  # fmt: skip

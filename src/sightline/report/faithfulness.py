@@ -25,7 +25,7 @@ from sightline.report.drawing import Drawing
 from sightline.report.frame import render_page
 from sightline.report.text import visible
 
-# What the page calls the methods, the groups of tests and the orders of a curve.
+# Words for the methods, the groups of tests and the orders of a curve.
 WORDS = {
     "softmax": "attention weights",
     "value_weighted": "weights times values",
@@ -39,7 +39,7 @@ WORDS = {
     "effect": "effect",
     "random": "random order",
 }
-# What a test is called: as the papers that it is from, or a reader of them, would.
+# Titles of tests, as in the papers that they are from.
 AGAINST = {
     "gradient": "gradients",
     "integrated_gradients": "integrated gradients",
@@ -111,25 +111,24 @@ def render_faithfulness(results: Faithfulness) -> str:
 
 
 def items_text(results: Faithfulness) -> str:
-    """What was tested: "100 sentences of the test part of reviews.csv"."""
+    """The items that were tested: "100 sentences of the test part of reviews.csv"."""
     the = "the " if results.data.startswith("test part") else ""
     return f"{results.items} {results.unit} of {the}{visible(results.data)}"
 
 
 def map_words(maps: Sequence[JudgedMap]) -> dict[str, str]:
-    """What the page calls each map: its method, and the number of its layer, from 1, where the method has several."""
+    """The words for each map: its method, and the number of its layer, from 1, where the method has several."""
     return numbered_maps(maps, WORDS)
 
 
 def rows_of(one: JudgedMap, tests: Sequence[CalibratedTest]) -> list[tuple[int, int, CalibratedTest, ItemScores]]:
     """The tests that have a score of a map, with the numbers of score and test in the file."""
     known = {test.name: (number, test) for number, test in enumerate(tests)}
-    found = [(number, *known[score.test], score) for number, score in enumerate(one.scores) if score.n]
-    return [(number, place, test, score) for number, place, test, score in found]
+    return [(number, *known[score.test], score) for number, score in enumerate(one.scores) if score.n]
 
 
 def title_of(test: str) -> str:
-    """What a reader calls the test of this name."""
+    """The title of the test of this name."""
     return TITLES.get(test, test.replace("_", " "))
 
 
@@ -174,7 +173,7 @@ def rate_text(rate: CallRate) -> str:
 
 
 def retrained_text(test: RetrainedTest) -> str:
-    """What a test of retrained models measured, with its interval and unit."""
+    """The measurement of a test of retrained models, with its interval and unit."""
     if test.mean is None:
         return "—"
     digits = 1 if test.unit == "points" else 3

@@ -32,11 +32,11 @@ def front_drawings(results: Results) -> list[Drawing]:
 
 def front_explorer(results: Results) -> tuple[InteractiveChart, str] | None:
     """The chart of any two metrics and costs, with its description; None where there is no front of two or more."""
-    made = fronts(results)
-    if not any(len(front.points) > 1 for front in made):
+    all_fronts = fronts(results)
+    if not any(len(front.points) > 1 for front in all_fronts):
         return None
     names = [a.arch for a in results.architectures]
-    kept = {arch for front in made for arch in front.kept}
+    kept = {arch for front in all_fronts for arch in front.kept}
     hollow = {arch: arch not in kept for arch in names}
     description = f"Any two of the metrics and costs of {', '.join(names)}; hollow marks are on no Pareto front."
     return front_chart(results, hollow), visible(description)

@@ -159,6 +159,6 @@ def _profiles(
         group_label="layer",
         height=300,
     )
-    told = "; ".join(report.layers[index].name for index in layers)
+    names = "; ".join(report.layers[index].name for index in layers)
     first, *parts = (partial(draw, layer) for layer in layers)
-    return Drawing(name, title, f"{title}, for the layers {told}", first, 2.6 if parts else 3.2, chart, parts)
+    return Drawing(name, title, f"{title}, for the layers {names}", first, 2.6 if parts else 3.2, chart, parts)

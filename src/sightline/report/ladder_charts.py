@@ -83,10 +83,11 @@ def _cost_row(results: LadderResults, rung: RungResult, metric: Metric, costs: d
         "state_bytes": f"{size(rung.state_bytes)} of state",
     }
     values = {field: getattr(rung, field) for field in costs}
-    told = [rung.title, quality_text(results, rung), *(facts[name] for name, value in values.items() if defined(value))]
+    known = [facts[name] for name, value in values.items() if defined(value)]
+    lines = [rung.title, quality_text(results, rung), *known]
     quality = ends(metric.name, rung.quality, metric.factor)
     return {
-        "series": metric.label, "line": rung.name, "name": rung.title, **quality, **values, "text": "\n".join(told),
+        "series": metric.label, "line": rung.name, "name": rung.title, **quality, **values, "text": "\n".join(lines),
     }  # fmt: skip
 
 

@@ -59,12 +59,12 @@ def _differences(results: LadderResults) -> Drawing:
             )  # fmt: skip
 
     title = f"The ladder: {metric.label} of each rung against the one before it"
-    told = "; ".join(
+    summary = "; ".join(
         f"{rung.title}: {difference_text(results, rung) or 'start'}, {rung.verdict or quality_text(results, rung)}"
         for rung in rungs
     )
     chart = difference_chart(results, list(LOOKS), list(LOOKS.values()))
-    return Drawing("ladder", title, visible(f"{title}: {told}"), draw, height=1.0 + 0.36 * len(rungs), chart=chart)
+    return Drawing("ladder", title, visible(f"{title}: {summary}"), draw, height=1.0 + 0.36 * len(rungs), chart=chart)
 
 
 def _qualities(results: LadderResults) -> Drawing:
@@ -80,8 +80,8 @@ def _qualities(results: LadderResults) -> Drawing:
         axes.set_xlabel(axis_label(metric))
 
     title = f"{capitalised(metric.label)} of each rung on all test items"
-    told = "; ".join(f"{rung.title}: {quality_text(results, rung)}" for rung in rungs)
-    words, height = visible(f"{title}: {told}"), 0.9 + 0.36 * len(rungs)
+    summary = "; ".join(f"{rung.title}: {quality_text(results, rung)}" for rung in rungs)
+    words, height = visible(f"{title}: {summary}"), 0.9 + 0.36 * len(rungs)
     return Drawing("ladder-quality", title, words, draw, height=height, chart=cost_chart(results))
 
 

@@ -1,4 +1,4 @@
-"""What a ladder says, in numbers and sentences. Imports no torch."""
+"""The results of a ladder in numbers and sentences. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Influence maps as one picture, PNG or SVG, for papers and slides: each map as a matrix, or over a picture itself.
 
-Several heads are shown by their mean. Over the time of a sound or a series stands its spectrogram or its curve.
+Several heads are shown by their mean. The time of a sound or a series has its spectrogram or its curve above it.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _labels(of: Inspection, one: InfluenceMap) -> tuple[list[str], list[str]]:
 def _matrix(
     of: Inspection, one: InfluenceMap, weights: np.ndarray, title: Sequence[str], chosen: Sequence[int], largest: float
 ) -> MapPanel:
-    """The weights (rows, columns) of the chosen columns, with labels, a key of colours, and what stands above them."""
+    """The weights (rows, columns) of the chosen columns, with labels, a key of colours, and the drawing above them."""
     rows, all_columns = _labels(of, one)
     columns = [all_columns[column] for column in chosen]
     timed = one.columns == "source" and (of.input.spectrogram is not None or of.input.values is not None)
@@ -225,18 +225,18 @@ def _pictures(of: Inspection, weights: np.ndarray, largest: float, title: Sequen
 
 def _context(of: Inspection, axes: Axes) -> None:
     """The spectrogram of a sound, or the curves of a series, over the columns of a matrix."""
-    given = of.input
-    spans = [span for span in given.spans if span[1] > span[0]]
-    ends = (spans[0][0], spans[-1][1]) if spans else (0, len(given.pieces))
-    if given.spectrogram is not None:
-        axes.imshow(given.spectrogram, origin="lower", aspect="auto", cmap="gray_r")
+    item = of.input
+    spans = [span for span in item.spans if span[1] > span[0]]
+    ends = (spans[0][0], spans[-1][1]) if spans else (0, len(item.pieces))
+    if item.spectrogram is not None:
+        axes.imshow(item.spectrogram, origin="lower", aspect="auto", cmap="gray_r")
         axes.set_yticks([])
-        if given.frame_s is not None:
+        if item.frame_s is not None:
             axes.set_xlim(ends[0] - 0.5, ends[1] - 0.5)
-            seconds = np.arange(0, ends[1] * given.frame_s, _round(ends[1] * given.frame_s / 5))
-            axes.set_xticks(seconds / given.frame_s - 0.5, [f"{second:.3g} s" for second in seconds])
-    elif given.values is not None:
-        for channel, colour in zip(given.values.T, LIGHT.series):
+            seconds = np.arange(0, ends[1] * item.frame_s, _round(ends[1] * item.frame_s / 5))
+            axes.set_xticks(seconds / item.frame_s - 0.5, [f"{second:.3g} s" for second in seconds])
+    elif item.values is not None:
+        for channel, colour in zip(item.values.T, LIGHT.series):
             spread = np.nanmax(channel) - np.nanmin(channel)
             axes.plot(
                 np.arange(len(channel)) + 0.5, (channel - np.nanmin(channel)) / (spread or 1.0), color=colour, lw=1

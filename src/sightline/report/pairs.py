@@ -25,12 +25,12 @@ def difference_drawing(results: Results) -> Drawing | None:
         if margin is not None:
             axes.axvspan(-margin, margin, color=theme.grid, zorder=0, linewidth=0)
         axes.axvline(0, color=theme.muted, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
-        for y, (pair, made) in enumerate(rows):
+        for y, (pair, difference) in enumerate(rows):
             index = order[pair.second] % 8
-            assert made.mean is not None
-            draw_estimate(axes, theme, made, info, y, theme.series[index], MARKERS[index])
+            assert difference.mean is not None
+            draw_estimate(axes, theme, difference, info, y, theme.series[index], MARKERS[index])
             axes.annotate(
-                _short(pair), (made.mean * info.factor, y), (0, 6), textcoords="offset points", ha="center",
+                _short(pair), (difference.mean * info.factor, y), (0, 6), textcoords="offset points", ha="center",
                 va="bottom", color=theme.muted, fontsize=8,
             )  # fmt: skip
         name_rows(axes, theme, [visible(pair.second) for pair, _ in rows], top=-0.75)
@@ -39,7 +39,7 @@ def difference_drawing(results: Results) -> Drawing | None:
         axes.set_xlabel(f"{info.label} minus that of {visible(best)}{f' ({unit})' if unit else ''}")
 
     title = f"Differences to {best} in {info.label}, with 95 % intervals"
-    values = "; ".join(f"{pair.second} {difference_text(info, made)}, {outcome_of(pair)}" for pair, made in rows)
+    values = "; ".join(f"{pair.second} {difference_text(info, gap)}, {outcome_of(pair)}" for pair, gap in rows)
     description = visible(f"{title}: {values}.")
     if results.margin is not None:
         description += f" Differences up to {info.amount(results.margin)} count as practically the same."

@@ -91,7 +91,7 @@ def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
 
 
 def _rest(results: ScaleResults) -> str:
-    """The verdict without its sentences on pairs, which stand above it."""
+    """The verdict without its sentences on pairs, which the page shows above it."""
     text = results.verdict
     for pair in results.pairs:
         text = text.replace(f" {pair_sentence(pair)}", "")

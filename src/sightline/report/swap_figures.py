@@ -58,9 +58,9 @@ def _losses(results: SwapResults) -> Drawing:
         axes.set_xlabel(f"quality lost ({unit}); left is better")
 
     title = f"Quality lost with {results.target} in place of softmax attention, after distillation"
-    told = "; ".join(f"{row_name(row, results)} {lost_text(results, row.lost)}, {row.verdict}" for row in rows)
+    summary = "; ".join(f"{row_name(row, results)} {lost_text(results, row.lost)}, {row.verdict}" for row in rows)
     return Drawing(
-        "swap", title, visible(f"{title}: {told}"), draw, height=1.1 + 0.36 * len(rows), chart=_loss_chart(results)
+        "swap", title, visible(f"{title}: {summary}"), draw, height=1.1 + 0.36 * len(rows), chart=_loss_chart(results)
     )
 
 
@@ -138,7 +138,7 @@ def _against_bytes(results: SwapResults) -> Drawing:
             end_labels(axes, theme, {name: tip for name, tip in tips.items() if tip[0] == x}, order)
 
     title = "Quality lost against state saved"
-    told = "; ".join(
+    summary = "; ".join(
         f"{name} {lost_text(results, row.lost)} for {saved_text(row.saved_bytes)}" for name, row in zip(names, drawn)
     )
     rows: list[dict[str, Any]] = [
@@ -149,7 +149,7 @@ def _against_bytes(results: SwapResults) -> Drawing:
     x = ChartAxis("saved", f"State saved after {results.plan.length:,} positions (kB)", zero=True, grid=True)
     y = ChartAxis("lost", f"Quality lost ({metric.unit_of_difference})", zero=True, grid=True)
     chart = InteractiveChart("points", rows, names, [x], [y], height=340)
-    return Drawing("swap-bytes", title, visible(f"{title}: {told}"), draw, 3.4, chart)
+    return Drawing("swap-bytes", title, visible(f"{title}: {summary}"), draw, 3.4, chart)
 
 
 def _colour(theme: Theme, word: SwapVerdict) -> str:

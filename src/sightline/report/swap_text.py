@@ -1,4 +1,4 @@
-"""What a swap says, in numbers and sentences. Imports no torch."""
+"""The results of a swap in numbers and sentences. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS: tuple[SwapVerdict, ...] = ("kept", "lost", "not decided")
 
 
 def row_name(row: SwapRow, results: SwapResults) -> str:
-    """What a row replaces: "layer 2", "layers 1 and 2", "all 4 layers", "head 2.1"."""
+    """The layers or heads of a row: "layer 2", "layers 1 and 2", "all 4 layers", "head 2.1"."""
     if 1 < len(row.units) == len(results.mechanisms) and not any(unit.heads for unit in row.units):
         return f"all {len(row.units)} layers"
     return units_text(row.units)
@@ -108,7 +108,7 @@ def verdict(results: SwapResults) -> str:
 
 
 def _together(results: SwapResults) -> str:
-    """The last sentence: what the model that was written loses and saves."""
+    """The last sentence: losses and savings of the model that was written."""
     row = results.rows[-1]
     saved = ""
     if row.saved_bytes is not None and row.saved_bytes > 0:
@@ -121,7 +121,7 @@ def _together(results: SwapResults) -> str:
 
 
 def terms(results: SwapResults) -> str:
-    """What the words of the verdict mean."""
+    """The meaning of the words of the verdict."""
     margin = "unknown" if results.margin is None else results.metric.amount(results.margin)
     return (
         f"Lost: how much worse the model is on the same test items than {REFERENCES[results.reference]}, with its 95 % "

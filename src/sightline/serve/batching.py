@@ -26,7 +26,7 @@ _SHARE = 0.2  # of the newest batch in the mean time of an input
 
 
 class Work(ABC):
-    """What is asked of a model. Jobs whose work is equal are computed together, unless it is `alone`.
+    """A request to a model. Jobs whose work is equal are computed together, unless it is `alone`.
 
     A subclass is a frozen dataclass, so that equal settings are equal work.
     """

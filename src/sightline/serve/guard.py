@@ -1,4 +1,4 @@
-"""What stands before every request: host, origin, token, size and time of the body; and headers of every response.
+"""Checks of every request: host, origin, token, size and time of the body; and headers of every response.
 
 A server on loopback can be reached by any page in a browser on the same machine. Such a page is kept out in two ways:
 the Host header must name the server as it was started (DNS rebinding), and a request with an Origin must come from the
@@ -150,8 +150,8 @@ class Guard:
     def _check_token(self, path: str, authorization: str) -> None:
         if self._token is None or path in OPEN or path.startswith(OPEN_BELOW):
             return
-        scheme, _, given = authorization.partition(" ")
-        equal = secrets.compare_digest(given.strip().encode("latin-1"), self._token)
+        scheme, _, secret = authorization.partition(" ")
+        equal = secrets.compare_digest(secret.strip().encode("latin-1"), self._token)
         if scheme.lower() != "bearer" or not equal:
             raise Refusal(
                 401, "expected the header Authorization: Bearer TOKEN", headers={"WWW-Authenticate": "Bearer"}
@@ -212,13 +212,13 @@ class _ClientGone(Exception):
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
     """Gives the body once, then what the connection says."""
-    given = False
+    sent = False
 
     async def again() -> Message:
-        nonlocal given
-        if given:
+        nonlocal sent
+        if sent:
             return await receive()
-        given = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

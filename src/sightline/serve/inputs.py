@@ -43,8 +43,8 @@ def read_input(value: Any, sources: Mapping[str, InputSource], limits: ServerLim
     if len(sources) == 1:
         return _READERS[next(iter(sources.values()))](value, limits, place)
     if not isinstance(value, Mapping) or set(value) != set(sources):
-        found = ", ".join(map(repr, value)) if isinstance(value, Mapping) else _kind(value)
-        raise Refusal(422, f"{place}: expected an object with {', '.join(sources)}, found {found[:200]}", param=place)
+        actual = ", ".join(map(repr, value)) if isinstance(value, Mapping) else _kind(value)
+        raise Refusal(422, f"{place}: expected an object with {', '.join(sources)}, found {actual[:200]}", param=place)
     return {name: _READERS[kind](value[name], limits, f"{place}.{name}") for name, kind in sources.items()}
 
 

@@ -62,8 +62,8 @@ def endpoints(openapi: Mapping[str, Any]) -> Iterator[Endpoint]:
             order = list(schema.get("properties", ()))
             examples = [
                 f"curl http://127.0.0.1:8000{path} --json '{json.dumps(example, ensure_ascii=False)}'"
-                for given in schema.get("examples", [])
-                for example in [{name: given[name] for name in order if name in given}]
+                for body in schema.get("examples", [])
+                for example in [{name: body[name] for name in order if name in body}]
             ] or [f"curl http://127.0.0.1:8000{path}"]
             description = operation.get("description", "").split("\n\n")
             fields = list(_fields(schema, schemas))

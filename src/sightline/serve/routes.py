@@ -67,7 +67,7 @@ router = APIRouter()
 @final
 @dataclass
 class Serving:
-    """What the routes of one server share.
+    """State that the routes of one server share.
 
     pages: of influence maps by their secret names, the newest last
     """
@@ -103,7 +103,7 @@ class PlainJson(Response):
 
 
 def serving_of(request: Request) -> Serving:
-    """What the routes of this server share."""
+    """The state of this server."""
     return request.app.state.serving
 
 
@@ -218,7 +218,7 @@ async def begun(model: ServedModel, work: Continuing, prompts: Sequence[str], ti
 @router.post("/v1/maps", responses={200: _ANSWER, **REFUSED})
 async def maps(request: Request, body: MapsBody) -> Response:
     """Make the page of influence maps of an input, for one model or two; `page` is its path, for a while."""
-    serving, found = serving_of(request), []
+    serving, inspections = serving_of(request), []
     for name in body.models:
         model = serving.models.named(name)
         sources = model.task.input_sources
@@ -229,9 +229,9 @@ async def maps(request: Request, body: MapsBody) -> Response:
         inspection = await answer(request, model, Inspecting(model.name), [one], body.timeout_s)
         if not inspection.maps:
             raise Refusal(422, f"{model.name} has no maps of this input: {'; '.join(inspection.notes)[:500]}")
-        found.append(inspection)
-    page = await asyncio.to_thread(render_inspections, found, more_style=IN_FRAME, more_script=IN_FRAME_SCRIPT)
-    return PlainJson({"page": f"/maps/{serving.keep_page(page)}", "notes": [one.notes for one in found]})
+        inspections.append(inspection)
+    page = await asyncio.to_thread(render_inspections, inspections, more_style=IN_FRAME, more_script=IN_FRAME_SCRIPT)
+    return PlainJson({"page": f"/maps/{serving.keep_page(page)}", "notes": [one.notes for one in inspections]})
 
 
 @router.get("/maps/{name}", responses={200: {"content": {"text/html": {}}}, **REFUSED}, include_in_schema=False)

@@ -21,7 +21,7 @@ CLOSED_REQUEST = 499  # for the log alone: nobody reads it
 
 
 def refusal_of(error: BaseException, timeout_s: float) -> Refusal:
-    """The refusal for what a model's thread raised.
+    """The refusal for an exception of a model's thread.
 
     Raises:
         BaseException: an error of ours, as it is.

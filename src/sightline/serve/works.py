@@ -1,4 +1,4 @@
-"""What a model is asked for: answers, continuations, influence maps."""
+"""Requests to a model: answers, continuations, influence maps."""
 
 from __future__ import annotations
 
@@ -93,6 +93,6 @@ class Inspecting(Work):
 
     def run(self, task: Any, jobs: Sequence[PendingJob]) -> list[Any]:
         with as_files(jobs[0].inputs) as inputs:
-            found = influence(task, inputs[0])
-        maps = sorted(found.maps, key=lambda one: one.method != "effect")
-        return [replace(found, model=replace(found.model, name=self.name), maps=maps)]
+            inspection = influence(task, inputs[0])
+        maps = sorted(inspection.maps, key=lambda one: one.method != "effect")
+        return [replace(inspection, model=replace(inspection.model, name=self.name), maps=maps)]

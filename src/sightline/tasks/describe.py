@@ -28,17 +28,17 @@ def describe(
         InputError: whatever is wrong with the data, as `fit` raises it.
     """
     pair = PAIR if task is None else task_class(task, where="task").pair
-    with given_data(None, pair, data=data, valid=valid, test=test) as given:
+    with given_data(None, pair, data=data, valid=valid, test=test) as stored:
         named = {"task": task} if task else {}
-        run = given.beside(
-            resolve_run(file=None, environ={}, flags={**named, **(settings or {}), **keys, **given.paths})
+        run = stored.beside(
+            resolve_run(file=None, environ={}, flags={**named, **(settings or {}), **keys, **stored.paths})
         )
         survey = task_class(run.task).survey(run)
-        findings = [one._replace(file=given.named(one.file), lines=_named(one, given)) for one in survey.findings]
-        notes = [given.named(note) for note in survey.notes]
-        return replace(survey, data=given.named(survey.data), findings=findings, notes=notes)
+        findings = [one._replace(file=stored.named(one.file), lines=_named(one, stored)) for one in survey.findings]
+        notes = [stored.named(note) for note in survey.notes]
+        return replace(survey, data=stored.named(survey.data), findings=findings, notes=notes)
 
 
-def _named(finding: DataFinding, given: GivenData) -> Any:
+def _named(finding: DataFinding, stored: GivenData) -> Any:
     """The places of a finding."""
-    return [given.named(line) if isinstance(line, str) else line for line in finding.lines]
+    return [stored.named(line) if isinstance(line, str) else line for line in finding.lines]

@@ -78,9 +78,9 @@ def evaluate(task: Any, data: Any, part: Any, decoding: Any, keys: dict[str, Any
         with given_data(None):  # for the words of errors
             if (of_values := _of_values(task, data, decoding, keys)) is not None:
                 return of_values
-        with given_data(None, task.pair, data=data) as given:
+        with given_data(None, task.pair, data=data) as stored:
             task.config = override(trained, settings, prefix="--")
-            return _evaluated(task, given, part, decoding, keys)
+            return _evaluated(task, stored, part, decoding, keys)
     finally:
         task.config = trained
 
@@ -96,10 +96,10 @@ def _of_values(task: Any, data: Any, decoding: Any, keys: dict[str, Any]) -> Eva
     return Evaluation.of(task, chosen, task.measure(part, decoding))
 
 
-def _evaluated(task: Any, given: GivenData, part: PartName, decoding: Any, keys: dict[str, Any]) -> Evaluation:
-    if given.paths:
-        read = {"base": base} if (base := getattr(given.beside(task.run).corpus, "base", None)) else {}
-        chosen = part_of_data(task, task.place, {**read, **keys, **given.paths}, part)
+def _evaluated(task: Any, stored: GivenData, part: PartName, decoding: Any, keys: dict[str, Any]) -> Evaluation:
+    if stored.paths:
+        read = {"base": base} if (base := getattr(stored.beside(task.run).corpus, "base", None)) else {}
+        chosen = part_of_data(task, task.place, {**read, **keys, **stored.paths}, part)
     elif keys:
         raise InputError(f"none is given that {next(iter(keys))}=… says how to read", where="data")
     elif task.corpus is not None:
@@ -109,4 +109,4 @@ def _evaluated(task: Any, given: GivenData, part: PartName, decoding: Any, keys:
     else:
         raise InputError("nothing is known of the data of its training: give some", where="data")
     measured = task.measure(chosen.items, decoding)
-    return Evaluation.of(task, chosen._replace(name=given.named(chosen.name)), measured)
+    return Evaluation.of(task, chosen._replace(name=stored.named(chosen.name)), measured)

@@ -50,18 +50,18 @@ def given_data(out_dir: str | Path | None, pair: tuple[str, str] = PAIR, **data:
         InputError: what `write_given` raises; within the context errors name arguments of Python and
             rows of tables.
     """
-    given = GivenData()
-    with respelled(lambda message: as_arguments(given.named(message))):
+    stored = GivenData()
+    with respelled(lambda message: as_arguments(stored.named(message))):
         for argument, value in data.items():
             if value is None:
                 continue
             if isinstance(value, str | Path):
-                given.paths[argument] = str(value)
+                stored.paths[argument] = str(value)
                 continue
             folder = _temporary() if out_dir is None else Path(out_dir).parent / FOLDER
-            given.tables.append(write_given(value, folder, argument=argument, pair=pair))
-            given.paths[argument] = str(given.tables[-1].path)
-        yield given
+            stored.tables.append(write_given(value, folder, argument=argument, pair=pair))
+            stored.paths[argument] = str(stored.tables[-1].path)
+        yield stored
 
 
 @cache

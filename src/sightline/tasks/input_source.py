@@ -1,4 +1,4 @@
-"""What an input of a task may be."""
+"""The kinds of inputs of a task."""
 
 from __future__ import annotations
 

@@ -27,12 +27,12 @@ def located(run: R, place: Path) -> R:
         InputError: "pairs.tsv: no such file, neither here nor in ../project, where runs/x was trained: name it
             with --data".
     """
-    found = {}
+    places = {}
     for key in FILES:
         name = getattr(run.corpus, key, None)
         if name and not name.startswith("builtin:"):
-            found[key] = _find(name, place, key)
-    return run.changed(**found)
+            places[key] = _find(name, place, key)
+    return run.changed(**places)
 
 
 def _find(name: str, place: Path, key: str) -> str:

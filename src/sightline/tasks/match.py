@@ -1,4 +1,4 @@
-"""`--match`: what the architectures of a comparison have in common, and the width at which a model has it."""
+"""`--match`: the size that the architectures of a comparison share, and the width at which a model has it."""
 
 from __future__ import annotations
 

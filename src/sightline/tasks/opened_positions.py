@@ -1,4 +1,4 @@
-"""What the positions of a text, a sound or a picture show, and how each is replaced, for those who look inside."""
+"""Labels of the positions of a text, a sound or a picture, and how each is replaced, for inspection."""
 
 from __future__ import annotations
 

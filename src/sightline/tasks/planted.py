@@ -102,7 +102,7 @@ class Planted(NamedTuple):
 ProblemDraw = Callable[[np.random.Generator], Drawn]
 NONE = MARKS  # the number of the answer where there is no mark
 BLANK = 0.2  # share of the training items without a mark, so that an answer is lost with its mark
-BROKEN = 0.5  # share of the training items in which any number may stand in one place
+BROKEN = 0.5  # share of the training items in which any number may be in one place
 
 
 def lookup(random: np.random.Generator) -> Drawn:
@@ -240,7 +240,7 @@ def text_problems(
     """The problems of tokens in single letters, and the trigger in these texts of at least two words.
 
     pieces: what each position of a text shows. Letters are not separated where each character of these texts is a
-        position: a separator would be a position that matters as soon as something else stands there
+        position: a separator would be a position that matters as soon as something else is there
     """
     some = texts[:SAMPLE]
     gap = "" if some and all(len(pieces(text)) == len(text) for text in some) else " "
@@ -251,12 +251,12 @@ def text_problems(
         text, *variants = (gap.join(symbols[number] for number in row) for row in (one.numbers, *one.variants))
         return PlantedItem(text, variants, one.answer)
 
-    found = []
+    problems = []
     for name, (draw, meaning) in TOKEN_PROBLEMS.items():
         train, items = ([written(one) for one in part] for part in drawn(draw, seed, name, sizes))
-        found.append(PlantedTexts(name, meaning, False, train, items, answers))
+        problems.append(PlantedTexts(name, meaning, False, train, items, answers))
     own = own_problem(texts, seed, sizes)
-    return found if own is None else [*found, own]
+    return problems if own is None else [*problems, own]
 
 
 def own_problem(texts: Sequence[str], seed: int, sizes: PlantedSizes) -> PlantedTexts | None:

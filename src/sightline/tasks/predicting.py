@@ -1,4 +1,4 @@
-"""What a task answers to new inputs: outputs as Python values, as records, and as lines."""
+"""The answers of a task to new inputs: as Python values, as records, and as lines."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class PredictingTask(SavedTask):
             message = message.replace("Name --source-column", "Choose a column, as in table['source']")
             return message.replace(" (--source-column names another column)", "")
 
-        with given_data(None, self.pair, inputs=frame) as given, respelled(in_python):
-            return self.table_inputs(InputTable(Path(given.paths["inputs"]), base=Path.cwd()))
+        with given_data(None, self.pair, inputs=frame) as stored, respelled(in_python):
+            return self.table_inputs(InputTable(Path(stored.paths["inputs"]), base=Path.cwd()))
 
     def records(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
         """For each input a dict with its output and all else that is known of that; `no_record` for an empty text."""

@@ -224,7 +224,7 @@ class Task(PredictingTask, Generic[D, P, R]):
         """Model-free baselines with their scores on `part`: learned from `train`, their settings chosen by `valid`."""
         return []
 
-    def open_input(self, given: Any) -> OpenedInput:
+    def open_input(self, item: Any) -> OpenedInput:
         """An input as `predict` takes it, opened for inspection; raises `InputError` where that is not built."""
         raise InputError(f"{self.name} cannot be inspected yet")
 

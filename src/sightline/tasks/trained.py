@@ -104,8 +104,8 @@ class TrainedModelTask(Task[D, P, R], Generic[D, P, R, M]):
     def table_inputs(self, table: InputTable) -> list[Any]:
         return self.trained.table_inputs(table, self.reading)
 
-    def open_input(self, given: Any) -> OpenedInput:
-        return super().open_input(given) if self.opened_by is None else self.opened_by(self.trained, given)
+    def open_input(self, item: Any) -> OpenedInput:
+        return super().open_input(item) if self.opened_by is None else self.opened_by(self.trained, item)
 
     def facts(self) -> dict[str, str]:
         return self.trained.facts()

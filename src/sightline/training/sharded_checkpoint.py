@@ -63,9 +63,9 @@ def save_sharded(
         _quietly(lambda: dcp.save({**model_tensors, **moments}, storage_writer=writer), beside)
         if checkpoints is not None:
             for number, name in ((1, MODEL), (2, OPTIMIZER)):
-                made = beside / f"model-{number:05d}-of-00002.safetensors"
-                if made.exists():
-                    made.rename(beside / name)
+                shard = beside / f"model-{number:05d}-of-00002.safetensors"
+                if shard.exists():
+                    shard.rename(beside / name)
                 else:  # an optimizer has no tensors before the first step
                     (beside / name).write_bytes(safetensors.torch.save({}))
             _write_scalars(beside / OPTIMIZER, {name: one for name, one in moments.items() if one.dim() == 0})

@@ -94,10 +94,10 @@ def make_tracker(name: str) -> Tracker:
         if name not in TRACKERS:
             raise InputError(f"{unknown('tracker', name, TRACKERS)}, or FILE.py:CLASS", where="--log")
         return TRACKERS[name]()
-    made = getattr(import_plugin(file).module, kind, None)
-    if not callable(made):
+    tracker_class = getattr(import_plugin(file).module, kind, None)
+    if not callable(tracker_class):
         raise InputError(f"has no class {kind}", where=f"--log {name}")
-    tracker = made()
+    tracker = tracker_class()
     for method in ("begin", "log", "end"):
         if not callable(getattr(tracker, method, None)):
             raise InputError(f"{kind} has no method {method}: a tracker has begin, log and end", where=f"--log {name}")

@@ -15,7 +15,7 @@ from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.rows.files import check_file
 from sightline.data.rows.texts import text_of
 
-Suffixes = Mapping[str, tuple[str, ...]]  # the decoder's names of the formats that a suffix may stand for
+Suffixes = Mapping[str, tuple[str, ...]]  # the decoder's names of the formats of a suffix
 Opened: TypeAlias = FileIO | BytesIO
 _HEAD = 256  # bytes that tell a file's kind
 

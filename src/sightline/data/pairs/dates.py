@@ -88,7 +88,7 @@ class DateForm:
         return any(isinstance(part, tuple) and part[0] == 2 for part in self.parts)
 
     def write(self, month: int, day: int, weekday: int, year: str = _YEAR) -> str:
-        """The string, with `year` standing for the year; weekday 0 is Monday."""
+        """The string, with `year` as the year; weekday 0 is Monday."""
         numbers = (month, day, weekday)
         return "".join(
             [

@@ -113,7 +113,7 @@ def _marks(path: Path) -> dict[str, bool]:
 
 @final
 class _Marks:
-    """What the quotes and backslashes of a TSV file can be."""
+    """The readings of quotes and backslashes in a TSV file."""
 
     def __init__(self, *, quotes: bool, backslashes: bool) -> None:
         self._width = self._rows = 0

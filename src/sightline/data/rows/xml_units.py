@@ -18,7 +18,7 @@ from sightline.data.rows.json_lines import under
 from sightline.data.rows.record import Record, Rows
 
 _UNITS = {"tmx": ("tu",), "xliff": ("trans-unit", "segment")}  # of each root, the elements that are rows
-_CODES = frozenset(("bpt", "ept", "it", "ph", "ut", "x", "bx", "ex", "sc", "ec"))  # with content that is no text
+_CODES = frozenset(("bpt", "ept", "it", "ph", "ut", "x", "bx", "ex", "sc", "ec"))  # whose content is not text
 
 
 @final

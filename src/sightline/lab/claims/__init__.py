@@ -1,4 +1,4 @@
-"""What is said of recurrence and attention, as claims that are measured: the table of all claims."""
+"""Common statements about recurrence and attention, as claims that are measured: the table of all claims."""
 
 from __future__ import annotations
 

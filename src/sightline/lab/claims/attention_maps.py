@@ -74,8 +74,8 @@ class MapQuality(NamedTuple):
     @property
     def faithful(self) -> bool:
         """Whether attention may be read as a map here, by the rule of `attention_maps`."""
-        found = float(np.mean(self.hits["attention"])) >= FINDS
-        return found and (self.permuted is None or float(np.mean(self.permuted)) >= MATTERS)
+        finds = float(np.mean(self.hits["attention"])) >= FINDS
+        return finds and (self.permuted is None or float(np.mean(self.permuted)) >= MATTERS)
 
 
 def attention_maps(effort: Effort) -> ClaimResult:
@@ -97,18 +97,18 @@ def attention_maps(effort: Effort) -> ClaimResult:
     """
     sizes = effort.choose(FULL, QUICK)
     seeds = effort.some_seeds(sizes.seeds)
-    found = []
+    qualities = []
     for task in TASKS:
         for name in MODELS:
             rows = []
             for seed in seeds:
                 rows.append(_measure(task, name, seed, sizes))
                 effort.say(f"C16: {task.name}, {name}, seed {seed}: accuracy {rows[-1].accuracy[0]:.3f}")
-            found.append(_joined(rows))
+            qualities.append(_joined(rows))
     return ClaimResult(
-        *judge(found),
-        numbers=_numbers(found),
-        charts=_charts(found),
+        *judge(qualities),
+        numbers=_numbers(qualities),
+        charts=_charts(qualities),
         conditions=f"width 64; {sizes.steps} steps of 64; {sizes.tested} test sentences; {len(seeds)} seed(s); "
         + effort.conditions(),
         limits=(
@@ -180,9 +180,9 @@ def _joined(rows: Sequence[MapQuality]) -> MapQuality:
     return rows[0]._replace(**values)
 
 
-def judge(found: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
+def judge(qualities: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `attention_maps`, and what was measured in words."""
-    counted = [one for one in found if one.learned]
+    counted = [one for one in qualities if one.learned]
     if not counted:
         return "depends", "Not decided: no model learned a task."
     good, bad = [one for one in counted if one.faithful], [one for one in counted if not one.faithful]
@@ -210,9 +210,9 @@ def _hits(one: MapQuality) -> str:
     return f"({hits})" if one.permuted is None else f"({hits}; permuted {np.mean(one.permuted):.2f})"
 
 
-def _numbers(found: Sequence[MapQuality]) -> list[ClaimNumber]:
+def _numbers(qualities: Sequence[MapQuality]) -> list[ClaimNumber]:
     numbers = []
-    for one in found:
+    for one in qualities:
         name = f"{one.task}, {one.model}"
         numbers.append(mean_share(f"{name}: accuracy", one.accuracy))
         numbers += [mean_share(f"{name}: hits of {each}", values) for each, values in one.hits.items()]
@@ -230,8 +230,8 @@ def _numbers(found: Sequence[MapQuality]) -> list[ClaimNumber]:
     return numbers
 
 
-def _charts(found: Sequence[MapQuality]) -> list[ClaimChart]:
-    names = [f"{one.model}, {one.task}" for one in found]
+def _charts(qualities: Sequence[MapQuality]) -> list[ClaimChart]:
+    names = [f"{one.model}, {one.task}" for one in qualities]
     maps = ("attention", "gradient", "leave one out", "replacement")
-    curves = [points_of(each, [one.hits[each] for one in found], limits=SHARE) for each in maps]
+    curves = [points_of(each, [one.hits[each] for one in qualities], limits=SHARE) for each in maps]
     return [ClaimChart("Causal words among as many most important ones", "", "hits", curves, categories=names)]

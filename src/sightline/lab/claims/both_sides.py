@@ -95,7 +95,7 @@ def shifted(steps: int) -> Draw:
 
 def measure_accuracy(effort: Effort) -> SidesAccuracy:
     """Both networks trained on both tasks."""
-    found: dict[bool, dict[str, np.ndarray]] = {True: {}, False: {}}
+    accuracies: dict[bool, dict[str, np.ndarray]] = {True: {}, False: {}}
     for one_way in (True, False):
         config = EncoderConfig(
             mixers=("lstm",), d_model=32, layers=1, d_feed_forward=0, positions="none", dropout=0.0, causal=one_way
@@ -108,9 +108,9 @@ def measure_accuracy(effort: Effort) -> SidesAccuracy:
                 fit(model, shifted(steps), _recipe(effort), seed)
                 examples = held_out(shifted(steps), 0, 300)
                 right.append(float(answers(model, examples)[examples.counted].double().mean()))
-            found[one_way][side] = np.array(right)
+            accuracies[one_way][side] = np.array(right)
             effort.say(f"C11: {ONE_WAY if one_way else BOTH_WAYS}, answer to the {side}: {np.mean(right):.3f}")
-    return SidesAccuracy(found[True], found[False])
+    return SidesAccuracy(accuracies[True], accuracies[False])
 
 
 def _recipe(effort: Effort) -> Recipe:

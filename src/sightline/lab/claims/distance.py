@@ -125,8 +125,8 @@ def python_text() -> TextCorpus:
 def rows_of_text(task: Any, length: int, most: int = 4000) -> Draw:
     """Random windows of `length` tokens of the training part, with the token after each as its label."""
     corpus = python_text()
-    found = islice(windows(stretches(corpus.train.numbered(), task.tokenizer), length, length), most)
-    whole = [window for window in found if len(window.labels) == length]
+    texts = islice(windows(stretches(corpus.train.numbered(), task.tokenizer), length, length), most)
+    whole = [window for window in texts if len(window.labels) == length]
     tokens = torch.tensor(np.stack([window.tokens for window in whole])).long()
     labels = torch.tensor(np.stack([window.labels for window in whole])).long()
 

@@ -129,10 +129,10 @@ def judge(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> tuple[Claim
     roles = {role: all(taken(table, role) for table in tables) for role in ROLES}
     roles["long-range"] = all(far_reaching(table) for table in tables)
     best = {role: mean_share("", [table.after[role].max() for table in tables]) for role in ROLES}
-    found = [role for role, is_taken in roles.items() if is_taken]
+    present = [role for role, is_taken in roles.items() if is_taken]
     others = [role for role, is_taken in roles.items() if not is_taken]
     summary = (
-        f"roles with a head of their own: {', '.join(found) or 'none'}; without: {', '.join(others) or 'none'} "
+        f"roles with a head of their own: {', '.join(present) or 'none'}; without: {', '.join(others) or 'none'} "
         f"(best head: {', '.join(f'{role} {in_words(value)}' for role, value in best.items())})"
     )
     loss = np.mean([[np.sort(table.importance)[-1], np.median(table.importance)] for table in tables], 0)
@@ -145,7 +145,7 @@ def judge(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> tuple[Claim
     syntax = arcs is not None and arcs.better
     if syntax and all(roles[role] for role in ("previous", "long-range", "rare")):
         return "holds", text
-    if not found and not syntax:
+    if not present and not syntax:
         return "does not hold", text
     return "depends", f"It depends on the role. {text}"
 

@@ -68,9 +68,9 @@ def influence_maps(effort: Effort) -> ClaimResult:
 def influence(mechanism: Mechanism, sequences: int, seed: int) -> Tensor:
     """(T, T): the mean norm of ∂y(i)/∂x(j) in row i and column j, divided by the largest of the row."""
     module = mechanism.build(seed, torch.float64)
-    given = mechanism.inputs(module, sequences, POSITIONS, derive(seed, "influence"), torch.float64)
+    inputs = mechanism.inputs(module, sequences, POSITIONS, derive(seed, "influence"), torch.float64)
     total = torch.zeros(POSITIONS, POSITIONS, dtype=torch.float64)
-    for row in given.x:
+    for row in inputs.x:
         total += jacobian_norms(lambda x: outputs(module, Inputs(x, None))[0], row.unsqueeze(0))
     return total / total.amax(1, keepdim=True)
 

@@ -70,7 +70,7 @@ def long_sentences(effort: Effort) -> ClaimResult:
     quarter. The claim holds if in every judged pair the model without attention does both and the one with attention
     neither. It does not hold if no model without attention loses long sentences. Otherwise it depends.
     """
-    found = [
+    qualities = [
         _measure(effort, task, cell, attention)
         for task in ("translation", "recall")
         for cell in CELLS
@@ -78,9 +78,9 @@ def long_sentences(effort: Effort) -> ClaimResult:
     ]
     sizes = effort.choose(FULL, QUICK)
     return ClaimResult(
-        *judge(found),
-        numbers=_numbers(found),
-        charts=_charts(found, sizes),
+        *judge(qualities),
+        numbers=_numbers(qualities),
+        charts=_charts(qualities, sizes),
         conditions=(
             f"made translation of 2 to {sizes.longest} symbols and recall of 2 to {sizes.pairs} pairs; width "
             f"{sizes.width}, {sizes.steps} steps of 64; {sizes.seeds} seeds; {effort.conditions()}"
@@ -168,12 +168,12 @@ def _share(right: torch.Tensor, chosen: torch.Tensor) -> float:
     return float((right & chosen).sum() / chosen.sum().clamp(min=1))
 
 
-def judge(found: Sequence[LengthQuality]) -> tuple[ClaimOutcome, str]:
+def judge(qualities: Sequence[LengthQuality]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `long_sentences`, and what was measured in words."""
-    with_attention = {(one.task, one.cell): one for one in found if one.attention}
+    with_attention = {(one.task, one.cell): one for one in qualities if one.attention}
     judged = [
         (one, other)
-        for one in found
+        for one in qualities
         if not one.attention and (other := with_attention[one.task, one.cell]).learned >= LEARNED
     ]
     if not judged:
@@ -225,9 +225,9 @@ def _lost(judged: Sequence[tuple[LengthQuality, LengthQuality]]) -> str:
     )
 
 
-def _numbers(found: Sequence[LengthQuality]) -> list[ClaimNumber]:
+def _numbers(qualities: Sequence[LengthQuality]) -> list[ClaimNumber]:
     numbers = []
-    for one in found:
+    for one in qualities:
         name = f"{one.task}, {one.cell}, {'with' if one.attention else 'without'} attention"
         numbers += [
             mean_share(f"{name}: accuracy, shortest quarter", one.by_length[:, 0]),
@@ -238,10 +238,10 @@ def _numbers(found: Sequence[LengthQuality]) -> list[ClaimNumber]:
     return numbers
 
 
-def _charts(found: Sequence[LengthQuality], sizes: SentenceSizes) -> list[ClaimChart]:
+def _charts(qualities: Sequence[LengthQuality], sizes: SentenceSizes) -> list[ClaimChart]:
     charts = []
     for task, longest in (("translation", sizes.longest), ("recall", sizes.pairs)):
-        models = [one for one in found if one.task == task]
+        models = [one for one in qualities if one.task == task]
         labels = [f"{one.cell}{' + attention' if one.attention else ''}" for one in models]
         middles = [2 + (longest - 1) * (part + 0.5) / QUARTERS for part in range(QUARTERS)]
         unit = "symbols" if task == "translation" else "pairs"

@@ -78,14 +78,14 @@ def lstm_memory(effort: Effort) -> ClaimResult:
     through h alone learn adding as well. Otherwise it depends: on the task, the length, or the training's length.
     """
     plan = _plan(effort)
-    found = [_train(effort, *each) for each in plan]
+    memories = [_train(effort, *each) for each in plan]
     ways, chart = _ways(effort)
     return ClaimResult(
-        *judge(found),
-        numbers=[mean_within(f"{one.name}: error", one.error, POSITIVE) for one in found]
-        + [ClaimNumber(f"{one.name}: error without memory", one.baseline) for one in found if one.cut == "nothing"]
+        *judge(memories),
+        numbers=[mean_within(f"{one.name}: error", one.error, POSITIVE) for one in memories]
+        + [ClaimNumber(f"{one.name}: error without memory", one.baseline) for one in memories if one.cut == "nothing"]
         + ways,
-        charts=[*_charts(found), chart],
+        charts=[*_charts(memories), chart],
         conditions=f"{_trainings(plan)}; 48 units; {effort.conditions()}",
         limits=(
             "A task that is not learned in these steps of training may be learned in more. Gradients are those of one "
@@ -219,13 +219,13 @@ def _ways(effort: Effort) -> tuple[list[ClaimNumber], ClaimChart]:
     return numbers, chart
 
 
-def judge(found: Sequence[LearnedMemory]) -> tuple[ClaimOutcome, str]:
+def judge(memories: Sequence[LearnedMemory]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `lstm_memory`, and what was measured in words."""
-    far = [one for one in found if one.cut == "nothing" and one.length >= 100 and one.forget_gate]
+    far = [one for one in memories if one.cut == "nothing" and one.length >= 100 and one.forget_gate]
     hundred = [one for one in far if one.length == min(each.length for each in far)]
-    ways = {one.cut: one for one in found if one.length < 100}
+    ways = {one.cut: one for one in memories if one.length < 100}
     trained, by_cell, by_hidden = (ways[cut].learned for cut in ("nothing", "hidden", "cell"))
-    long = [one for one in found if one.cut == "nothing" and one.length >= 100]
+    long = [one for one in memories if one.cut == "nothing" and one.length >= 100]
     learned, missed = [one for one in long if one.learned], [one for one in long if not one.learned]
     parts = [f"learned: {_listed(learned)}" if learned else "no task of 100 steps or more was learned"]
     parts += [f"not learned in these steps of training: {_listed(missed)}"] if missed else []
@@ -246,12 +246,12 @@ def judge(found: Sequence[LearnedMemory]) -> tuple[ClaimOutcome, str]:
     return "depends", f"It depends on the task and its length: {text}"
 
 
-def _listed(found: Sequence[LearnedMemory]) -> str:
-    return ", ".join(f"{one.name} ({float(one.error.mean()):.4f} of {one.baseline:.4f})" for one in found)
+def _listed(memories: Sequence[LearnedMemory]) -> str:
+    return ", ".join(f"{one.name} ({float(one.error.mean()):.4f} of {one.baseline:.4f})" for one in memories)
 
 
-def _charts(found: Sequence[LearnedMemory]) -> list[ClaimChart]:
-    rows = [one for one in found if one.task == "adding" and one.cut == "nothing"]
+def _charts(memories: Sequence[LearnedMemory]) -> list[ClaimChart]:
+    rows = [one for one in memories if one.task == "adding" and one.cut == "nothing"]
     gates = {"with forget gate": True, "without forget gate": False}
     curves = []
     for label, gate in gates.items():

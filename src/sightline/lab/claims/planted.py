@@ -82,7 +82,7 @@ def asked_pair(examples: Examples) -> tuple[Tensor, Tensor]:
 def repeats(length: int, symbols: int = 24) -> Draw:
     """Rows of `length` symbols in which a block of different symbols, after a mark, is repeated until the row ends.
 
-    For a language model. The block's size is drawn anew for each row, from a quarter to half of the length, so that no
+    For a language model. The block's size is drawn for each row, from a quarter to half of the length, so that no
     fixed distance leads back to what comes next: the labels that count, those from the second block on, follow from
     what came after the same symbol before. The task on which induction heads are seen (Olsson et al. 2022,
     arXiv:2209.11895), there with blocks of one size.

@@ -1,4 +1,4 @@
-"""What the claims measured, as plain values that are stored in claims.json. Imports no torch."""
+"""The measurements of the claims, as plain values that are stored in claims.json. Imports no torch."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ClaimMap:
 @final
 @dataclass(frozen=True)
 class ClaimResult:
-    """What one measurement of a claim gave.
+    """The result of one measurement of a claim.
 
     claim: its name, which `Claim.measure` writes
     measured: what was measured here, in one or two plain sentences with the number and its interval; for a claim that

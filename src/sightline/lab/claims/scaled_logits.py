@@ -129,9 +129,9 @@ def _gradient(model: EncoderModel, examples: Examples) -> float:
     """The median norm of the softmax's Jacobian in the model's layer."""
     tokens = examples.inputs[0][:64]
     model.eval()
-    found = by_layer("", model, lambda: model(tokens), tokens.shape[1])
-    assert found is not None
-    return found.gradient.centre[0] or 0.0
+    saturation = by_layer("", model, lambda: model(tokens), tokens.shape[1])
+    assert saturation is not None
+    return saturation.gradient.centre[0] or 0.0
 
 
 def _recipe(effort: Effort) -> Recipe:

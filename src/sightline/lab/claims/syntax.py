@@ -82,8 +82,8 @@ def agreement(train: Sequence[Parsed], test: Sequence[Parsed], recipe: Recipe, e
     effort.say(f"C14: syntax: {len(train)} sentences")
     fit(model, _drawn(rows), recipe, effort.seed)
     maps = {part: _maps(model, of_part.inputs) for part, of_part in (("train", _first(rows, 600)), ("test", checked))}
-    found = [arc_hits(weights, one) for weights, one in zip(maps["train"], train)]
-    best = int(np.concatenate(found, 1).mean(1).argmax())
+    chosen_on = [arc_hits(weights, one) for weights, one in zip(maps["train"], train)]
+    best = int(np.concatenate(chosen_on, 1).mean(1).argmax())
     offset = best_offset(train)
     hits = [(arc_hits(weights, one)[best], offset_hits(one, offset)) for weights, one in zip(maps["test"], test)]
     items = {

@@ -140,14 +140,14 @@ def vanishing_gradients(effort: Effort) -> ClaimResult:
 def measure_norms(effort: Effort) -> list[GradientNorms]:
     """The norms of both networks with both kinds of matrices at every largest singular value."""
     lags = [*(k for k in distances(LENGTH + 1) if k < LENGTH), LENGTH]
-    found = []
+    norms = []
     for matrix in ("orthogonal", "gaussian"):
         unit = random_matrix(matrix, effort.seed)
         for largest in VALUES:
             for kind in ("linear", "tanh", "quiet tanh"):
                 effort.say(f"C8: {kind}, {matrix}, {largest:g}")
-                found.append(_norms(kind, matrix, largest, largest * unit, lags, effort))
-    return found
+                norms.append(_norms(kind, matrix, largest, largest * unit, lags, effort))
+    return norms
 
 
 def random_matrix(kind: str, seed: int) -> Tensor:
@@ -192,7 +192,7 @@ def _tanh_network(weight: Tensor, seed: int) -> RNN:
 
 def measure_adding(effort: Effort) -> list[AddingError]:
     """The error of a vanilla RNN after training at each length."""
-    found = []
+    trainings = []
     for length in (WITHIN, BORDER, *BEYOND):
         errors = []
         for seed in range(effort.seed, effort.seed + min(effort.seeds, 3)):
@@ -201,8 +201,8 @@ def measure_adding(effort: Effort) -> list[AddingError]:
             fit(model, adding(length), _recipe(effort), seed, squared_error)
             errors.append(adding_error(model, length))
             effort.say(f"C8: adding over {length} steps, seed {seed}: error {errors[-1]:.4f}")
-        found.append(AddingError(length, np.array(errors)))
-    return found
+        trainings.append(AddingError(length, np.array(errors)))
+    return trainings
 
 
 @final

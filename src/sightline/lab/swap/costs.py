@@ -1,4 +1,4 @@
-"""What a causal layer carries and takes after a number of positions, measured."""
+"""The state and the time of a causal layer after a number of positions, measured."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ STAGES = ("replaced", "matched", "tuned")
 @final
 @dataclass(frozen=True)
 class Replacement:
-    """What is replaced, its layer, and what takes its place, as it begins and after the first stage."""
+    """A unit, the layer that it is of, and its replacement, as it begins and after the first stage."""
 
     unit: SwapUnit
     old: Any

@@ -1,4 +1,4 @@
-"""What a swap begins with: its settings, and a trained model with its data, its layers and their replacement."""
+"""The beginning of a swap: its settings, and a trained model with its data, its layers and their replacement."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TESTED = 1000
 @final
 @dataclass(frozen=True)
 class SwapConfig:
-    """What is replaced by what, as the command line says it.
+    """The settings of a swap, as the command line has them.
 
     layers: all, a number, 1,3, or heads such as 2.1,2.3; side: decoder or encoder, None = the one with a state
     target, settings: a mechanism and its settings, as text

@@ -64,7 +64,7 @@ class LayerSwap:
 
     @property
     def unit(self) -> SwapUnit:
-        """What is replaced."""
+        """The layer or heads that are replaced."""
         return SwapUnit(self.layer, tuple(self.heads))
 
     @property
@@ -99,7 +99,7 @@ class SwapRow:
 
     @property
     def units(self) -> list[SwapUnit]:
-        """What is replaced."""
+        """The layers or heads that are replaced."""
         heads = self.heads or [[] for _ in self.layers]
         return [SwapUnit(layer, tuple(own)) for layer, own in zip(self.layers, heads, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What takes the place of layers and heads: a mechanism with the settings of the model that it comes into."""
+"""The replacement of layers and heads: a mechanism with the settings of the model that it comes into."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZES = ("d_head", "d_value")  # options that it has where its projections can t
 @final
 @dataclass(frozen=True)
 class SwapTarget:
-    """What takes the place of layers: a mechanism, its options in the model's config, and its own config."""
+    """The replacement of layers: a mechanism, its options in the model's config, and its own config."""
 
     mixer: str
     options: dict[str, Any]
@@ -33,9 +33,9 @@ class SwapTarget:
 
 
 def find_target(
-    patient: Patient, units: Sequence[SwapUnit], name: str, given: Mapping[str, Any], seed: int = 0
+    patient: Patient, units: Sequence[SwapUnit], name: str, settings: Mapping[str, Any], seed: int = 0
 ) -> SwapTarget:
-    """The mechanism `name` with the settings `given`, otherwise as alike the old layers as it can be.
+    """The mechanism `name` with these settings, otherwise as alike the old layers as it can be.
 
     Raises:
         InputError: "--to: unknown mechanism 'windw', did you mean 'window'?"; "--to.windw: unknown key, …"; "--to:
@@ -47,12 +47,12 @@ def find_target(
     if name not in SELF_MIXERS:
         raise InputError(unknown("mechanism", name, SELF_MIXERS), where="--to")
     others = _mechanisms_that_stay(patient, units)
-    decoded = override(MIXERS[name](), given, prefix="--to.")
-    if name in others and not given:
+    decoded = override(MIXERS[name](), settings, prefix="--to.")
+    if name in others and not settings:
         options = patient.layers.options.get(name, {})
         target = SwapTarget(name, options, _with_options(patient, name, options))
     else:
-        own = {f.name: getattr(decoded, f.name) for f in fields(decoded) if f.name in given}
+        own = {f.name: getattr(decoded, f.name) for f in fields(decoded) if f.name in settings}
         target = _most_alike(patient, units[0], name, own, seed)
         if name in others and target.config != _with_options(patient, name, patient.layers.options.get(name, {})):
             raise InputError(
@@ -80,17 +80,17 @@ def _mechanisms_that_stay(patient: Patient, units: Sequence[SwapUnit]) -> set[st
     return {group.mixer for name in names for group in parse_layer(name)}
 
 
-def _most_alike(patient: Patient, unit: SwapUnit, name: str, given: dict[str, Any], seed: int) -> SwapTarget:
+def _most_alike(patient: Patient, unit: SwapUnit, name: str, settings: dict[str, Any], seed: int) -> SwapTarget:
     """The target whose layer can copy most of the old one's projections."""
     old = patient.modules()[unit.layer - 1]
     before = patient.layers.mixer_config(patient.layers.layer_mixers[unit.layer - 1])
-    plain = _with_options(patient, name, given)
+    plain = _with_options(patient, name, settings)
     known = {key: getattr(before, key) for key in SAME if hasattr(before, key)}
-    missing = {f.name for f in fields(plain)} - set(given)
+    missing = {f.name for f in fields(plain)} - set(settings)
     same = {k: value for k, value in known.items() if k in missing and value != getattr(plain, k)}
     sizes = {key: old.heads.d_head for key in SIZES if key in missing}
     tries = []
-    for options in ({**given, **same}, {**given, **same, **sizes}):
+    for options in ({**settings, **same}, {**settings, **same, **sizes}):
         target = SwapTarget(name, options, _with_options(patient, name, options))
         tries.append((len(patient.start(SwapUnit(unit.layer), target.config, seed).copied), target))
     return max(tries, key=lambda one: one[0])[1]

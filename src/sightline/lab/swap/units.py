@@ -1,4 +1,4 @@
-"""What one swap replaces: a layer, or some of its heads. Imports no torch."""
+"""The unit of a swap: a layer, or some of its heads. Imports no torch."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def parse_units(text: str) -> list[SwapUnit]:
 
 def heads_by_layer(units: Iterable[SwapUnit]) -> dict[int, list[tuple[int, ...]]]:
     """The groups of heads that are replaced in each layer, by its number; [()] of a whole layer."""
-    found: dict[int, list[tuple[int, ...]]] = {}
+    groups: dict[int, list[tuple[int, ...]]] = {}
     for unit in units:
-        found.setdefault(unit.layer, []).append(unit.heads)
-    return found
+        groups.setdefault(unit.layer, []).append(unit.heads)
+    return groups

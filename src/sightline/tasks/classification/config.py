@@ -120,10 +120,10 @@ class ClassificationConfig(TaskConfig):
         if kind == "text":
             return text_front_end(self.front_end, **sizes)
         if kind == "series":
-            given: dict[str, Any] = {**sizes, "padding": "zero"}
+            options: dict[str, Any] = {**sizes, "padding": "zero"}
             if self.series.patch is not None:
-                given |= {"patch": self.series.patch, "stride": self.series.stride or self.series.patch}
-            return self.front_end.fit("series_patches", {"series": given})
+                options |= {"patch": self.series.patch, "stride": self.series.stride or self.series.patch}
+            return self.front_end.fit("series_patches", {"series": options})
         return (self.sound if kind == "audio" else self.picture).fitted(self.front_end)
 
     @classmethod

@@ -155,8 +155,8 @@ class LabelledInputs:
         return array
 
     def _check_pictures(self, pictures: Sequence[np.ndarray], place: Callable[[int], str]) -> None:
-        given = self.config.picture.given
-        expected = (given["channels"], given["height"], given["width"])
+        keys = self.config.picture.given
+        expected = (keys["channels"], keys["height"], keys["width"])
         for row, picture in enumerate(pictures):
             if picture.shape != expected:
                 sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, expected)]

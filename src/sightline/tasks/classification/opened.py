@@ -20,14 +20,14 @@ LIKELY = 0.5  # probability from which a label of several is shown
 
 
 @torch.no_grad()
-def open_item(classifier: Classifier, given: Any) -> OpenedInput:
+def open_item(classifier: Classifier, item: Any) -> OpenedInput:
     """An input as `predict` takes it; the output is its label, or with any number of labels each likely one.
 
     Raises:
         InputError: "the text has no tokens"; what `LabelledInputs` raises.
     """
     inputs, model = classifier.inputs, classifier.model
-    source = inputs.accept(given)
+    source = inputs.accept(item)
     (array,) = inputs.arrays([source], lambda _: "the input")
     if not len(array):
         raise InputError("the text has no tokens")
@@ -62,7 +62,7 @@ def open_item(classifier: Classifier, given: Any) -> OpenedInput:
     whole = inputs.words is not None and len(positions.pieces) == read.shape[1]  # a mask of tokens is one of positions
     return OpenedInput(
         inputs.kind,
-        str(given) if isinstance(given, str | Path) else "",
+        str(item) if isinstance(item, str | Path) else "",
         OpenedSide(pieces, read, answer, positions.replaced, front_end, added, masked if whole else None),
         [classifier.classes[index] for index in chosen.tolist()],
         labels,

@@ -147,8 +147,8 @@ def _sounds(task: ClassificationTask, part: LabelledPart, seed: int, sizes: Plan
 
 def _pictures(task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:
     """Patches of noise, or of one of four textures; the first is the topmost, then the leftmost."""
-    given, side = task.config.picture.given, getattr(task.source, "patch", 1)
-    rows, columns = given["height"] // side, given["width"] // side
+    keys, side = task.config.picture.given, getattr(task.source, "patch", 1)
+    rows, columns = keys["height"] // side, keys["width"] // side
     at = np.indices((side, side))
     stripes = [np.full((side, side), 255), 255 * (at[0] % 2), 255 * (at[1] % 2), 255 * (at.sum(0) % 2)]
     textures = stripes if side > 1 else [np.full((1, 1), level) for level in GREYS]
@@ -161,7 +161,7 @@ def _pictures(task: ClassificationTask, part: LabelledPart, seed: int, sizes: Pl
         return changed
 
     def written(one: Drawn) -> PlantedItem:
-        noise = random.integers(*SHADES, (given["channels"], given["height"], given["width"])).astype(np.uint8)
+        noise = random.integers(*SHADES, (keys["channels"], keys["height"], keys["width"])).astype(np.uint8)
         at_places = np.sort(random.choice(rows * columns, LENGTH, replace=rows * columns < LENGTH))
 
         def picture(numbers: np.ndarray) -> np.ndarray:

@@ -122,8 +122,8 @@ class Forecaster:
             return self._read_panel(source)
         source = self._as_frame(source)
         if is_frame(source):
-            with given_data(None, data=source) as given:
-                return self._read_panel(given.paths["data"])
+            with given_data(None, data=source) as stored:
+                return self._read_panel(stored.paths["data"])
         return panel_of(source, self.fitted.columns.targets)
 
     def _as_frame(self, source: Any) -> Any:

@@ -16,7 +16,7 @@ from sightline.tasks.opened import OpenedInput, OpenedSide, patch_spans, replace
 
 
 @torch.no_grad()
-def open_series(forecaster: Forecaster, given: Any) -> OpenedInput:
+def open_series(forecaster: Forecaster, source: Any) -> OpenedInput:
     """The look-back of the first series of a file, or of an array, and the steps after it; of quantiles the middle one.
 
     A model that forecasts patch after patch reads the middle one again, as with `paths` = 0: it draws no futures.
@@ -25,7 +25,7 @@ def open_series(forecaster: Forecaster, given: Any) -> OpenedInput:
         InputError: what `Forecaster.panel` and `forecastable` raise.
     """
     config = forecaster.config
-    panel, _ = forecastable(forecaster.panel(given), config.lookback, config.horizon)
+    panel, _ = forecastable(forecaster.panel(source), config.lookback, config.horizon)
     windows = next_windows(panel, config.lookback, config.horizon).select([0])
     batch = next(iter(forecaster.fitted.in_order(windows)))
     series = panel.records[0]

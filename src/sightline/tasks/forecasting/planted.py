@@ -56,20 +56,20 @@ def planted_windows(task: ForecastingTask, part: Windows, seed: int, sizes: Plan
     lookups = [_item(task, noise(), 1, random, blank) for blank in blanks]
     numbers = [int(random.integers(1, 4)) if blank else 2 for blank in blanks]  # so that the rule holds for any number
     firsts = [_item(task, noise(), number, random) for number in numbers]
-    found = [
+    problems = [
         _built(task, ("token lookup", LOOKUP, False), lookups, seed, sizes),
         _built(task, ("first occurrence", FIRST, False), firsts, seed, sizes),
     ]
     part = task.sized(part)
     if len(part) < 2 * sizes.held:
-        return found
+        return problems
     some = task.spaced(part, sizes.train)
     values = torch.cat([batch.values for batch in task.fitted.in_order(some)]).double().numpy()
     held = sizes.held
     order = random.permutation(len(values))
     chosen = [*random.choice(order[held:], sizes.train).tolist(), *order[:held].tolist()]
     own = [_item(task, values[number], 1, random, blank) for number, blank in zip(chosen, blanks, strict=True)]
-    return [*found, _built(task, (OWN, OWN_MEANING, True), own, seed, sizes)]
+    return [*problems, _built(task, (OWN, OWN_MEANING, True), own, seed, sizes)]
 
 
 def _item(

@@ -1,4 +1,4 @@
-"""A text and what a language model expects after each of its tokens, opened for inspection."""
+"""A text and the predictions of a language model after each of its tokens, opened for inspection."""
 
 from __future__ import annotations
 

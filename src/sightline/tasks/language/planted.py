@@ -62,12 +62,12 @@ def planted_texts(task: LanguageTask, part: TextPart, seed: int, sizes: PlantedS
         InputError: "the vocabulary has too few single characters for planted problems".
     """
     alphabet = _alphabet(task)
-    found = []
+    problems = []
     for name, (draw, meaning) in TOKEN_PROBLEMS.items():
         train, items = ([_item(alphabet, one) for one in items] for items in drawn(draw, seed, name, sizes))
-        found.append(_built(task, alphabet, (name, meaning, False), train, items, seed, sizes))
+        problems.append(_built(task, alphabet, (name, meaning, False), train, items, seed, sizes))
     own = _own(task, stretches(task.trained, part, 1000), seed, sizes)
-    return found if own is None else [*found, own]
+    return problems if own is None else [*problems, own]
 
 
 def _alphabet(task: LanguageTask) -> _Alphabet:

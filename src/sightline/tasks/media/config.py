@@ -133,10 +133,10 @@ class PictureConfig(CheckedConfig):
 
     def fitted(self, choice: FrontEndChoice) -> FrontEndConfig:
         """The chosen front end for pictures, once the sizes are settled."""
-        given = self.given
+        keys = self.given
         if self.patch is None and "patch" in choice.inherited(self.usual):
             raise ValueError("the size of patches is not settled")
-        return choice.fit(self.usual, {"image": given})
+        return choice.fit(self.usual, {"image": keys})
 
     def settled(
         self,

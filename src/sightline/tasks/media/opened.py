@@ -35,7 +35,7 @@ class OpenedColumn(NamedTuple):
 
 
 @torch.no_grad()
-def open_item(writer: MediaWriter, given: Any) -> OpenedInput:
+def open_item(writer: MediaWriter, item: Any) -> OpenedInput:
     """An item as `predict` takes it, or a line of several sources, with the writer's own output.
 
     The positions of several sources follow one another; the first sound or picture is the one that is shown.
@@ -43,7 +43,7 @@ def open_item(writer: MediaWriter, given: Any) -> OpenedInput:
     Raises:
         InputError: "the item has no positions"; what `SourceColumns.part_of` and `check` raise.
     """
-    part = writer.part_of([writer.read_line(given) if isinstance(given, str) else given])
+    part = writer.part_of([writer.read_line(item) if isinstance(item, str) else item])
     sources = writer.sources_of(part)
     if not sources.positions[0]:
         raise InputError("the item has no positions")

@@ -20,19 +20,19 @@ def open_written(
     sources: Sources,
     kind: OpenedKind,
     text: str,
-    given: Tensor,
+    inputs: Tensor,
     positions: OpenedPositions,
-    source_of: Callable[[Tensor], Any] = lambda given: given,
+    source_of: Callable[[Tensor], Any] = lambda inputs: inputs,
     *,
     masked: bool = False,
 ) -> OpenedInput:
     """One source with the writer's own output, which it then reads as in training (teacher forcing).
 
-    sources: the source alone; given: (1, …) the source, every position of it real; source_of: inputs (R, …) as what the
+    sources: the source alone; inputs: (1, …) the source, every position of it real; source_of: rows (R, …) as what the
     model reads; masked: whether a mask of the source is one of its positions
     """
     model, target = writer.model, writer.tokenizers.target
-    device = given.device
+    device = inputs.device
     ids = [*target.encode(writer.write(sources)[0].text), Tokenizer.EOS]
     read = torch.tensor([[Tokenizer.BOS, *ids[:-1]]], device=device)
 
@@ -43,7 +43,7 @@ def open_written(
         return model(source_of(changed), kept, read.expand(len(changed), -1))
 
     def of_read(changed: Tensor) -> Tensor:
-        return model(source_of(given.expand(len(changed), *given.shape[1:])), None, changed)
+        return model(source_of(inputs.expand(len(changed), *inputs.shape[1:])), None, changed)
 
     front_end = next(part for part in model.encoder.modules() if isinstance(part, FrontEnd))
     start = target.pieces([Tokenizer.BOS])
@@ -52,7 +52,7 @@ def open_written(
         text,
         OpenedSide(
             positions.pieces,
-            given,
+            inputs,
             of_source,
             positions.replaced,
             front_end,

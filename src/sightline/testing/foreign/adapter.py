@@ -1,4 +1,4 @@
-"""What the laws need to know of somebody else's module: how it is built and called, and what it offers."""
+"""The facts that the laws need of another library's module: how it is built and called, and what it offers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NotOffered(Exception):
 @final
 @dataclass(frozen=True)
 class Offers:
-    """What a subject offers, by its documentation. A law that needs something else is *not offered*, not violated.
+    """The features of a subject, by its documentation. A law that needs something else is *not offered*, not violated.
 
     inputs: token ids (B, T), or vectors (B, T, size)
     size: of the vocabulary, or the width of a vector; first: the first id that is an ordinary token
@@ -31,7 +31,7 @@ class Offers:
     chunk: positions of a call come in multiples of it
     several: a call with a state may bring several positions, not one alone
     mask: on which sides a mask (B, T), True = real, may hide positions
-    documents: several documents may stand in a row, each blind to those before it
+    documents: a row may contain several documents, each blind to those before it
     gradients: flow through the state from call to call
     empty: a call of no positions is documented
     tolerance: the largest difference that is rounding, relative to the largest |expected|. It follows from what the
@@ -102,7 +102,7 @@ class Adapter(ABC):
         """
 
     def initial_state(self, model: Any, batch: int) -> Any:
-        """What stands for the past before the first position."""
+        """The state before the first position."""
         return None
 
     def step(self, model: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -71,10 +71,10 @@ class ForeignReport:
 
     def cell(self, law: str) -> LawCell:
         """The cell of a law. Raises `InputError` for one that was not checked."""
-        found = next((cell for cell in self.cells if cell.law == law), None)
-        if found is None:
+        named = next((cell for cell in self.cells if cell.law == law), None)
+        if named is None:
             raise InputError(unknown("law", law, [cell.law for cell in self.cells], cutoff=0.4))
-        return found
+        return named
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; an infinite error is null, with `outcome` "violated"."""

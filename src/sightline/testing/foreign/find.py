@@ -26,14 +26,14 @@ def find_adapter(named: str) -> Adapter:
         raise InputError(
             f"{place} has no {attribute!r}{suggest(attribute, vars(module), label=None)}", where="--adapter"
         )
-    found: Any = getattr(module, attribute)
-    if inspect.isclass(found) and issubclass(found, Adapter):
+    adapter: Any = getattr(module, attribute)
+    if inspect.isclass(adapter) and issubclass(adapter, Adapter):
         try:
-            found = found()
+            adapter = adapter()
         except TypeError as error:
             raise InputError(f"{named}: {one_line(error)}", where="--adapter") from error
-    if not isinstance(found, Adapter):
+    if not isinstance(adapter, Adapter):
         raise InputError(
             f"{named} is not an Adapter: derive it from sightline.testing.foreign.Adapter", where="--adapter"
         )
-    return found
+    return adapter

@@ -282,7 +282,7 @@ FOREIGN_LAWS: dict[str, ForeignLaw] = {
     "selected rows": ForeignLaw(_selected, "rows of a state, reordered and repeated, continue as their sequences"),
     "left padding": ForeignLaw(_padding("left"), "padding before a sequence changes nothing"),
     "right padding": ForeignLaw(_padding("right"), "padding after a sequence changes nothing"),
-    "content under the mask": ForeignLaw(_hidden, "what stands under the mask changes nothing"),
+    "content under the mask": ForeignLaw(_hidden, "the content under the mask changes nothing"),
     "NaN under the mask": ForeignLaw(_hidden_nan, "NaN in the vectors under the mask changes nothing"),
     "padded prompt, then steps": ForeignLaw(
         _padded_then_steps, "steps after a padded prompt give what they give without padding"
