@@ -41,6 +41,7 @@ def bench(
 
     import torch
 
+    from sightline.cli.messages import print_json
     from sightline.core.errors import CheckFailed
     from sightline.core.settings import check_in_range
     from sightline.lab.bench.measure import Settings
@@ -65,9 +66,7 @@ def bench(
     hardware = {**environment(), "threads": settings.threads, "command": ["sightline", *sys.argv[1:]]}
     results = run_scenarios(scenarios, settings, hardware, quick=quick, directory=out_dir, on_row=report)
     if json:
-        from sightline.core.json_text import to_json
-
-        print(to_json(results))
+        print_json(results)
     else:
         _print_table(results["results"])
     failed = [row for row in results["results"] if row["status"] in ("failed", "broken")]

@@ -93,8 +93,8 @@ def certify(
 
 def _certify_foreign(adapters: tuple[str, ...], laws: tuple[str, ...], *, json: bool) -> None:
     """The laws over modules of other libraries."""
+    from sightline.cli.messages import print_json
     from sightline.core.errors import CheckFailed
-    from sightline.core.json_text import to_json
     from sightline.testing.foreign.check import check_foreign
     from sightline.testing.foreign.find import find_adapter
 
@@ -102,7 +102,7 @@ def _certify_foreign(adapters: tuple[str, ...], laws: tuple[str, ...], *, json: 
     failures = [f"{report.subject}: {cell}" for report in reports for cell in report.failures]
     if json:
         rows = [report.to_dict() for report in reports]
-        print(to_json({"schema_version": 1, "command": "certify", "passed": not failures, "subjects": rows}))
+        print_json({"schema_version": 1, "command": "certify", "passed": not failures, "subjects": rows})
     else:
         print("\n\n".join(map(str, reports)))
     if failures:
@@ -120,7 +120,7 @@ def _progress(row: CertifiedConfig) -> str:
 
 
 def _print_json(rows: list[CertifiedConfig], laws: list[str]) -> None:
-    from sightline.core.json_text import to_json
+    from sightline.cli.messages import print_json
 
     results = [
         {
@@ -138,7 +138,7 @@ def _print_json(rows: list[CertifiedConfig], laws: list[str]) -> None:
     ]
     passed = all(result["passed"] is not False for result in results)
     head = {"schema_version": 1, "command": "certify", "passed": passed, "laws": laws}
-    print(to_json({**head, "results": results}))
+    print_json({**head, "results": results})
 
 
 def _print_tables(rows: list[CertifiedConfig], laws: list[str]) -> None:

@@ -37,9 +37,7 @@ def claims(
         json: Print the results as one JSON object with `schema_version` instead of a table.
         quiet: Show no progress.
     """
-    import sys
-
-    from sightline.cli.messages import command_line
+    from sightline.cli.messages import command_line, progress_lines
     from sightline.cli.tables import show_results
     from sightline.lab.claims.claim import Effort
     from sightline.lab.claims.run import find_claims, run_claims
@@ -59,7 +57,7 @@ def claims(
         threads=torch.get_num_threads(),
         devices=("cpu", "cuda") if torch.cuda.is_available() else ("cpu",),
         directory=directory,
-        say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
+        say=progress_lines(quiet=quiet),
     )
     facts = {"command": command_line(), "environment": environment()}
     results = run_claims(chosen, directory, effort, facts, overwrite=overwrite)

@@ -109,9 +109,7 @@ def run(
     cluster: str | None = None,
 ) -> None:
     """Compare and write the report; print the verdict, the table and the report's path, or the results as JSON."""
-    import sys
-
-    from sightline.cli.messages import command_line
+    from sightline.cli.messages import command_line, print_json, tell
     from sightline.lab.compare import NoRunFinished
     from sightline.lab.compare import compare as run_comparison
     from sightline.lab.directory import free_directory, occupied
@@ -138,11 +136,9 @@ def run(
             results, failure = error.results, error
         report = write_report(results, directory)
     for note in results.data.notes:
-        print(f"sightline: {note}", file=sys.stderr)
+        tell(note)
     if json:
-        from sightline.core.json_text import to_json
-
-        print(to_json(results.to_dict()))
+        print_json(results.to_dict())
     else:
         print_table(results)
         print(f"report: {report}")

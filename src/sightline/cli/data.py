@@ -38,7 +38,7 @@ def describe(
         overwrite: Replace an existing picture.
         json: Print one JSON object with `schema_version`.
     """
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import messages, print_json
     from sightline.cli.overrides import parse_overrides
     from sightline.core.errors import InputError
     from sightline.tasks.recipe import resolve_run
@@ -58,9 +58,7 @@ def describe(
 
         save_survey(survey, picture)
     if json:
-        from sightline.core.json_text import to_json
-
-        print(to_json({"schema_version": 2, **survey.to_dict()}))
+        print_json({"schema_version": 2, **survey.to_dict()})
     else:
         from sightline.report.text import visible
 
@@ -83,8 +81,7 @@ def export(
         part: Part to write; all writes the parts one after another.
         overwrite: Replace an existing file.
     """
-    import sys
-
+    from sightline.cli.messages import tell
     from sightline.data.pairs.corpus import Pairs, load_corpus
     from sightline.data.pairs.write import write_pairs
 
@@ -92,4 +89,4 @@ def export(
     chosen = [corpus.train, corpus.valid, corpus.test] if part == "all" else [getattr(corpus, part)]
     pairs = Pairs([text for one in chosen for text in one.sources], [text for one in chosen for text in one.targets])
     write_pairs(pairs, out, overwrite=overwrite)
-    print(f"sightline: {number_of(len(pairs.sources), 'pair')} in {out}", file=sys.stderr)
+    tell(f"{number_of(len(pairs.sources), 'pair')} in {out}")

@@ -16,6 +16,7 @@ def doctor(*, json: bool = False) -> None:
     from pathlib import Path
 
     from sightline import __version__
+    from sightline.cli.messages import print_json
     from sightline.core.plugins import installed_plugins
     from sightline.lab.machine import inspect_machine
 
@@ -25,9 +26,7 @@ def doctor(*, json: bool = False) -> None:
         for name, one in installed_plugins().items()
     }
     if json:
-        from sightline.core.json_text import to_json
-
-        print(to_json(facts))
+        print_json(facts)
     else:
         print("\n".join(_lines(facts)))
 

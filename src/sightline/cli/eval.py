@@ -43,9 +43,7 @@ def eval(
             (classification), loss by position (language), error by step (forecasting).
         json: Print one JSON object with `schema_version`.
     """
-    import sys
-
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import messages, opened, print_json, tell
     from sightline.cli.overrides import parse_overrides
     from sightline.core.config import override
     from sightline.core.errors import InputError
@@ -54,9 +52,8 @@ def eval(
     from sightline.decoding.engine import DecodingConfig
     from sightline.models.plugins import load_plugins
     from sightline.tasks.evaluation import Evaluation
-    from sightline.tasks.load import load, part_of_data, part_of_run
+    from sightline.tasks.load import part_of_data, part_of_run
     from sightline.tasks.winner import chosen_run
-    from sightline.training.environment import resolve_device
 
     check_in_range("--limit", limit, at_least=1)
     keys, searching = parse_overrides(overrides), search.settings()
@@ -64,7 +61,7 @@ def eval(
     load_plugins(plugin)
     with messages():
         run = chosen_run(run)
-        task = load(run).to(resolve_device(device))
+    task = opened(run, device)
     settings = {key: keys.pop(key) for key in task.measured_by if key in keys}
     task.config = override(task.config, settings, prefix="--")
     if keys and data is None:
@@ -77,7 +74,7 @@ def eval(
         with messages():
             measured = part_of_run(run, part, limit)
         if measured.sha256 and measured.sha256 not in task.data:
-            print(f"sightline: the data has changed since the model was trained: {measured.whole}", file=sys.stderr)
+            tell(f"the data has changed since the model was trained: {measured.whole}")
     else:
         with messages():
             measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
@@ -88,31 +85,27 @@ def eval(
         task, measured, task.measure(measured.items, decoding if task.accepts_decoding else None)
     )
     for note in undefined_notes(evaluation.metrics):
-        print(f"sightline: {note}", file=sys.stderr)
+        tell(note)
     if figures is not None:
         _draw(task, evaluation.details, measured.name, figures)
     if json:
-        from sightline.core.json_text import to_json
-
         facts = {"task": task.name, "arch": task.arch, "data": measured.name, measured.unit: measured.size}
-        print(to_json({"schema_version": 1, **facts, "metrics": evaluation.metrics, **evaluation.details}))
+        print_json({"schema_version": 1, **facts, "metrics": evaluation.metrics, **evaluation.details})
         return
     print(evaluation)
 
 
 def _compare(task: Any, part: Any, decoding: Any, json: bool) -> None:
     """Print the metrics in each precision."""
-    import sys
-
-    from sightline.core.json_text import to_json
+    from sightline.cli.messages import print_json, tell
     from sightline.tasks.precisions import compare_precisions
 
     comparison = compare_precisions(task, part, decoding)
     for precision, reason in comparison.left_out.items():
-        print(f"sightline: {precision} is left out: {reason}", file=sys.stderr)
+        tell(f"{precision} is left out: {reason}")
     if json:
         facts = {"task": task.name, "arch": task.arch, "data": part.name, part.unit: part.size}
-        print(to_json({"schema_version": 1, **facts, "precisions": comparison.record()}))
+        print_json({"schema_version": 1, **facts, "precisions": comparison.record()})
         return
     print(comparison)
 

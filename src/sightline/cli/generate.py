@@ -52,18 +52,15 @@ def generate(
     """
     import sys
 
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import opened, print_json, tell
     from sightline.cli.stream import harmless, whole_text
     from sightline.core.config import override
     from sightline.core.errors import InputError
     from sightline.core.settings import check_in_range
     from sightline.data.rows.files import open_bytes
     from sightline.decoding.engine import DecodingConfig
-    from sightline.models.plugins import load_plugins
     from sightline.tasks.language.generation import GenerationConfig
-    from sightline.tasks.load import load
     from sightline.tasks.not_files import check_not_files
-    from sightline.training.environment import resolve_device
 
     if sum((greedy, sample, search.beam > 1)) > 1:
         raise InputError("choose one of --greedy, --sample and --beam")
@@ -78,14 +75,11 @@ def generate(
     if prompts and prompt_file is not None:
         raise InputError("pass either prompts or a file", where="--prompt-file")
     check_not_files(prompts, "--prompt-file reads a prompt from a file, standard input any text")
-    load_plugins(plugin)
-    with messages():
-        task = load(run)
+    task = opened(run, device, plugin)
     if not task.continues_prompts:
         raise InputError(
             f"is a {task.name} model; `generate` needs a language model (use `sightline predict`)", where=run
         )
-    task.to(resolve_device(device))
     drafting = _draft(Path(draft), device) if draft is not None and kind == "model" else None
     if prompt_file is not None:
         with open_bytes(prompt_file) as stream:
@@ -104,28 +98,23 @@ def generate(
         show(0, prompts[0])
     outputs = task.generate(prompts, config, on_text=show if single else None, draft=drafting)
     if json:
-        from sightline.core.json_text import to_json
-
         records = [output._asdict() for output in outputs]
-        print(to_json({"schema_version": 1, "arch": task.arch, "generated": records}))
+        print_json({"schema_version": 1, "arch": task.arch, "generated": records})
     elif single:
         print(flush=True)
     else:
         for output in outputs:
             print(shown((output.prompt if echo else "") + output.text))
     if dropped := max(output.dropped for output in outputs):
-        print(f"sightline: dropped the first {dropped} tokens of a prompt (--truncate left)", file=sys.stderr)
+        tell(f"dropped the first {dropped} tokens of a prompt (--truncate left)")
 
 
 def _draft(run: Path, device: str) -> Any:
     """The model that drafts; raises `InputError` if it is not a language model."""
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import opened
     from sightline.core.errors import InputError
-    from sightline.tasks.load import load
-    from sightline.training.environment import resolve_device
 
-    with messages():
-        task = load(run)
+    task = opened(run, device)
     if not task.continues_prompts:
         raise InputError(f"{run} is a {task.name} model; drafts need a language model, or ngram", where="--draft")
-    return task.to(resolve_device(device))
+    return task

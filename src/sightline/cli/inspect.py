@@ -149,14 +149,11 @@ def _inspected(run: Path, input: str, methods: str | None, replacements: int, de
     import shlex
     from dataclasses import replace
 
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import opened
     from sightline.inspect import influence
-    from sightline.tasks.load import load
     from sightline.tasks.not_files import check_not_files
-    from sightline.training.environment import resolve_device
 
-    with messages():
-        task = load(run).to(resolve_device(device))
+    task = opened(run, device)
     if task.reads_texts:
         check_not_files([input], WAY)
     chosen = None if methods is None else [name.strip() for name in methods.split(",")]
@@ -167,8 +164,7 @@ def _inspected(run: Path, input: str, methods: str | None, replacements: int, de
 
 def print_maps(inspection: Inspection) -> None:
     """The answer, and a line for each map."""
-    import sys
-
+    from sightline.cli.messages import tell
     from sightline.report.text import visible
 
     model = inspection.model
@@ -181,4 +177,4 @@ def print_maps(inspection: Inspection) -> None:
         size = f"{heads} × {rows} × {columns}" if heads > 1 else f"{rows} × {columns}"
         print(f"{one.method:<21}{one.rows:<8}{one.columns:<9}{size:<14}{visible(one.name)}")
     for note in inspection.notes:
-        print(f"sightline: no map: {visible(note)}", file=sys.stderr)
+        tell(f"no map: {visible(note)}")

@@ -47,22 +47,16 @@ def inspect_faithfulness(flags: FaithfulnessFlags) -> None:
 def _tested(flags: FaithfulnessFlags, items: int) -> Faithfulness:
     """The tests of one model."""
     import shlex
-    import sys
     from dataclasses import replace
 
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import messages, opened, tell
     from sightline.inspect.battery import faithfulness
-    from sightline.tasks.load import load
-    from sightline.training.environment import resolve_device
-
-    def say(text: str) -> None:
-        print(f"sightline: {text}", file=sys.stderr, flush=True)
 
     run, seed, replacements, retrain = str(flags.run), flags.seed, flags.replacements, flags.retrain
+    task = opened(flags.run, flags.device)
     with messages():
-        task = load(flags.run).to(resolve_device(flags.device))
         results = faithfulness(
-            task, flags.data, items=items, seed=seed, replacements=replacements, retrain=retrain, say=say
+            task, flags.data, items=items, seed=seed, replacements=replacements, retrain=retrain, say=tell
         )
     values = {"--data": flags.data, "--items": items, "--seed": seed, "--replacements": replacements}
     values["--retrain"] = retrain

@@ -55,15 +55,15 @@ def inspect_heads_or_prune(flags: HeadFlags) -> None:
 
 def _opened(flags: HeadFlags) -> tuple[Any, Any]:
     """The task and the items."""
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import messages, opened
     from sightline.inspect.head_survey import check_heads
-    from sightline.tasks.load import load, part_of_data, part_of_run
+    from sightline.tasks.load import part_of_data, part_of_run
     from sightline.tasks.winner import chosen_run
-    from sightline.training.environment import resolve_device
 
     with messages():
         run = chosen_run(flags.run)
-        task = load(run).to(resolve_device(flags.device))
+    task = opened(run, flags.device)
+    with messages():
         check_heads(task)
         if flags.data is None:
             part = part_of_run(run, "valid")
@@ -97,8 +97,7 @@ def _show(flags: HeadFlags) -> None:
 
 def print_heads(report: HeadsReport) -> None:
     """A line for every head, then the agreement with syntax."""
-    import sys
-
+    from sightline.cli.messages import tell
     from sightline.core.metrics import written
     from sightline.report.text import visible
 
@@ -123,7 +122,7 @@ def print_heads(report: HeadsReport) -> None:
                 f"{100 * (best.share or 0):>6.1f}%{one.offset:>+9}{100 * (one.offset_share or 0):>6.1f}%  {ends} points"
             )
     for note in report.notes:
-        print(f"sightline: {visible(note)}", file=sys.stderr)
+        tell(visible(note))
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -67,7 +67,7 @@ def ladder(
         resume: Continue the ladder in --out-dir after a kill, or add seeds to it.
         overwrite: Replace the ladder or the comparison in --out-dir.
     """
-    from sightline.cli.messages import command_line, messages
+    from sightline.cli.messages import command_line, messages, tell
     from sightline.core.settings import check_in_range
     from sightline.lab.ladder import check_meant
 
@@ -90,8 +90,6 @@ def ladder(
             _dry(config, json=json)
         return
 
-    import sys
-
     from sightline.cli.tables import show_results
     from sightline.lab.directory import RESULTS, free_directory, occupied
     from sightline.lab.ladder_run import run_ladder
@@ -108,13 +106,13 @@ def ladder(
         write_report(Results.load(directory / RESULTS), directory)
         page = write_ladder(results, directory)
     for note in results.data.notes:
-        print(f"sightline: {note}", file=sys.stderr)
+        tell(note)
     show_results(results, print_ladder, f"page: {page}", json=json)
 
 
 def _dry(config: CompareConfig, *, json: bool) -> None:
     """Print the rungs with their changes and sizes."""
-    from sightline.core.json_text import to_json
+    from sightline.cli.messages import print_json
     from sightline.lab.ladder_costs import rung_sizes
     from sightline.lab.ladder_run import planned
 
@@ -126,8 +124,8 @@ def _dry(config: CompareConfig, *, json: bool) -> None:
         for rung in lineage.rungs
     ]  # fmt: skip
     if json:
-        print(to_json({"schema_version": 1, "task": config.task, "match": config.match, "rungs": rows,
-                       "omitted": dict(lineage.omitted)}))  # fmt: skip
+        print_json({"schema_version": 1, "task": config.task, "match": config.match, "rungs": rows,
+                    "omitted": dict(lineage.omitted)})  # fmt: skip
         return
     print(
         f"{config.task}, {config.match}, {config.budget} for each run, seeds {config.seeds}; dry run: nothing written"

@@ -1,17 +1,47 @@
-"""Messages of the library on stderr while a command runs."""
+"""Messages of commands and of the library on stderr, and JSON on stdout."""
 
 from __future__ import annotations
 
 import logging
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sightline.core.json_text import to_json
 
 
 class _Printer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"sightline: {record.getMessage()}", file=sys.stderr)  # sys.stderr may have been replaced since the start
+        tell(record.getMessage())
+
+
+def tell(message: str) -> None:
+    """Print a message on stderr."""
+    print(f"sightline: {message}", file=sys.stderr, flush=True)
+
+
+def progress_lines(*, quiet: bool = False) -> Callable[[str], object]:
+    """A function that prints lines of progress on stderr unless `quiet`."""
+    return lambda line: None if quiet else print(line, file=sys.stderr, flush=True)
+
+
+def print_json(record: Mapping[str, Any]) -> None:
+    """Print results as one JSON object."""
+    print(to_json(record))
+
+
+def opened(run: Path, device: str, plugin: list[str] | None = None) -> Any:
+    """The trained task of a run, of a model or of the winner of a comparison, on a device, once plugins are loaded."""
+    from sightline.models.plugins import load_plugins
+    from sightline.tasks.load import load
+    from sightline.training.environment import resolve_device
+
+    load_plugins(plugin)
+    with messages():
+        return load(run).to(resolve_device(device))
 
 
 def command_line() -> str:

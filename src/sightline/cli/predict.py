@@ -53,22 +53,17 @@ def predict(
     import sys
     from itertools import chain
 
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import messages, opened, print_json, tell
     from sightline.cli.stream import Stream, arriving, shown
     from sightline.core.config import override
     from sightline.core.errors import InputError
     from sightline.data.inputs import InputTable
     from sightline.decoding.engine import DecodingConfig
-    from sightline.models.plugins import load_plugins
-    from sightline.tasks.load import load
     from sightline.tasks.not_files import check_not_files
-    from sightline.training.environment import resolve_device
 
     settings = sampling.settings(sample, "--sample") | search.settings()
     decoding = override(DecodingConfig(), {**settings, "sample": sample}, prefix="--")
-    load_plugins(plugin)
-    with messages():
-        task = load(run).to(resolve_device(device))
+    task = opened(run, device, plugin)
     if not task.accepts_decoding and (settings or sample):
         raise InputError(f"{task.name} does not decode sequences: remove --beam, --sample and other decoding flags")
     if figures is not None and not task.draws_answers:
@@ -100,7 +95,7 @@ def predict(
         notes = dict.fromkeys(note for output in outputs for note in output.notes if note not in noted)
         noted.update(notes)
         for note in notes:
-            print(f"sightline: {shown(note, terminal=sys.stderr.isatty())}", file=sys.stderr)
+            tell(shown(note, terminal=sys.stderr.isatty()))
         if json or figures is not None:
             records += [output.record for output in outputs]
         if not json:
@@ -112,10 +107,8 @@ def predict(
         from sightline.report.forecasts import save_forecasts
 
         for path in save_forecasts(records, figures):
-            print(f"sightline: {path}", file=sys.stderr)
+            tell(str(path))
     if json:
-        from sightline.core.json_text import to_json
-
-        print(to_json({"schema_version": 1, "task": task.name, "arch": task.arch, "predictions": records}))
+        print_json({"schema_version": 1, "task": task.name, "arch": task.arch, "predictions": records})
     if cut:
-        print(f"sightline: {cut} of {first} outputs were truncated; increase --max-length", file=sys.stderr)
+        tell(f"{cut} of {first} outputs were truncated; increase --max-length")

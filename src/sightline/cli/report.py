@@ -63,12 +63,12 @@ def report(
         page = output
         write_file(output, render(results, file.parent, changes))
     if json:
-        from sightline.core.json_text import to_json
+        from sightline.cli.messages import print_json
         from sightline.report.differences import differences_record
         from sightline.report.recommendation import choice_record
 
         record = {"schema_version": 1, "report": str(page), **choice_record(results)}
-        print(to_json(record | ({} if changes is None else {"differences": differences_record(changes)})))
+        print_json(record | ({} if changes is None else {"differences": differences_record(changes)}))
         return
     print_table(results)
     if changes is not None:

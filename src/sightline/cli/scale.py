@@ -87,9 +87,7 @@ def scale(
         _show_plan(config, json=json)
         return
 
-    import sys
-
-    from sightline.cli.messages import command_line
+    from sightline.cli.messages import command_line, progress_lines
     from sightline.cli.tables import show_results
     from sightline.lab.directory import LADDER_OF_SIZES, free_directory, occupied
     from sightline.lab.progress import Display
@@ -106,7 +104,7 @@ def scale(
             resume=resume,
             cluster=cluster,
             display=Display(quiet=quiet),
-            say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
+            say=progress_lines(quiet=quiet),
         )
         page = write_scaling_pages(results, directory)
     show_results(results, print_scale, f"report: {page}", json=json)
@@ -114,8 +112,8 @@ def scale(
 
 def _show_plan(config: ScaleConfig, *, json: bool) -> None:
     """The sizes of all models and what their training would be."""
+    from sightline.cli.messages import print_json
     from sightline.core.digits import number_of
-    from sightline.core.json_text import to_json
     from sightline.lab.scaling import planned_sizes
     from sightline.report.text import amount, quantity
     from sightline.training.budget import Budget
@@ -126,7 +124,7 @@ def _show_plan(config: ScaleConfig, *, json: bool) -> None:
     total = config.comparison.seeds * sum(each)
     if json:
         rows = [_planned(point, flops) for point, flops in zip(points, each, strict=True)]
-        print(to_json({"schema_version": 1, "metric": metric, "sizes": rows, "flops": total}))
+        print_json({"schema_version": 1, "metric": metric, "sizes": rows, "flops": total})
         return
     headings = ("architecture", "asked for", "parameters", "d_model", "FLOPs/token", "FLOPs/run", "")
     rows = [

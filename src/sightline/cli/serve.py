@@ -56,13 +56,8 @@ def serve(
         device: auto, cpu, cuda or mps.
         plugin: Files, modules or names of plugins that the models need.
     """
-    import sys
-
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import messages, opened, tell
     from sightline.core.errors import EnvironmentFault, InputError
-    from sightline.models.plugins import load_plugins
-    from sightline.tasks.load import load
-    from sightline.training.environment import resolve_device
 
     if not runs:
         raise InputError("name the directory of a run to serve")
@@ -84,9 +79,7 @@ def serve(
         new_tokens=max_new_tokens,
         connections=connections,
     )
-    load_plugins(plugin)
-    with messages():
-        tasks = [load(run).to(resolve_device(device)) for run in runs]
+    tasks = [opened(run, device, plugin) for run in runs]
     app = application(
         runs, tasks, limits, host=host, token=token, allowed_hosts=allowed_host or (), precision=precision
     )
@@ -94,5 +87,5 @@ def serve(
     with messages():
         print(f"serving at {address_of(host, listener)} (the API: /docs)", flush=True)
         status = run_server(app, listener, limits)
-    print("sightline: stopped; all that was accepted is answered", file=sys.stderr)
+    tell("stopped; all that was accepted is answered")
     return status

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sightline.cli.messages import print_json
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -47,9 +49,7 @@ def console_for(table: Table, least: int) -> Console:
 def show_results(results: Any, print_table: Callable[[Any], None], ending: str, *, json: bool) -> None:
     """Print the results as one JSON object, or as a table with an ending."""
     if json:
-        from sightline.core.json_text import to_json
-
-        print(to_json(results.to_dict()))
+        print_json(results.to_dict())
         return
     print_table(results)
     print(ending)

@@ -126,9 +126,7 @@ def _resolved(
     say: bool,
 ) -> tuple[Any, Path]:
     """The configuration of the training, and its directory; `say`: an architecture that was chosen is named."""
-    import sys
-
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import messages, tell
     from sightline.core.errors import InputError
     from sightline.tasks.located import located
     from sightline.tasks.recipe import names_architecture, resolve_run, with_default_arch
@@ -143,7 +141,7 @@ def _resolved(
         if run.corpus.data and not names_architecture(file=config, environ=environ, flags=flags):
             run, line = with_default_arch(run, file=config, environ=environ, flags=flags)
             if say:
-                print(f"sightline: {line}", file=sys.stderr)
+                tell(line)
     if resume and out_dir is not None and config == out_dir / "config.yaml" and data is None:
         run = located(run, out_dir)
     return run, out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
@@ -161,14 +159,13 @@ def _show(run: Any, shown: Shown) -> None:
 
 def _data(run: Any, *, notes: bool = True) -> Corpus[Any]:
     """The data; how it was read is printed to stderr."""
-    import sys
-
+    from sightline.cli.messages import tell
     from sightline.tasks.table import task_class
 
     dataset = task_class(run.task).load_data(run)
     dataset.check()
     for note in dataset.named_notes if notes else ():
-        print(f"sightline: {note}", file=sys.stderr)
+        tell(note)
     return dataset
 
 
@@ -263,12 +260,11 @@ def _outcome(directory: Path, trained: Trained[Any]) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any], *, as_json: bool) -> None:
+    from sightline.cli.messages import print_json
     from sightline.core.metrics import written
 
     if as_json:
-        from sightline.core.json_text import to_json
-
-        print(to_json({"schema_version": 1, **facts}))
+        print_json({"schema_version": 1, **facts})
         return
     for name, value in facts.items():
         if isinstance(value, dict):

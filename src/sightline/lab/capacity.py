@@ -295,7 +295,8 @@ def recall_point(task: RecallTask, state_bytes: int, right: np.ndarray, seen: fl
     seen: the share of questions whose answer the model could see
     """
     accuracy = compare_items({"": right}, SHARE).scores[""]
-    bits = Estimate(*(None if a is None else stored_bits(a, task.values, task.items) for a in _ends(accuracy)))
+    ends = accuracy.mean, accuracy.low, accuracy.high
+    bits = Estimate(*(None if end is None else stored_bits(end, task.values, task.items) for end in ends))
     return RecallPoint(
         items=task.items,
         length=task.length,
@@ -305,10 +306,6 @@ def recall_point(task: RecallTask, state_bytes: int, right: np.ndarray, seen: fl
         entropy_bits=task.entropy_bits,
         bits=bits,
     )
-
-
-def _ends(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
-    return estimate.mean, estimate.low, estimate.high
 
 
 def trial(model: RecallModel, tasks: Sequence[RecallTask], rate: float, seed: int, training: RecallTraining) -> Trial:

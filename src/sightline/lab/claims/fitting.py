@@ -29,6 +29,8 @@ class Examples(NamedTuple):
         return Examples(tuple(x.to(device) for x in self.inputs), self.labels.to(device), self.counted.to(device))
 
 
+ROWS = 250  # examples that are read at a time
+
 Draw = Callable[[torch.Generator, int], Examples]  # `count` examples
 
 
@@ -92,26 +94,26 @@ def initialised(seed: int) -> Iterator[None]:
         yield
 
 
+def _read(model: nn.Module, examples: Examples) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Logits, labels and which of them count, of `ROWS` examples at a time."""
+    model.eval()
+    tensors = (examples.labels, examples.counted, *examples.inputs)
+    for labels, counted, *inputs in zip(*(x.split(ROWS) for x in tensors)):
+        yield logits_of(model, tuple(inputs)), labels, counted
+
+
 @torch.no_grad()
-def answers(model: nn.Module, examples: Examples, rows: int = 250) -> Tensor:
+def answers(model: nn.Module, examples: Examples) -> Tensor:
     """Whether each label is the model's most likely one, (B, …) bool; False where a label does not count."""
-    model.eval()
-    parts = []
-    for start in range(0, len(examples.labels), rows):
-        inputs = tuple(x[start : start + rows] for x in examples.inputs)
-        parts.append(logits_of(model, inputs).argmax(-1))
-    return (torch.cat(parts) == examples.labels) & examples.counted
+    return torch.cat([(logits.argmax(-1) == labels) & counted for logits, labels, counted in _read(model, examples)])
 
 
 @torch.no_grad()
-def losses(model: nn.Module, examples: Examples, rows: int = 250) -> Tensor:
+def losses(model: nn.Module, examples: Examples) -> Tensor:
     """-ln p (B,) of each example's labels, the mean over those that count."""
-    model.eval()
     parts = []
-    for start in range(0, len(examples.labels), rows):
-        inputs = tuple(x[start : start + rows] for x in examples.inputs)
-        log_p = logits_of(model, inputs).double().log_softmax(-1)
-        labels, counted = examples.labels[start : start + rows], examples.counted[start : start + rows]
+    for logits, labels, counted in _read(model, examples):
+        log_p = logits.double().log_softmax(-1)
         nll = -log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1) * counted
         parts.append(nll.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1) if nll.dim() > 1 else nll)
     return torch.cat(parts)
