@@ -31,7 +31,6 @@ EXTENSIBLE = {
     "Refusals": "the skipped rows of every table",
     "RunConfig": "the configuration of every task",
     "SavedResults": "what the results of all studies have in common",
-    "SearchFlags": "the flags of all commands that decode",
     "SightlineError": "what the errors behind the exit codes have in common",
     "TaskConfig": "the model settings of every task",
     "TextsOutConfig": "the model settings of tasks that write text",

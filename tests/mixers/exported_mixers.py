@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory
-from sightline.export.torch_program import TOLERANCE
+from sightline.export.equality import TOLERANCE
 from sightline.export.torch_state import StateForm
 from sightline.mixers import MIXERS
 from sightline.testing import Subject

@@ -6,10 +6,8 @@ Verbs are registered by import path and imported on use, so that `sightline --he
 from __future__ import annotations
 
 import errno
-import inspect
 import math
 import os
-import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -28,6 +26,7 @@ from cyclopts import (
 )
 
 from sightline import __version__
+from sightline.cli.flag_groups import joined_lines
 from sightline.cli.own_process import before_call, settle
 from sightline.cli.plugins import line_of_plugin
 from sightline.core.errors import EnvironmentFault, SightlineError, exit_status
@@ -116,8 +115,7 @@ def _document(command: App) -> None:
         _document(nested)
     if command.default_command is not None:
         command.help = None  # replaces the summary of the list of commands by the docstring
-        text = inspect.getdoc(command.default_command) or ""
-        command.default_command.__doc__ = re.sub(r"(?<=\S)\n(?: {8})?(?=\S)", " ", text)
+        command.default_command.__doc__ = joined_lines(command.default_command)
 
 
 def _read(hint: Any, tokens: Sequence[Token]) -> Any:

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, final
+from typing import Any, Literal, final
 
-from cyclopts import Parameter
-
+from sightline.cli.flag_groups import flag_group
 from sightline.core.errors import InputError
 from sightline.core.precision import Precision
 
 
-@Parameter(name="*")
+@final
+@flag_group
 @dataclass(frozen=True)
 class SearchFlags:
-    """How outputs are searched for, in what batches, and how precisely."""
+    """How outputs are searched for, in what batches, and how precisely.
 
-    beam: Annotated[int, Parameter(help="Beam width; 1 is greedy decoding.")] = 1
-    length_penalty: Annotated[
-        float | None, Parameter(help="Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.")
-    ] = None
-    batch_size: Annotated[int | None, Parameter(help="Maximum number of outputs decoded together.")] = None
-    refill: Annotated[
-        bool, Parameter(help="Let outputs enter a batch when others have ended, instead of when all have.")
-    ] = False
-    draft_tokens: Annotated[int | None, Parameter(help="Maximum number of tokens proposed at a time [default: 8].")] = (
-        None
-    )
-    precision: Annotated[
-        Precision | None,
-        Parameter(
-            help="Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU)."
-        ),
-    ] = None
+    Args:
+        beam: Beam width; 1 is greedy decoding.
+        length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
+        batch_size: Maximum number of outputs decoded together.
+        refill: Let outputs enter a batch when others have ended, instead of when all have.
+        draft_tokens: Maximum number of tokens proposed at a time [default: 8].
+        precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
+    """
+
+    beam: int = 1
+    length_penalty: float | None = None
+    batch_size: int | None = None
+    refill: bool = False
+    draft_tokens: int | None = None
+    precision: Precision | None = None
 
     def settings(self) -> dict[str, Any]:
         """The settings of decoding that differ from their defaults.
@@ -46,46 +44,46 @@ class SearchFlags:
 
 
 @final
-@Parameter(name="*")
+@flag_group
 @dataclass(frozen=True)
-class OutputFlags(SearchFlags):
-    """Those of commands that answer inputs."""
+class OutputFlags:
+    """Those of commands that answer inputs.
 
-    max_length: Annotated[int | None, Parameter(help="Maximum number of tokens of an output.")] = None
-    draft: Annotated[
-        Literal["none", "ngram"],
-        Parameter(
-            help="Who proposes tokens that the model checks several at a time: the output itself, and the prompt, "
-            "where the last tokens occurred before (ngram), or nobody. Changes nothing but time."
-        ),
-    ] = "none"
+    Args:
+        max_length: Maximum number of tokens of an output.
+        draft: Who proposes tokens that the model checks several at a time: the output itself, and the prompt, where the
+            last tokens occurred before (ngram), or nobody. Changes nothing but time.
+    """
+
+    max_length: int | None = None
+    draft: Literal["none", "ngram"] = "none"
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of decoding that differ from their defaults."""
+        return _changed(self)
 
 
 @final
-@Parameter(name="*")
+@flag_group
 @dataclass(frozen=True)
 class SamplingFlags:
-    """How outputs are sampled."""
+    """How outputs are sampled.
 
-    temperature: Annotated[
-        float | None, Parameter(help="Sampling temperature; lower is more deterministic, 0 is greedy.")
-    ] = None
-    top_k: Annotated[int | None, Parameter(help="Sample only from the k most likely tokens.")] = None
-    top_p: Annotated[
-        float | None,
-        Parameter(
-            help="Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p."
-        ),
-    ] = None
-    min_p: Annotated[
-        float | None,
-        Parameter(help="Keep tokens whose probability is at least min_p times that of the most likely one."),
-    ] = None
-    repetition_penalty: Annotated[
-        float | None,
-        Parameter(help="Penalty for tokens that are already in the prompt or output when sampling; 1 disables it."),
-    ] = None
-    seed: Annotated[int | None, Parameter(help="Seed of the sampling.")] = None
+    Args:
+        temperature: Sampling temperature; lower is more deterministic, 0 is greedy.
+        top_k: Sample only from the k most likely tokens.
+        top_p: Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p.
+        min_p: Keep tokens whose probability is at least min_p times that of the most likely one.
+        repetition_penalty: Penalty for tokens that are already in the prompt or output when sampling; 1 disables it.
+        seed: Seed of the sampling.
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
 
     def settings(self, sampled: bool, required: str) -> dict[str, Any]:
         """The settings of sampling that differ from their defaults.
@@ -100,5 +98,5 @@ class SamplingFlags:
         return settings
 
 
-def _changed(flags: SearchFlags | SamplingFlags) -> dict[str, Any]:
+def _changed(flags: Any) -> dict[str, Any]:
     return {one.name: value for one in fields(flags) if (value := getattr(flags, one.name)) != one.default}

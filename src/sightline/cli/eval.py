@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from sightline.cli.decoding_flags import OutputFlags
+from sightline.cli.decoding_flags import OutputFlags, SearchFlags
 from sightline.cli.plugins import Plugins
 
 
@@ -18,7 +18,8 @@ def eval(
     data: str | None = None,
     part: Literal["train", "valid", "test"] = "test",
     limit: int | None = None,
-    search: OutputFlags = OutputFlags(),
+    search: SearchFlags = SearchFlags(),
+    written: OutputFlags = OutputFlags(),
     compare_precision: bool = False,
     device: str = "auto",
     plugin: Plugins = None,
@@ -56,17 +57,17 @@ def eval(
     from sightline.tasks.winner import chosen_run
 
     check_in_range("--limit", limit, at_least=1)
-    keys, searching = parse_overrides(overrides), search.settings()
-    decoding = override(DecodingConfig(), searching, prefix="--")
+    keys, settings = parse_overrides(overrides), search.settings() | written.settings()
+    decoding = override(DecodingConfig(), settings, prefix="--")
     load_plugins(plugin)
     with messages():
         run = chosen_run(run)
     task = opened(run, device)
-    settings = {key: keys.pop(key) for key in task.measured_by if key in keys}
-    task.config = override(task.config, settings, prefix="--")
+    measuring = {key: keys.pop(key) for key in task.measured_by if key in keys}
+    task.config = override(task.config, measuring, prefix="--")
     if keys and data is None:
         raise InputError("requires --data", where=f"--{next(iter(keys)).replace('_', '-')}")
-    if not task.accepts_decoding and (searching or compare_precision):
+    if not task.accepts_decoding and (settings or compare_precision):
         raise InputError(f"{task.name} does not decode sequences: remove --beam and other decoding flags")
     if compare_precision and (search.precision is not None or figures is not None):
         raise InputError("measures in every precision: remove --precision and --figures", where="--compare-precision")

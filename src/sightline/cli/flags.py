@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from cyclopts import Parameter
 
+from sightline.cli.flag_groups import flag_group
 from sightline.cli.formats import PAIRS_HELP
 
 if TYPE_CHECKING:
@@ -64,42 +65,46 @@ Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], help="Show no progress
 
 
 @final
-@Parameter(name="*")
+@flag_group
 @dataclass(frozen=True)
 class RunFlags:
-    """Keys of `CompareConfig`: how all runs are trained."""
+    """Keys of `CompareConfig`: how all runs are trained.
 
-    rates: Annotated[
-        int,
-        Parameter(
-            help="Number of learning rates that the search tries, including the preset's; one more where the largest "
-            "or the smallest is the best. Of more than three the best third is tried again, three times as long."
-        ),
-    ] = 3
+    Args:
+        rates: Number of learning rates that the search tries, including the preset's; one more where the largest or the
+            smallest is the best. Of more than three the best third is tried again, three times as long.
+        dtype: auto, float32 or bfloat16.
+        log: Tracker that follows every training besides metrics.jsonl: tensorboard, or FILE.py:CLASS.
+    """
+
+    rates: int = 3
     seed: Seed = 0
     workers: Workers = None
     device: Device = "auto"
-    dtype: Annotated[Literal["auto", "float32", "bfloat16"], Parameter(help="auto, float32 or bfloat16.")] = "auto"
-    log: Annotated[
-        str | None,
-        Parameter(help="Tracker that follows every training besides metrics.jsonl: tensorboard, or FILE.py:CLASS."),
-    ] = None
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    log: str | None = None
 
 
 @final
-@Parameter(name="*")
+@flag_group
 @dataclass(frozen=True)
 class DataFlags:
-    """Keys of the task's configuration: what is read, and how."""
+    """Keys of the task's configuration: what is read, and how.
 
-    valid: Annotated[str | None, Parameter(help="Validation data. Default: split off from the data.")] = None
-    test: Annotated[str | None, Parameter(help="Test data. Default: split off from the data.")] = None
+    Args:
+        valid: Validation data. Default: split off from the data.
+        test: Test data. Default: split off from the data.
+        lowercase: Convert all text to lower case.
+        tokens: Tokenizer: char, bpe or unigram.
+        vocabulary: Vocabulary size of bpe and unigram; for translation, of each language.
+    """
+
+    valid: str | None = None
+    test: str | None = None
     limit: Limit = None
-    lowercase: Annotated[bool, Parameter(help="Convert all text to lower case.")] = False
-    tokens: Annotated[str | None, Parameter(help="Tokenizer: char, bpe or unigram.")] = None
-    vocabulary: Annotated[
-        int | None, Parameter(help="Vocabulary size of bpe and unigram; for translation, of each language.")
-    ] = None
+    lowercase: bool = False
+    tokens: str | None = None
+    vocabulary: int | None = None
 
 
 def check_exclusive(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
+from sightline.cli.inspect_flags import InspectFlags
 from sightline.cli.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -20,26 +19,7 @@ def inspect(
     input: str | None = None,
     /,
     *,
-    methods: str | None = None,
-    replacements: int = 8,
-    beside: Path | None = None,
-    training: Annotated[bool, Parameter(negative=())] = False,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    png: Path | None = None,
-    json: Path | None = None,
-    faithfulness: Annotated[bool, Parameter(negative=())] = False,
-    retrain: str | None = None,
-    seed: int = 0,
-    heads: bool = False,
-    prune: str | None = None,
-    data: str | None = None,
-    items: int | None = None,
-    metric: str | None = None,
-    orders: int = 5,
-    importance: Literal["ablation", "gradient"] = "ablation",
-    dependencies: Path | None = None,
-    out_dir: Path | None = None,
-    device: str = "auto",
+    flags: InspectFlags = InspectFlags(),
     plugin: Plugins = None,
 ) -> None:
     """Show what a trained model's answer to one input depends on, and what every layer of it looks at.
@@ -59,92 +39,75 @@ def inspect(
         run: Directory of a run, of a model, or of a comparison, whose winner is used.
         input: A text, numbers, or a file, as for `sightline predict`. Not with --training, --heads, --prune
             or --faithfulness.
-        methods: Comma-separated methods. Default: all that the model has.
-        replacements: How often each position is replaced for the effect.
-        beside: Directory of a second model, whose maps for the same input the page shows beside those of the first.
-        training: Show instead what attention, gradients and gates did in a run that was trained with --watch.
-        out: Write a page that shows all maps to this file, such as page.html.
-        png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown by their mean.
-        json: Write all maps, or all results of --heads or --faithfulness, to this file, as JSON with `schema_version`.
-        faithfulness: Test whether the maps are faithful, over items of data in place of one input.
-        retrain: With --faithfulness: also train models again, each for this budget, such as 60s or 500steps: another
-            seed and even attention, and for a classifier of texts with one pooled attention three more and an adversary
-            (Wiegreffe & Pinter 2019).
-        seed: Seed of what --faithfulness draws.
-        heads: Show the roles of all attention heads, their importance, and what pruning costs.
-        prune: Remove so many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.
-        data: Data that heads are judged on, as `sightline eval` reads it, or items for --faithfulness. Default: the
-            run's validation part for heads, its test part for --faithfulness.
-        items: Items of the data, evenly spaced. Default: 200 for heads, 100 for --faithfulness.
-        metric: Metric of pruning curves. Default: the first that the task measures.
-        orders: Random orders that pruning curves are shown beside; 0: none.
-        importance: By which heads are pruned: the rise of the loss without a head, or the gradient (Michel 2019).
-        dependencies: Treebank (CoNLL-U) with whose dependency arcs heads are compared.
-        out_dir: Directory for the smaller model.
-        device: auto, cpu, cuda or mps.
         plugin: Files, modules or names of plugins that the model needs.
     """
     from sightline.core.errors import InputError
     from sightline.models.plugins import load_plugins
 
-    if training:
+    if flags.training:
         from sightline.cli.inspect_training import inspect_training
 
-        inspect_training(run, input, out, json)
+        inspect_training(run, input, flags.out, flags.json)
         return
     load_plugins(plugin)
-    if heads or prune is not None:
-        from sightline.cli.inspect_heads import HeadFlags, inspect_heads_or_prune
+    if flags.heads or flags.prune is not None:
+        from sightline.cli.inspect_heads import inspect_heads_or_prune
 
         if input is not None:
-            raise InputError(f"{'--heads' if heads else '--prune'} takes no input, found {input!r}: name --data")
-        chosen = (data, items, metric, orders, importance, dependencies, out, out_dir, json, device)
-        inspect_heads_or_prune(HeadFlags(run, heads, prune, *chosen))
+            raise InputError(f"{'--heads' if flags.heads else '--prune'} takes no input, found {input!r}: name --data")
+        inspect_heads_or_prune(run, flags)
         return
-    if faithfulness:
-        from sightline.cli.inspect_faithfulness import FaithfulnessFlags, inspect_faithfulness
+    if flags.faithfulness:
+        from sightline.cli.inspect_faithfulness import inspect_faithfulness
 
-        for flag, value in (("--beside", beside), ("--methods", methods), ("--png", png)):
+        for flag, value in (("--beside", flags.beside), ("--methods", flags.methods), ("--png", flags.png)):
             if value is not None:
                 raise InputError("is for one input, not for --faithfulness", where=flag)
         if input is not None:
             raise InputError("tests items of --data, not one input: leave out one of the two", where="--faithfulness")
-        inspect_faithfulness(FaithfulnessFlags(run, data, items, seed, replacements, retrain, out, json, device))
+        inspect_faithfulness(run, flags)
         return
-    if retrain is not None:
+    if flags.retrain is not None:
         raise InputError("is for --faithfulness", where="--retrain")
     if input is None:
         raise InputError(
             "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"
         )
-    if data is not None:
+    if flags.data is not None:
         raise InputError("is for --heads, --prune and --faithfulness, not for one input", where="--data")
-    if replacements < 1:
-        raise InputError(f"must be at least 1, found {replacements}", where="--replacements")
-    if beside is not None and out is None and png is None:
+    _inspect_input(run, input, flags)
+
+
+def _inspect_input(run: Path, input: str, flags: InspectFlags) -> None:
+    """The maps of one input, on the terminal and in files."""
+    from sightline.core.errors import InputError
+    from sightline.core.settings import check_in_range
+
+    check_in_range("--replacements", flags.replacements, at_least=1)
+    if flags.beside is not None and flags.out is None and flags.png is None:
         raise InputError("needs --out, the page that shows both models, or --png", where="--beside")
-    if png is not None:
+    if flags.png is not None:
         from sightline.report.map_picture import check_picture
 
-        check_picture(png, where="--png")
-    if beside is not None and json is not None:
+        check_picture(flags.png, where="--png")
+    if flags.beside is not None and flags.json is not None:
         raise InputError("--json has the maps of one model: leave out one of the two", where="--beside")
-    inspections = [_inspected(one, input, methods, replacements, device) for one in (run, beside) if one is not None]
-    if json is not None:
-        inspections[0].save(json)
+    inspections = [_inspected(one, input, flags) for one in (run, flags.beside) if one is not None]
+    if flags.json is not None:
+        inspections[0].save(flags.json)
     for one in inspections:
         print_maps(one)
-    if out is not None:
+    if flags.out is not None:
         from sightline.report.inspection import write_page
 
-        print(f"page: {write_page(inspections, out)}")
-    if png is not None:
+        print(f"page: {write_page(inspections, flags.out)}")
+    if flags.png is not None:
         from sightline.report.map_picture import save_maps
 
-        print(f"picture: {save_maps(inspections, png)}")
+        print(f"picture: {save_maps(inspections, flags.png)}")
 
 
-def _inspected(run: Path, input: str, methods: str | None, replacements: int, device: str) -> Inspection:
+def _inspected(run: Path, input: str, flags: InspectFlags) -> Inspection:
     """The maps of one model."""
     import shlex
     from dataclasses import replace
@@ -153,11 +116,11 @@ def _inspected(run: Path, input: str, methods: str | None, replacements: int, de
     from sightline.inspect import influence
     from sightline.tasks.not_files import check_not_files
 
-    task = opened(run, device)
+    task, methods = opened(run, flags.device), flags.methods
     if task.reads_texts:
         check_not_files([input], WAY)
     chosen = None if methods is None else [name.strip() for name in methods.split(",")]
-    inspection = influence(task, input, chosen, replacements=replacements)
+    inspection = influence(task, input, chosen, replacements=flags.replacements)
     command = ["sightline", "inspect", str(run), input, *([] if methods is None else ["--methods", methods])]
     return replace(inspection, model=replace(inspection.model, name=str(run)), command=shlex.join(command))
 

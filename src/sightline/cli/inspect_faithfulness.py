@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sightline.cli.inspect_flags import InspectFlags
     from sightline.inspect.faithfulness_results import Faithfulness, Retrained
 
 ITEMS = 100
 
 
-class FaithfulnessFlags(NamedTuple):
-    """The flags of `sightline inspect` that --faithfulness obeys."""
-
-    run: Path
-    data: str | None
-    items: int | None
-    seed: int
-    replacements: int
-    retrain: str | None
-    out: Path | None
-    json: Path | None
-    device: str
-
-
-def inspect_faithfulness(flags: FaithfulnessFlags) -> None:
+def inspect_faithfulness(run: Path, flags: InspectFlags) -> None:
     """Print, and write to `out` and `json`, the tests of every map."""
-    from sightline.core.errors import InputError
+    from sightline.core.settings import check_in_range
 
     items = ITEMS if flags.items is None else flags.items
-    if items < 1:
-        raise InputError(f"must be at least 1, found {items}", where="--items")
-    if flags.replacements < 1:
-        raise InputError(f"must be at least 1, found {flags.replacements}", where="--replacements")
-    tested = _tested(flags, items)
+    check_in_range("--items", items, at_least=1)
+    check_in_range("--replacements", flags.replacements, at_least=1)
+    tested = _tested(run, flags, items)
     if flags.json is not None:
         tested.save(flags.json)
     print_tests(tested)
@@ -44,7 +29,7 @@ def inspect_faithfulness(flags: FaithfulnessFlags) -> None:
         print(f"page: {write_faithfulness(tested, flags.out)}")
 
 
-def _tested(flags: FaithfulnessFlags, items: int) -> Faithfulness:
+def _tested(run: Path, flags: InspectFlags, items: int) -> Faithfulness:
     """The tests of one model."""
     import shlex
     from dataclasses import replace
@@ -52,8 +37,8 @@ def _tested(flags: FaithfulnessFlags, items: int) -> Faithfulness:
     from sightline.cli.messages import messages, opened, tell
     from sightline.inspect.battery import faithfulness
 
-    run, seed, replacements, retrain = str(flags.run), flags.seed, flags.replacements, flags.retrain
-    task = opened(flags.run, flags.device)
+    seed, replacements, retrain = flags.seed, flags.replacements, flags.retrain
+    task = opened(run, flags.device)
     with messages():
         results = faithfulness(
             task, flags.data, items=items, seed=seed, replacements=replacements, retrain=retrain, say=tell
@@ -61,8 +46,8 @@ def _tested(flags: FaithfulnessFlags, items: int) -> Faithfulness:
     values = {"--data": flags.data, "--items": items, "--seed": seed, "--replacements": replacements}
     values["--retrain"] = retrain
     named = [part for flag, value in values.items() if value is not None for part in (flag, str(value))]
-    command = shlex.join(["sightline", "inspect", run, "--faithfulness", *named])
-    return replace(results, model=replace(results.model, name=run), command=command)
+    command = shlex.join(["sightline", "inspect", str(run), "--faithfulness", *named])
+    return replace(results, model=replace(results.model, name=str(run)), command=command)
 
 
 def print_tests(results: Faithfulness) -> None:

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sightline.cli.inspect_flags import InspectFlags
     from sightline.inspect.head_report import HeadsReport
 
 ITEMS = 200  # unless --items says otherwise
 ORDERS = 5
 
 
-class HeadFlags(NamedTuple):
-    """The flags of both, as `sightline inspect` declares them."""
-
-    run: Path
-    heads: bool
-    prune: str | None
-    data: str | None
-    items: int | None
-    metric: str | None
-    orders: int
-    importance: Literal["ablation", "gradient"]
-    dependencies: Path | None
-    out: Path | None
-    out_dir: Path | None
-    json: Path | None
-    device: str
-
-
-def inspect_heads_or_prune(flags: HeadFlags) -> None:
+def inspect_heads_or_prune(run: Path, flags: InspectFlags) -> None:
     """Check the flags, and do what they ask for."""
     from sightline.core.errors import InputError
     from sightline.core.settings import check_in_range
@@ -48,12 +31,12 @@ def inspect_heads_or_prune(flags: HeadFlags) -> None:
         if value is not None and not getattr(flags, needs):
             raise InputError(f"is for --{needs}", where=name)
     if flags.heads:
-        _show(flags)
+        _show(run, flags)
     else:
-        _prune(flags)
+        _prune(run, flags)
 
 
-def _opened(flags: HeadFlags) -> tuple[Any, Any]:
+def _opened(run: Path, flags: InspectFlags) -> tuple[Any, Any]:
     """The task and the items."""
     from sightline.cli.messages import messages, opened
     from sightline.inspect.head_survey import check_heads
@@ -61,7 +44,7 @@ def _opened(flags: HeadFlags) -> tuple[Any, Any]:
     from sightline.tasks.winner import chosen_run
 
     with messages():
-        run = chosen_run(flags.run)
+        run = chosen_run(run)
     task = opened(run, flags.device)
     with messages():
         check_heads(task)
@@ -73,19 +56,19 @@ def _opened(flags: HeadFlags) -> tuple[Any, Any]:
     return task, part._replace(items=items, size=len(items))
 
 
-def _show(flags: HeadFlags) -> None:
+def _show(run: Path, flags: InspectFlags) -> None:
     import shlex
     from dataclasses import replace
 
     from sightline.inspect.head_survey import inspect_heads
 
-    task, part = _opened(flags)
+    task, part = _opened(run, flags)
     report = inspect_heads(task, part, metric=flags.metric, draws=flags.orders, treebank=flags.dependencies)
     words = {"--data": flags.data, "--items": flags.items, "--metric": flags.metric}
     words |= {"--orders": None if flags.orders == ORDERS else flags.orders, "--dependencies": flags.dependencies}
     named = [word for flag, value in words.items() if value is not None for word in (flag, str(value))]
-    command = shlex.join(["sightline", "inspect", str(flags.run), "--heads", *named])
-    report = replace(report, model=replace(report.model, name=str(flags.run)), command=command)
+    command = shlex.join(["sightline", "inspect", str(run), "--heads", *named])
+    report = replace(report, model=replace(report.model, name=str(run)), command=command)
     if flags.json is not None:
         report.save(flags.json)
     print_heads(report)
@@ -131,7 +114,7 @@ def _number(value: float | None, digits: int) -> str:
     return "—" if value is None else significant(value, digits)
 
 
-def _prune(flags: HeadFlags) -> None:
+def _prune(run: Path, flags: InspectFlags) -> None:
     from sightline.core.errors import InputError
     from sightline.core.metrics import written
     from sightline.inspect.head_survey import layer_names
@@ -144,7 +127,7 @@ def _prune(flags: HeadFlags) -> None:
     if flags.out_dir.exists():
         raise InputError("already exists", where=flags.out_dir)
     order = IMPORTANCE[flags.importance]
-    task, part = _opened(flags)
+    task, part = _opened(run, flags)
     count = number_to_prune(flags.prune or "", sum(layer.heads for layer in heads_of(task.model).values()))
     before = MeasuredTask(task, part.items, flags.metric)
     parameters = task.parameters

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 from cyclopts import Parameter
 
-from sightline.cli.decoding_flags import OutputFlags, SamplingFlags
+from sightline.cli.decoding_flags import OutputFlags, SamplingFlags, SearchFlags
 from sightline.cli.plugins import Plugins
 
 WAY = "write texts as arguments, name a table of them by --data, or write any text one a line on standard input"
@@ -22,7 +22,8 @@ def predict(
     source_column: str | None = None,
     header: Annotated[bool | None, Parameter(negative="--no-header")] = None,
     base: Path | None = None,
-    search: OutputFlags = OutputFlags(),
+    search: SearchFlags = SearchFlags(),
+    written: OutputFlags = OutputFlags(),
     sample: bool = False,
     sampling: SamplingFlags = SamplingFlags(),
     device: str = "auto",
@@ -61,7 +62,7 @@ def predict(
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.not_files import check_not_files
 
-    settings = sampling.settings(sample, "--sample") | search.settings()
+    settings = sampling.settings(sample, "--sample") | search.settings() | written.settings()
     decoding = override(DecodingConfig(), {**settings, "sample": sample}, prefix="--")
     task = opened(run, device, plugin)
     if not task.accepts_decoding and (settings or sample):

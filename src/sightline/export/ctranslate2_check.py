@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sightline.core.errors import InputError
+from sightline.export.equality import difference
 
 CLOSE = 1e-4  # of log-probabilities, or of the largest one where that is beyond 1
 LENGTHS = (7, 3, 11)
@@ -39,9 +40,9 @@ def generator_error(model: Any, directory: Path, vocabularies: Sequence[list[str
     (names,) = vocabularies
     engine = ctranslate2.Generator(str(directory), device="cpu", compute_type="float32", intra_threads=1)
     prompts = _rows(LENGTHS, names, 0)
-    theirs = torch.from_numpy(np.array(engine.forward_batch(_named(prompts, names), return_log_probs=True)))
+    theirs = np.array(engine.forward_batch(_named(prompts, names), return_log_probs=True))
     ours = [model(torch.tensor([row]), model.initial_state(1))[0].log_softmax(-1)[0] for row in prompts]
-    return max(_difference(theirs[row, : len(one)], one) for row, one in enumerate(ours))
+    return max(difference(one.numpy(), theirs[row, : len(one)]) for row, one in enumerate(ours))
 
 
 @torch.no_grad()
@@ -57,12 +58,8 @@ def translator_error(model: Any, directory: Path, vocabularies: Sequence[list[st
     for source, target, score in zip(sources, targets, scores, strict=True):
         chances = model(torch.tensor([source]), None, torch.tensor([[1, *target]])).log_softmax(-1)[0]
         ours = chances[torch.arange(len(target) + 1), torch.tensor([*target, 2])]
-        worst = max(worst, _difference(torch.tensor(score.log_probs), ours))
+        worst = max(worst, difference(ours.numpy(), np.array(score.log_probs)))
     return worst
-
-
-def _difference(theirs: torch.Tensor, ours: torch.Tensor) -> float:
-    return float((theirs - ours).abs().max() / ours.abs().max().clamp(min=1.0))
 
 
 def _rows(lengths: Sequence[int], names: list[str], seed: int) -> list[list[int]]:

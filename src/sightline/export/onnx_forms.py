@@ -16,9 +16,9 @@ from sightline.core.state import leaves
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.export.onnx_graphs import Graph
 from sightline.export.onnx_loops import with_loops
-from sightline.export.onnx_parts import GraphChunk, GraphStep, Start, Whole
+from sightline.export.onnx_parts import DecoderGraph, Start, Whole
 from sightline.export.onnx_state import PAST, StateNames, named
-from sightline.export.source_inputs import SourceInputs
+from sightline.export.source_inputs import SourceInputs, WindowInputs, output_tokens
 from sightline.tasks.task import Task
 
 GraphFacts = dict[str, Any]
@@ -40,12 +40,12 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFa
         memory = model.encode(*start.nest(list(sources.example(rows, length).values())))
         result = model.decoder.initial_state(rows, memory)
         for _ in range(steps):
-            _, result = model.step(_tokens(task, rows), result)
+            _, result = model.step(output_tokens(task, rows, 1)[:, 0], result)
         return result
 
     like = state(3, 5, 2)
     others = {"memory": state(3, 7, 2), PAST: state(3, 5, 3)}
-    names = StateNames.of(like, model.step(_tokens(task, 3), like)[1], others, state(1, 5, LONG))
+    names = StateNames.of(like, model.step(output_tokens(task, 3, 1)[:, 0], like)[1], others, state(1, 5, LONG))
     encoder = Graph(
         Start(model, sources.nested),
         sources.example(3, 5),
@@ -53,7 +53,9 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFa
         tuple(f"state.{name}" for name in names.names),
         [sources.example(*size) for size in COMPARED],
     )
-    decoder = _of_decoder(GraphStep(model.decoder, like, names), names, lambda *sizes: _tokens(task, sizes[0]), state)
+    decoder = _of_decoder(
+        DecoderGraph(model.decoder, like, names), names, lambda *sizes: output_tokens(task, sizes[0], 1)[:, 0], state
+    )
     written = _written(directory, {"encoder": encoder, "decoder": decoder})
     facts = {"tokens": TOKENS, "longest_output": trained.longest_output, "sources": sources.described()}
     sides = {"source": trained.tokenizers.source, "target": trained.tokenizers.target}
@@ -69,20 +71,20 @@ def write_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
     def state(rows: int, length: int, steps: int) -> Any:
         result = model.initial_state(rows)
         for _ in range(steps):
-            _, result = model.step(_tokens(task, rows), result)
+            _, result = model.step(output_tokens(task, rows, 1)[:, 0], result)
         return result
 
     like = state(3, 1, 2)
     others = {PAST: state(3, 1, 3)}
-    names = StateNames.of(like, model.step(_tokens(task, 3), like)[1], others, state(1, 1, LONG))
+    names = StateNames.of(like, model.step(output_tokens(task, 3, 1)[:, 0], like)[1], others, state(1, 1, LONG))
     initial = state(1, 1, 0)
     arrays: Any = {f"state.{name}": leaf.numpy() for name, leaf in named(initial)}
     np.savez(directory / INITIAL, **arrays)
 
     def tokens(rows: int, length: int, steps: int) -> Tensor:
-        return _tokens(task, rows * length).view(rows, length)
+        return output_tokens(task, rows, length)
 
-    decoder = _of_decoder(GraphChunk(model, like, names), names, tokens, state, {0: "batch", 1: "steps"})
+    decoder = _of_decoder(DecoderGraph(model, like, names, chunk=True), names, tokens, state, {0: "batch", 1: "steps"})
     written = _written(directory, {"decoder": decoder})
     facts = {"tokens": TOKENS, "any_length": True, "initial_state": INITIAL}
     return written | facts | {"vocabularies": {"source": trained.tokenizer.to_dict()}}
@@ -116,27 +118,16 @@ def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
     """`forecaster.onnx` gives scaled forecasts of scaled windows."""
     trained: Any = getattr(task, "trained", None)
     source: Any = task.source
-    model, levels = with_loops(task.stored_model), task.config.levels
-    widths = {"values": source.channels, "past": source.past, "known": source.known}
-
-    def example(rows: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(rows)
-        lengths = {"values": source.lookback, "past": source.lookback, "known": source.lookback + source.horizon}
-        sizes = {name: (rows, lengths[name], width) for name, width in widths.items() if width}
-        return {name: torch.randn(*size, generator=generator) for name, size in sizes.items()}
+    model, levels, windows = with_loops(task.stored_model), task.config.levels, WindowInputs.of(source)
 
     def predict(*inputs: Tensor | None) -> Tensor:
         y = model(*inputs)
         return y.sort(3).values if levels else y  # as `predictor_of` does
 
-    def nested(inputs: list[Tensor]) -> list[Tensor | None]:
-        by_name = dict(zip(example(1), inputs, strict=True))
-        return [by_name.get(name) for name in widths]
-
-    module = Whole(predict, nested)
+    module = Whole(predict, windows.nested)
     module.parts = model  # so that its weights belong to the graph
-    axes = {name: {0: "batch"} for name in example(1)}
-    graph = Graph(module, example(3), axes, ("forecast",), [example(1), example(5)])
+    example = windows.example
+    graph = Graph(module, example(3), windows.axes, ("forecast",), [example(1), example(5)])
     fitted = trained.fitted
     scales = {
         name: {"columns": columns, "center": of[0], "spread": of[1]}
@@ -201,11 +192,6 @@ def _written(directory: Path, graphs: dict[str, Graph]) -> GraphFacts:
         }
         described[name] = {"file": f"{name}.onnx", "inputs": inputs, "outputs": list(graph.outputs)}
     return {"graphs": described}
-
-
-def _tokens(task: Task[Any, Any, Any], count: int) -> Tensor:
-    """Some tokens of the output's vocabulary."""
-    return torch.arange(count) * 7 % (task.outputs - 4) + 4
 
 
 def write_facts(directory: Path, facts: GraphFacts) -> None:

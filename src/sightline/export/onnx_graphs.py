@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError, one_line
+from sightline.export.equality import TOLERANCE, cause_of, difference
 
 OPSET = 20
-TOLERANCE = 1e-5  # by which outputs in ONNX Runtime may differ from the model's, for values around 1
 
 
 @final
@@ -47,7 +47,7 @@ class Graph:
             with _silence():
                 self._export(path)
         except Exception as error:  # torch raises many classes, and none is about this model alone
-            raise InputError(f"{path.stem}: torch cannot export it: {_cause(error)}") from error
+            raise InputError(f"{path.stem}: torch cannot export it: {cause_of(error)}") from error
         for inputs in (self.inputs, *self.others):
             self._compare(path, inputs)
 
@@ -100,20 +100,3 @@ def run(path: Path, inputs: dict[str, Tensor]) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     known = {one.name for one in session.get_inputs()}  # an input that no output depends on is dropped
     return session.run(None, {name: tensor.numpy() for name, tensor in inputs.items() if name in known})
-
-
-def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The largest difference, over values around 1 or larger ones."""
-    if ours.shape != theirs.shape:
-        return float("inf")
-    if not ours.size:
-        return 0.0
-    scale = max(1.0, float(np.abs(ours).max()))
-    return float(np.abs(ours.astype(np.float64) - theirs).max()) / scale
-
-
-def _cause(error: BaseException) -> str:
-    """The error that others followed from, in a line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return one_line(error)

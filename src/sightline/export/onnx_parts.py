@@ -25,30 +25,20 @@ class Start(nn.Module):
 
 
 @final
-class GraphStep(nn.Module):
-    """One step of a decoder: tokens (B,) and the state in; logits (B, V) and the tensors that change out."""
+class DecoderGraph(nn.Module):
+    """One step of a decoder: tokens (B,) and the state in; logits (B, V) and the tensors that change out.
 
-    def __init__(self, decoder: Any, like: Any, state: StateNames) -> None:
+    chunk: whether it reads several positions at once: tokens (B, T), logits (B, T, V)
+    """
+
+    def __init__(self, decoder: Any, like: Any, state: StateNames, *, chunk: bool = False) -> None:
         super().__init__()
-        self.decoder, self.like, self.state = decoder, like, state
+        self.decoder, self.like, self.state, self.chunk = decoder, like, state, chunk
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
         tokens, *before = inputs
-        logits, after = self.decoder.step(tokens, filled(self.like, before))
-        return [logits, *self.state.after(list(leaves(after)))]
-
-
-@final
-class GraphChunk(nn.Module):
-    """Several positions of a decoder: tokens (B, T) and the state in; logits (B, T, V) and what changes out."""
-
-    def __init__(self, decoder: Any, like: Any, state: StateNames) -> None:
-        super().__init__()
-        self.decoder, self.like, self.state = decoder, like, state
-
-    def forward(self, inputs: list[Tensor]) -> list[Tensor]:
-        tokens, *before = inputs
-        logits, after = self.decoder(tokens, filled(self.like, before))
+        read = self.decoder if self.chunk else self.decoder.step
+        logits, after = read(tokens, filled(self.like, before))
         return [logits, *self.state.after(list(leaves(after)))]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -41,6 +41,42 @@ def _audio(front_end: Any, rows: int, length: int, generator: torch.Generator) -
 def _image(front_end: Any, rows: int, length: int, generator: torch.Generator) -> Tensor:
     size = rows, front_end.channels, front_end.height, front_end.width
     return torch.randint(256, size, generator=generator, dtype=torch.uint8)
+
+
+def output_tokens(task: Any, rows: int, length: int) -> Tensor:
+    """Some tokens (B, T) of the output's vocabulary."""
+    return (torch.arange(rows * length) * 7 % (task.outputs - 4) + 4).view(rows, length)
+
+
+@final
+@dataclass(frozen=True)
+class WindowInputs:
+    """The inputs of a forecaster: of `values`, `past` and `known` those that it reads, by length and width."""
+
+    sizes: dict[str, tuple[int, int]]
+
+    @classmethod
+    def of(cls, source: Any) -> WindowInputs:
+        """Those of the source of a task."""
+        whole = source.lookback + source.horizon
+        widths = {"values": source.channels, "past": source.past, "known": source.known}
+        return cls({name: (whole if name == "known" else source.lookback, width) for name, width in widths.items()})
+
+    def example(self, rows: int, length: int = 0) -> dict[str, Tensor]:
+        """Random windows, whatever the length."""
+        generator = torch.Generator().manual_seed(rows)
+        sizes = {name: (rows, *size) for name, size in self.sizes.items() if size[1]}
+        return {name: torch.randn(*size, generator=generator) for name, size in sizes.items()}
+
+    @property
+    def axes(self) -> dict[str, dict[int, str]]:
+        """Of each input, the axes whose size may change."""
+        return {name: {0: "batch"} for name in self.example(1)}
+
+    def nested(self, inputs: Sequence[Tensor]) -> list[Tensor | None]:
+        """The inputs as the model takes them, None for one that it does not read."""
+        by_name = dict(zip(self.example(1), inputs, strict=True))
+        return [by_name.get(name) for name in self.sizes]
 
 
 DRAW: dict[InputKind, DrawInput] = {

@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from sightline.export.source_inputs import SourceInputs
+from sightline.export.source_inputs import SourceInputs, WindowInputs, output_tokens
 from sightline.export.torch_program import Program, ProgramInputs, check_equal, save
 from sightline.export.torch_state import StateForm
 from sightline.tasks.task import Task
@@ -55,18 +55,18 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> Program
         return (model(*sources.nested(list(tensors[:-1])), tensors[-1]),)
 
     def decode(rows: int, length: int) -> list[Tensor]:
-        return _logits(model, begin(*sources.example(rows, length).values()), _tokens(task, rows, STEPS))
+        return _logits(model, begin(*sources.example(rows, length).values()), output_tokens(task, rows, STEPS))
 
     encoder = Program(
         "encoder", ModelCall(model, lambda *x: tuple(form.take(settled(*x)))), sources.example(*EXAMPLE), sources.axes
     )
-    inputs = {**sources.example(*EXAMPLE), "target": _tokens(task, EXAMPLE[0], 4)}
+    inputs = {**sources.example(*EXAMPLE), "target": output_tokens(task, EXAMPLE[0], 4)}
     axes = {**sources.axes, "target": {0: "batch", 1: "target_length"}}
     whole = Program("forward", ModelCall(model, forward), inputs, axes)
     facts = _write_decoder(task, directory, encoder, form, 0, decode, sources.example)
 
     def example(rows: int, length: int) -> ProgramInputs:
-        return {**sources.example(rows, length), "target": _tokens(task, rows, length + 2)}
+        return {**sources.example(rows, length), "target": output_tokens(task, rows, length + 2)}
 
     return {**facts, **_write_whole(directory, whole, "logits", example)}
 
@@ -87,19 +87,19 @@ def write_decoder(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
 
     def example(rows: int, length: int) -> ProgramInputs:
         real = torch.tensor([length, (length + 1) // 2, length - 1] * rows)[:rows].clamp(min=1)
-        return {"tokens": _tokens(task, rows, length), "mask": torch.arange(length) < real.unsqueeze(1)}
+        return {"tokens": output_tokens(task, rows, length), "mask": torch.arange(length) < real.unsqueeze(1)}
 
     def decode(rows: int, length: int) -> list[Tensor]:
         tokens, mask = example(rows, length).values()
         logits, state = model(tokens, model.initial_state(rows), mask)
         shown = logits.masked_fill(~mask.unsqueeze(2), 0.0)
-        return [shown, *_logits(model, state, _tokens(task, rows, STEPS))]
+        return [shown, *_logits(model, state, output_tokens(task, rows, STEPS))]
 
     both = {0: "batch", 1: "length"}
     reader = Program("prompt", ModelCall(model, prompt), example(*EXAMPLE), {"tokens": both, "mask": both})
     facts = _write_decoder(task, directory, reader, form, 1, decode, example)
-    whole = Program("forward", ModelCall(model, forward), {"tokens": _tokens(task, *EXAMPLE)}, {"tokens": both})
-    return {**facts, **_write_whole(directory, whole, "logits", lambda *size: {"tokens": _tokens(task, *size)})}
+    whole = Program("forward", ModelCall(model, forward), {"tokens": output_tokens(task, *EXAMPLE)}, {"tokens": both})
+    return {**facts, **_write_whole(directory, whole, "logits", lambda *size: {"tokens": output_tokens(task, *size)})}
 
 
 def write_encoder(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
@@ -115,25 +115,14 @@ def write_encoder(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
 
 def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> ProgramFacts:
     """`forward.pt2` gives scaled forecasts of scaled windows."""
-    model, levels = _copied(task), task.config.levels
-    source: Any = task.source
-    lengths = {"values": source.lookback, "past": source.lookback, "known": source.lookback + source.horizon}
-    widths = {"values": source.channels, "past": source.past, "known": source.known}
-
-    def example(rows: int, length: int) -> ProgramInputs:
-        generator = torch.Generator().manual_seed(rows)
-        sizes = {name: (rows, lengths[name], width) for name, width in widths.items() if width}
-        return {name: torch.randn(*size, generator=generator) for name, size in sizes.items()}
-
-    read = tuple(example(1, 1))
+    model, levels, windows = _copied(task), task.config.levels, WindowInputs.of(task.source)
 
     def forward(*tensors: Tensor) -> tuple[Tensor]:
-        by_name = dict(zip(read, tensors, strict=True))
-        y = model(*(by_name.get(name) for name in widths))
+        y = model(*windows.nested(tensors))
         return (y.sort(3).values if levels else y,)
 
-    whole = Program("forward", ModelCall(model, forward), example(*EXAMPLE), {name: {0: "batch"} for name in read})
-    return _write_whole(directory, whole, "forecast", example)
+    whole = Program("forward", ModelCall(model, forward), windows.example(*EXAMPLE), windows.axes)
+    return _write_whole(directory, whole, "forecast", windows.example)
 
 
 WRITERS: dict[str, Callable[[Task[Any, Any, Any], Path], ProgramFacts]] = {
@@ -148,11 +137,6 @@ def _copied(task: Task[Any, Any, Any]) -> Any:
     """The model for programs: on the CPU, in float32 and without gradients."""
     model = getattr(getattr(task, "trained", None), "model", task.stored_model)
     return deepcopy(model).cpu().float().eval().requires_grad_(False)
-
-
-def _tokens(task: Task[Any, Any, Any], rows: int, length: int) -> Tensor:
-    """Some tokens (B, T) of the output's vocabulary."""
-    return (torch.arange(rows * length) * 7 % (task.outputs - 4) + 4).view(rows, length)
 
 
 def _logits(model: Any, state: Any, tokens: Tensor) -> list[Tensor]:
@@ -183,14 +167,14 @@ def _write_decoder(
         logits, after = model.step(token, form.fill(tensors))
         return logits, *form.take(after)
 
-    inputs = {"token": _tokens(task, EXAMPLE[0], 1)[:, 0], **state}
+    inputs = {"token": output_tokens(task, EXAMPLE[0], 1)[:, 0], **state}
     step = Program("step", ModelCall(model, following), inputs, {"token": {0: "batch"}, **axes})
     stepped = step.trace()
     advance = save(stepped, directory / "step.pt2")
     for rows, length in (EXAMPLE, *OTHERS):
         results = start(*example(rows, length).values())
         outputs, tensors = list(results[:before]), results[before:]
-        for token in _tokens(task, rows, STEPS).unbind(1):
+        for token in output_tokens(task, rows, STEPS).unbind(1):
             logits, *tensors = advance(token, *tensors)
             outputs.append(logits)
         for ours, theirs in zip(decode(rows, length), outputs, strict=True):

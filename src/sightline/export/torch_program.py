@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
-
-TOLERANCE = 1e-5  # by which outputs of a program may differ from the model's, for values around 1
+from sightline.export.equality import TOLERANCE, cause_of, difference
 
 ProgramInputs = dict[str, Tensor]
 
@@ -45,7 +44,7 @@ class Program:
             with torch.no_grad():
                 program = torch.export.export(self.module, tensors, dynamic_shapes=(tuple(sizes),))
         except Exception as error:  # torch raises many classes, and none is about this model alone
-            raise InputError(f"{self.name}: torch.export cannot record it: {_cause(error)}") from error
+            raise InputError(f"{self.name}: torch.export cannot record it: {cause_of(error)}") from error
         for part in program.graph_module.modules():  # its own graph and those of its loops
             for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
                 node.meta.pop("stack_trace", None)  # which lines of which files of this machine
@@ -84,7 +83,9 @@ def save(program: Any, path: Path) -> Callable[..., Any]:
         try:
             return loaded(*tensors)
         except Exception as error:  # guards are assertions
-            raise InputError(f"{path.stem}: the program runs at its example's sizes alone: {_cause(error)}") from error
+            raise InputError(
+                f"{path.stem}: the program runs at its example's sizes alone: {cause_of(error)}"
+            ) from error
 
     return run
 
@@ -94,10 +95,7 @@ def check_equal(name: str, expected: Tensor, actual: Tensor) -> None:
     if actual.shape != expected.shape:
         shapes = tuple(actual.shape), tuple(expected.shape)
         raise InputError(f"{name}: the program gives the shape {shapes[0]}, the model {shapes[1]}")
-    if not expected.numel():
-        return
-    worst = float((actual - expected).abs().max() / expected.abs().max().clamp(min=1.0))
-    if not worst <= TOLERANCE:
+    if not (worst := difference(expected.numpy(), actual.numpy())) <= TOLERANCE:
         raise InputError(f"{name}: the program gives outputs that differ by {worst:.1g}")
 
 
@@ -111,10 +109,3 @@ def _spelled(size: str, names: dict[str, str]) -> str:
     for symbol in sorted(names, key=len, reverse=True):
         size = size.replace(symbol, names[symbol])
     return size
-
-
-def _cause(error: BaseException) -> str:
-    """The first line of the error that others followed from."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

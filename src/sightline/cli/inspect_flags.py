@@ -1,0 +1,65 @@
+"""The flags of `sightline inspect`, each with its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, final
+
+from cyclopts import Parameter
+
+from sightline.cli.flag_groups import flag_group
+from sightline.cli.flags import Device
+
+
+@final
+@flag_group
+@dataclass(frozen=True)
+class InspectFlags:
+    """Those for one input, and those of --training, --faithfulness, --heads and --prune.
+
+    Args:
+        methods: Comma-separated methods. Default: all that the model has.
+        replacements: How often each position is replaced for the effect.
+        beside: Directory of a second model, whose maps for the same input the page shows beside those of the first.
+        training: Show instead what attention, gradients and gates did in a run that was trained with --watch.
+        out: Write a page that shows all maps to this file, such as page.html.
+        png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown by their mean.
+        json: Write all maps, or all results of --heads or --faithfulness, to this file, as JSON with `schema_version`.
+        faithfulness: Test whether the maps are faithful, over items of data in place of one input.
+        retrain: With --faithfulness: also train models again, each for this budget, such as 60s or 500steps: another
+            seed and even attention, and for a classifier of texts with one pooled attention three more and an adversary
+            (Wiegreffe & Pinter 2019).
+        seed: Seed of what --faithfulness draws.
+        heads: Show the roles of all attention heads, their importance, and what pruning costs.
+        prune: Remove so many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.
+        data: Data that heads are judged on, as `sightline eval` reads it, or items for --faithfulness. Default: the
+            run's validation part for heads, its test part for --faithfulness.
+        items: Items of the data, evenly spaced. Default: 200 for heads, 100 for --faithfulness.
+        metric: Metric of pruning curves. Default: the first that the task measures.
+        orders: Random orders that pruning curves are shown beside; 0: none.
+        importance: By which heads are pruned: the rise of the loss without a head, or the gradient (Michel 2019).
+        dependencies: Treebank (CoNLL-U) with whose dependency arcs heads are compared.
+        out_dir: Directory for the smaller model.
+    """
+
+    methods: str | None = None
+    replacements: int = 8
+    beside: Path | None = None
+    training: bool = False
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None
+    png: Path | None = None
+    json: Path | None = None
+    faithfulness: bool = False
+    retrain: str | None = None
+    seed: int = 0
+    heads: bool = False
+    prune: str | None = None
+    data: str | None = None
+    items: int | None = None
+    metric: str | None = None
+    orders: int = 5
+    importance: Literal["ablation", "gradient"] = "ablation"
+    dependencies: Path | None = None
+    out_dir: Path | None = None
+    device: Device = "auto"
