@@ -175,7 +175,9 @@ def _handles(module: nn.Module, ledger: _Ledger, attention: RuledAttention) -> I
                 yield (linear if norm is None else norm).register_forward_hook(_half(ledger, -1.0))
     elif isinstance(module, Probe):
         held = attention == "constant" or module.shape == POOLED
-        yield module.register_forward_hook(_detached if held else _half(ledger, 1.0))
+        yield module.register_forward_hook(
+            (lambda _module, _inputs, output: output.detach()) if held else _half(ledger, 1.0)
+        )
 
 
 def _halved(x: Tensor) -> Tensor:
@@ -192,10 +194,6 @@ def _half(ledger: _Ledger, sign: float | None) -> Callable[..., Tensor]:
         return _halved(output)
 
     return hook
-
-
-def _detached(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    return output.detach()
 
 
 def _positions(ledger: _Ledger) -> Callable[..., tuple[Tensor, Any]]:

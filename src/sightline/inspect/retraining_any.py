@@ -41,11 +41,6 @@ NAMES = {
 }
 
 
-def has_weights(model: nn.Module) -> bool:
-    """Whether a layer of the model has softmax weights."""
-    return any(not probe.implicit for probe in attention_probes(model).values())
-
-
 @contextmanager
 def even_layers(model: nn.Module) -> Iterator[None]:
     """Inside the block every query of every layer of softmax attention weighs what it sees evenly."""
@@ -70,7 +65,7 @@ def retrained_layers(task: Any, budget: str, items: int, seed: int, say: Callabl
     again = TrainingAgain.of(task, budget, seed, say)
     models, steps = {"model": task}, {"model": 0}
     models["seed"], steps["seed"] = again.train(again.config("seed"), NAMES["seed"])
-    if has_weights(task.model):
+    if any(not probe.implicit for probe in attention_probes(task.model).values()):  # a layer of softmax attention
         models["even"], steps["even"] = again.train(again.config("even"), NAMES["even"], even_layers)
     part = again.part
     name = type(task).metrics(again.data, again.run)[0]

@@ -33,7 +33,8 @@ def step_by_step(
         flags_t = iter(flags_t)
         parameters = dict(zip(names, constants[: len(names)], strict=True))
         before = _filled(moving, carried)
-        before = replaced(before, **_filled_fields(kept, constants[len(names) :]))
+        fields = _filled(tuple(kept.values()), constants[len(names) :])
+        before = replaced(before, **dict(zip(kept, fields, strict=True)))
         arguments = (x_t, before, *(None if flag is None else next(flags_t) for flag in (mask, starts)))
         y, after = torch.func.functional_call(mixer, parameters, arguments)
         return tuple(leaves(replaced(after, **dict.fromkeys(fixed)))), (y.squeeze(1),)
@@ -47,7 +48,3 @@ def _filled(like: S, tensors: Sequence[Tensor]) -> S:
     """A state like `like` with these tensors as its leaves."""
     remaining = iter(tensors)
     return map_state(lambda _: next(remaining), like)
-
-
-def _filled_fields(fields: dict[str, Any], tensors: Sequence[Tensor]) -> dict[str, Any]:
-    return dict(zip(fields, _filled(tuple(fields.values()), tensors), strict=True))

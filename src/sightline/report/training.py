@@ -101,19 +101,15 @@ def render_training(dynamics: TrainingDynamics, numbers: Path | None = None) -> 
 def training_drawings(dynamics: TrainingDynamics) -> dict[str, list[Drawing]]:
     """The figures of every part that was measured."""
     steps = [float(step) for step in dynamics.steps]
+    losses = {"training": _thinned(dynamics.train), "validation": _line(dynamics.valid.steps, dynamics.valid.loss)}
     parts = {
-        "loss": _loss(dynamics),
+        "loss": _over_steps("loss", "Loss", "loss", losses),
         "attention": _attention(dynamics.attention),
         "gradients": _gradients(dynamics, steps),
         "gates": _gates(dynamics.gates, steps),
         "matrices": _matrices(dynamics.matrices, steps),
     }
     return {part: drawings for part, drawings in parts.items() if drawings}
-
-
-def _loss(dynamics: TrainingDynamics) -> list[Drawing]:
-    rows = {"training": _thinned(dynamics.train), "validation": _line(dynamics.valid.steps, dynamics.valid.loss)}
-    return _over_steps("loss", "Loss", "loss", rows)
 
 
 def _attention(courses: Sequence[AttentionCourse]) -> list[Drawing]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from sightline.data.rows.given import PAIR
-from sightline.data.survey import DataFinding, Survey
-from sightline.tasks.given import GivenData, given_data
+from sightline.data.survey import Survey
+from sightline.tasks.given import given_data
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import task_class
 
@@ -34,11 +34,12 @@ def describe(
             resolve_run(file=None, environ={}, flags={**named, **(settings or {}), **keys, **stored.paths})
         )
         survey = task_class(run.task).survey(run)
-        findings = [one._replace(file=stored.named(one.file), lines=_named(one, stored)) for one in survey.findings]
+        findings = [
+            one._replace(
+                file=stored.named(one.file),
+                lines=[stored.named(line) if isinstance(line, str) else line for line in one.lines],
+            )
+            for one in survey.findings
+        ]
         notes = [stored.named(note) for note in survey.notes]
         return replace(survey, data=stored.named(survey.data), findings=findings, notes=notes)
-
-
-def _named(finding: DataFinding, stored: GivenData) -> Any:
-    """The places of a finding."""
-    return [stored.named(line) if isinstance(line, str) else line for line in finding.lines]

@@ -94,7 +94,8 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
     if isinstance(known, nw.DataFrame):
         if known.implementation.is_polars() or known.implementation.is_pyarrow():
             return known.to_polars()
-        timed = nw.from_native(with_times(data), eager_only=True)
+        # A pandas frame whose index contains times has these as its first column.
+        timed = nw.from_native(data.reset_index() if index_of_times(data) else data, eager_only=True)
         return pl.DataFrame([_column(str(one.name), _cells(one), argument) for one in timed.iter_columns()])
     if isinstance(known, nw.Series):
         if known.dtype.is_numeric():
@@ -132,11 +133,6 @@ def as_frame(column: Any, name: str | None = None) -> Any:
 
     known = nw.from_native(column, series_only=True)
     return known.alias(name or str(known.name or "value")).to_frame().to_native()
-
-
-def with_times(frame: Any) -> Any:
-    """A pandas frame whose index contains times, with these as its first column; any other frame as it is."""
-    return frame.reset_index() if index_of_times(frame) else frame
 
 
 def index_of_times(frame: Any) -> bool:

@@ -54,16 +54,11 @@ def run_claims(
         directory.mkdir(parents=True, exist_ok=True)
     with locked(directory):
         results = _started(directory / FILE, effort, facts, overwrite=overwrite)
-        left = list(claims) if overwrite else [claim for claim in claims if not _has(results, claim)]
+        known = {one.claim for one in results.results if one.outcome != "not measured"}
+        left = list(claims) if overwrite else [claim for claim in claims if claim.name not in known]
         for line in _plan(claims, left, effort, directory / FILE):
             effort.say(line)
         return _measured(left, directory, effort, results)
-
-
-def _has(results: ClaimsResults, claim: Claim) -> bool:
-    """Whether a claim is measured."""
-    before = results.result(claim.name)
-    return before is not None and before.outcome != "not measured"
 
 
 def _plan(claims: Sequence[Claim], left: Sequence[Claim], effort: Effort, path: Path) -> list[str]:

@@ -211,11 +211,9 @@ class _Listener:
             self.text, self.stopped = self.text[: min(places)], True
             self._tell(len(self.text))
             return
-        held = next((n for n in range(min(longest - 1, len(self.text)), 0, -1) if self._may_stop(self.text[-n:])), 0)
+        lengths = range(min(longest - 1, len(self.text)), 0, -1)  # of an end of the text with which a stop may begin
+        held = next((n for n in lengths if any(stop.startswith(self.text[-n:]) for stop in self._stop)), 0)
         self._tell(len(self.text) - held)
-
-    def _may_stop(self, tail: str) -> bool:
-        return any(stop.startswith(tail) for stop in self._stop)
 
     def _tell(self, end: int) -> None:
         if self._on_text is not None and end > self._reported:
