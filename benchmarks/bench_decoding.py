@@ -26,6 +26,7 @@ from sightline.decoding.prompt import after_prompt
 from sightline.lab.bench.peers import load
 from sightline.lab.bench.scenario import Unavailable
 from sightline.lab.bench.timing import call_seconds, spread
+from sightline.models.compiled import step_of
 from sightline.models.inference import for_inference
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.transformer import TransformerConfig
@@ -37,6 +38,7 @@ from sightline.training.environment import installed_version
 RESULTS = Path(__file__).parent / "results"
 VOCABULARY, LENGTH_IN, LENGTH_OUT = 16_000, 20, 32
 PRECISIONS = ("float32", "bf16", "int8")
+COMPILED = ("float32, compiled", "int8, compiled")
 CPU = torch.device("cpu")
 
 System = Callable[[int], list[list[int]]]  # of a number of new tokens
@@ -78,10 +80,8 @@ def translation_jobs(directory: Path, threads: int) -> Iterator[Job]:
         sources = torch.randint(4, VOCABULARY, (rows, LENGTH_IN), generator=torch.Generator().manual_seed(1))
         for beam in (4, 1):
             systems: dict[str, System] = {
-                f"sightline {precision}": lambda n, m=model, p=precision, b=beam, s=sources: ours(
-                    for_inference(m, p), s, b, n
-                )
-                for precision in PRECISIONS
+                f"sightline {way}": lambda n, m=model, w=way, b=beam, s=sources: ours(m, w, s, b, n)
+                for way in (*PRECISIONS, *COMPILED[: 2 if rows == 1 else 0])
             }
             systems["transformers"] = lambda n, p=peer, s=sources, b=beam: marian_generate(p, s, b, n)
             for kind, one in translators.items():
@@ -111,10 +111,19 @@ def encoder_decoder_flops(d_model: int, layers: int, beam: int) -> float:
     return encoder + memory + steps
 
 
-def ours(model: Any, sources: Tensor, beam: int, most: int) -> list[list[int]]:
+def prepared(model: Any, way: str, beam: int) -> tuple[Any, Any]:
+    """The model for inference, and its step: `way` is a precision, or one of `COMPILED`."""
+    name, _, compiled = way.partition(", ")
+    precision: Any = name
+    one = for_inference(model, precision)
+    return one, step_of(one, precision, (beam,) if compiled else ())
+
+
+def ours(model: Any, way: str, sources: Tensor, beam: int, most: int) -> list[list[int]]:
     """The best output of at most `most` tokens of each source by the decoding engine."""
+    one, step = prepared(model, way, beam)
     hypotheses = decode(
-        lambda rows: model.initial_state(model.encode(sources[rows])), model.step, [sources.shape[1]] * len(sources),
+        lambda rows: one.initial_state(one.encode(sources[rows])), step, [sources.shape[1]] * len(sources),
         DecodingConfig(beam=beam), bos=BOS, eos=EOS, max_length=most,
     )  # fmt: skip
     return [list(hypothesis.tokens) for hypothesis in hypotheses]
@@ -133,10 +142,10 @@ def language_job() -> Job:
     peer = llama(model, config, vocabulary, 2048)
     tokens = torch.randint(4, vocabulary, (1, prompt), generator=torch.Generator().manual_seed(1))
 
-    def own(precision: Any, most: int) -> list[list[int]]:
-        prepared = for_inference(model, precision)
+    def own(way: str, most: int) -> list[list[int]]:
+        one, step = prepared(model, way, 1)
         hypotheses = decode(
-            lambda _: read_prompts(prepared, tokens.tolist()), after_prompt(prepared.step), [prompt], DecodingConfig(),
+            lambda _: read_prompts(one, tokens.tolist()), after_prompt(step), [prompt], DecodingConfig(),
             bos=BOS, eos=EOS, max_length=most,
         )  # fmt: skip
         return [list(hypothesis.tokens) for hypothesis in hypotheses]
@@ -145,7 +154,7 @@ def language_job() -> Job:
         options = {"do_sample": False, "max_new_tokens": most, "attention_mask": torch.ones_like(tokens)}
         return peer.generate(tokens, **options)[:, prompt:].tolist()
 
-    systems: dict[str, System] = {f"sightline {p}": lambda n, p=p: own(p, n) for p in PRECISIONS}
+    systems: dict[str, System] = {f"sightline {way}": lambda n, w=way: own(w, n) for way in PRECISIONS + COMPILED}
     systems["transformers"] = other
     weights = sum(p.numel() for p in model.parameters()) - model.embedding.weight.numel()
     flops = 2.0 * weights * (prompt + new) + 4.0 * 256 * 4 * (prompt + new) ** 2 / 2
@@ -238,7 +247,7 @@ def row_of(
     """The figures of one system; the time per token is that of a step for all outputs, after the first."""
     package, _, precision = name.partition(" ")
     seconds = spread([took[name] for took in rounds])
-    rate = limits["float32" if precision in ("float32", "") else "bf16"]
+    rate = limits["bf16" if precision.startswith(("bf16", "int8")) else "float32"]
     return {
         "system": name, "version": installed_version(package), "seconds": seconds, "same": same,
         "tokens_per_s": float(f"{job.tokens / seconds['median']:.4g}"),
@@ -252,13 +261,14 @@ def row_of(
 def targets_of(job: Job, rounds: list[dict[str, float]]) -> Iterator[dict[str, Any]]:
     """The ratio of the peer's time to that of our fastest precision, for each target."""
     for peer, (which, at_least) in job.targets.items():
-        precisions = [p for p in PRECISIONS if not (which == "not int8" and p == "int8")]
-        ratios = {p: spread([took[peer] / took[f"sightline {p}"] for took in rounds]) for p in precisions}
-        best = max(precisions, key=lambda p: ratios[p]["median"])
+        ways = [name.removeprefix("sightline ") for name in job.systems if name.startswith("sightline ")]
+        ways = [way for way in ways if not (which == "not int8" and way.startswith("int8"))]
+        ratios = {way: spread([took[peer] / took[f"sightline {way}"] for took in rounds]) for way in ways}
+        best = max(ways, key=lambda way: ratios[way]["median"])
         met = round(ratios[best]["median"], 2) >= at_least
         yield {
             "peer": peer, "precision": best, "ratio": ratios[best], "at_least": at_least, "met": met,
-            "all": {p: ratio["median"] for p, ratio in ratios.items()},
+            "all": {way: ratio["median"] for way, ratio in ratios.items()},
         }  # fmt: skip
 
 

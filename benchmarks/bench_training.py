@@ -23,11 +23,12 @@ from torch.nn import functional as F
 
 from record import measured, write
 from sightline.core.kept_memory import keep_freed_memory
+from sightline.core.processor import cpuinfo
 from sightline.core.subnormals import flush_subnormals
 from sightline.lab.bench.scenario import Unavailable
 from sightline.lab.bench.timing import call_seconds, spread
 from sightline.parts.heads import lazy_heads
-from sightline.training.environment import cpuinfo, has_bfloat16
+from sightline.training.environment import has_bfloat16
 from sightline.training.loss import Loss, cross_entropy
 from sightline.training.optim import OptimConfig, build_optimizer
 from sightline.training.step import Stepper

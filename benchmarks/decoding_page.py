@@ -17,7 +17,8 @@ random weights, copied from ours; in float32 their tokens are equal, which is ch
 round every system decodes once, in alternating order; with one thread times are CPU seconds. *Of the limit* is the rate
 of the products that the task needs, weights alone, by that of a 2,048³ product in the same dtype (for int8 in
 bfloat16), the fastest kernel at hand. *First* is the time until the first token of all outputs is known, the reading of
-the sources included, and *each* that of every step after it. *Same* counts outputs equal to ours in float32: random
+the sources included, and *each* that of every step after it. *Compiled*: with `--compiled`; compiling is not in the
+times, as models are loaded and packed before. *Same* counts outputs equal to ours in float32: random
 models are more easily swayed by rounding than trained ones."""
 
 

@@ -23,6 +23,8 @@ class SearchFlags:
         refill: Let outputs enter a batch when others have ended, instead of when all have.
         draft_tokens: Maximum number of tokens proposed at a time [default: 8].
         precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
+        compiled: Compile the step of decoding for a single input: some 20 s, once on this machine, then faster. Needs a
+            C++ compiler and a CPU.
     """
 
     beam: int = 1
@@ -31,6 +33,7 @@ class SearchFlags:
     refill: bool = False
     draft_tokens: int | None = None
     precision: Precision | None = None
+    compiled: bool = False
 
     def settings(self) -> dict[str, Any]:
         """The settings of decoding that differ from their defaults.

@@ -82,9 +82,9 @@ def eval(
     if compare_precision:
         _compare(task, measured, decoding, json)
         return
-    evaluation = Evaluation.of(
-        task, measured, task.measure(measured.items, decoding if task.accepts_decoding else None)
-    )
+    with messages():
+        result = task.measure(measured.items, decoding if task.accepts_decoding else None)
+    evaluation = Evaluation.of(task, measured, result)
     for note in undefined_notes(evaluation.metrics):
         tell(note)
     if figures is not None:

@@ -96,7 +96,8 @@ def generate(
     single = len(prompts) * num_samples == 1 and not json
     if single and echo:
         show(0, prompts[0])
-    outputs = task.generate(prompts, config, on_text=show if single else None, draft=drafting)
+    with messages():
+        outputs = task.generate(prompts, config, on_text=show if single else None, draft=drafting)
     if json:
         records = [output._asdict() for output in outputs]
         print_json({"schema_version": 1, "arch": task.arch, "generated": records})

@@ -90,7 +90,8 @@ def predict(
             raise InputError("has no rows", where=data)
         raise InputError("no input: name inputs after the run, or write one a line", where="stdin")
     for lines in chain([begin], chunks):
-        outputs = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
+        with messages():
+            outputs = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
         first += len(task.filled(lines))
         cut += sum(not output.complete for output in outputs)
         notes = dict.fromkeys(note for output in outputs for note in output.notes if note not in noted)

@@ -90,7 +90,15 @@ class Growing:
         added = new.shape[self.axis]
         if added == 0:
             return self
-        if torch.compiler.is_exporting() or not in_place():
+        exporting = torch.compiler.is_exporting()
+        if (
+            exporting and self._tail.length == self.length < self._buffer.shape[self.axis]
+        ):  # `room`: it ends where the buffer does
+            places = torch.arange(self.length, self.length + added, device=new.device)
+            self._buffer.movedim(self.axis, 0).index_put_((places,), new.movedim(self.axis, 0))
+            self._tail.length = self.length + added
+            return self._sharing(self.length + added, None)
+        if exporting or not in_place():
             return Growing(torch.cat([self.tensor, new], self.axis) if self.length else new, self.axis)
         frozen = self._buffer.is_inference() and not torch.is_inference_mode_enabled()
         if self._paths is not None and added == 1 and not frozen:
@@ -142,6 +150,39 @@ class Growing:
             content = self.tensor.index_select(0, index)
             return self._with_room(content, 2 * self.length + SPARE)
         return self._sharing(self.length, selected(self._paths, index, known, self._buffer.shape[0], self.length))
+
+    def room(self, added: int) -> tuple[Tensor, Growing]:
+        """The buffer (L + added, …) that `added` items are to be written into, and this value followed by them.
+
+        The buffer is contiguous and has the axis first, so that its strides do not depend on its capacity.
+        """
+        length = self.length + added
+        ends = self._paths is None and self._tail.length == self.length and length <= self.capacity
+        buffer = self._buffer.movedim(self.axis, 0)
+        if not (ends and buffer.is_contiguous()):
+            content = self.tensor.movedim(self.axis, 0)
+            buffer = content.new_empty((2 * length + SPARE, *content.shape[1:]))
+            buffer[: self.length] = content
+            self._buffer, self._tail = buffer.movedim(0, self.axis), _Tail(self.length)
+        self._tail.length = length
+        return buffer[:length], self._sharing(length, None)
+
+    def room_shape(self, added: int) -> tuple[int, ...]:
+        """The shape of the buffer that `room` gives."""
+        shape = list(self._buffer.shape if self._paths is None else self.tensor.shape)
+        del shape[self.axis]
+        return self.length + added, *shape
+
+    def follows(self, before: Growing, added: int) -> bool:
+        """Whether this is `before` with so many items added in place."""
+        return self._buffer is before._buffer and self.length - before.length == added
+
+    @classmethod
+    def within(cls, buffer: Tensor, axis: int, added: int) -> Growing:
+        """The value that `room` gave this buffer (L + added, …) of, without the items that are to be written."""
+        value = cls(buffer.movedim(0, axis), axis)
+        value.length = value._tail.length = buffer.shape[0] - added
+        return value
 
     def _with_room(self, content: Tensor, capacity: int) -> Growing:
         """A value of its own with this content."""

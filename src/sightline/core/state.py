@@ -6,7 +6,7 @@ search, forks, checkpoints, the laws) uses the functions of this file and knows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -33,6 +33,23 @@ def _mapped(function: Callable[[Tensor], Tensor], of_cache: Callable[[Any], Any]
     raise _no_state(state)
 
 
+def with_leaves(state: S, leaves: Iterable[Tensor | Growing | Shared]) -> S:
+    """The state with other leaves in place of `stored_leaves`, in their order."""
+    following: Iterator[Any] = iter(leaves)
+    return _mapped(lambda _: next(following), lambda _: next(following), state)
+
+
+def form(state: Any) -> Any:
+    """What does not depend on sizes: the types of the state and its leaves, which of them are present, their dtypes."""
+    if state is None:
+        return None
+    if isinstance(state, tuple):
+        return (type(state), *map(form, state))
+    if isinstance(state, Tensor):
+        return Tensor, state.dtype, state.dim()
+    return type(state), state.tensor.dtype, state.tensor.dim(), getattr(state, "axis", None)
+
+
 def _no_state(state: Any) -> TypeError:
     kind = type(state).__name__
     return TypeError(f"a state consists of tensors, Growing and Shared ones, None and tuples of them, found {kind}")
@@ -40,16 +57,17 @@ def _no_state(state: Any) -> TypeError:
 
 def leaves(state: Any) -> Iterator[Tensor]:
     """Every tensor in the state, in order."""
-    for leaf in _leaves(state):
+    for leaf in stored_leaves(state):
         yield leaf if isinstance(leaf, Tensor) else leaf.tensor
 
 
-def _leaves(state: Any) -> Iterator[Tensor | Growing | Shared]:
+def stored_leaves(state: Any) -> Iterator[Tensor | Growing | Shared]:
+    """Every leaf that is present, as it is stored, in order."""
     if isinstance(state, Tensor | Growing | Shared):
         yield state
     elif isinstance(state, tuple):
         for part in state:
-            yield from _leaves(part)
+            yield from stored_leaves(part)
     elif state is not None:
         raise _no_state(state)
 
@@ -154,4 +172,4 @@ def replaced(value: S, **changes: Any) -> S:
 
 def nbytes(state: Any) -> int:
     """Bytes of the state's content, without spare room in a growing cache; what branches share counts once."""
-    return sum(leaf.nbytes for leaf in _leaves(state))
+    return sum(leaf.nbytes for leaf in stored_leaves(state))

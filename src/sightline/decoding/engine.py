@@ -34,6 +34,7 @@ class DecodingConfig:
     batch_size: maximum number of sources in a batch.
     batch_tokens: maximum number of padded source tokens in a batch, times the beam width.
     precision: of the products of linear layers; the caller prepares the model for it (`models.inference`).
+    compiled: steps of one row, or of one beam, run as machine code, which the caller prepares (`models.compiled`).
     refill: sources enter a batch when others have ended, instead of when all have; for greedy decoding and sampling.
     draft: who proposes tokens that the model then checks several at a time: nobody, the text itself, where its last
         tokens occurred before ("ngram"), or a smaller model, which the caller passes ("model"); not with beam search.
@@ -53,6 +54,7 @@ class DecodingConfig:
     batch_size: int = 256
     batch_tokens: int = 4096
     precision: Precision = "float32"
+    compiled: bool = False
     refill: bool = False
     draft: DraftKind = "none"
     draft_tokens: int = 8
@@ -70,6 +72,11 @@ class DecodingConfig:
         for name in ("beam", "max_length", "batch_size", "batch_tokens", "draft_tokens"):
             check_in_range(name, getattr(self, name), at_least=1)
         check_truncation(self.top_k, self.top_p, self.min_p, self.repetition_penalty)
+
+    @property
+    def rows_alone(self) -> tuple[int, ...]:
+        """The numbers of rows that one source has in a batch, where its steps are to be compiled."""
+        return tuple({1, self.beam}) if self.compiled else ()
 
 
 class Speculation(NamedTuple):

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from sightline.core.processes import available_cores
-from sightline.training.environment import cpuinfo, environment, has_bfloat16, installed_version
+from sightline.core.processor import cpuinfo
+from sightline.training.environment import environment, has_bfloat16, installed_version
 
 # Distribution -> purpose. Training, decoding and comparing need none of them.
 OPTIONAL = {

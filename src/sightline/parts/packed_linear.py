@@ -43,6 +43,12 @@ class PackedLinear(nn.Module):
             self._packed = _pack(self.weight)
         return _multiply(x, self._packed, self.bias)
 
+    def plain(self) -> nn.Linear:
+        """The layer that was packed, with the same parameters."""
+        linear = nn.Linear(self.in_features, self.out_features, self.bias is not None, device="meta")
+        linear.weight, linear.bias = self.weight, self.bias
+        return linear
+
 
 @final
 class BFloat16Linear(nn.Module):

@@ -14,6 +14,7 @@ from torch import nn
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.processes import available_cores
+from sightline.core.processor import cpuinfo
 from sightline.core.subnormals import flushes_subnormals
 
 PACKAGES = ("numpy", "safetensors", "tokenizers", "sacrebleu", "scipy")
@@ -86,15 +87,6 @@ def resolve_dtype(dtype: str, device: torch.device, model: nn.Module) -> Literal
 def _wide_share(model: nn.Module) -> float:
     sizes = [(p.numel(), min(p.shape)) for p in model.parameters() if p.dim() >= 2]
     return sum(n for n, least in sizes if least >= WIDE) / max(sum(n for n, _ in sizes), 1)
-
-
-def cpuinfo(key: str) -> str:
-    """The first value of `key` in /proc/cpuinfo; "" where there is none."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
-    except OSError:
-        return ""
 
 
 def installed_version(name: str) -> str | None:

@@ -16,6 +16,7 @@ from sightline.decoding.drafts import Draft, ModelDraft
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
 from sightline.decoding.prompt import Prompted, after_prompt, extend_after_prompt
 from sightline.decoding.speculate import DraftTally
+from sightline.models.compiled import step_of
 from sightline.models.decoder import Decoder
 from sightline.models.inference import for_inference
 from sightline.parts.positions import AddPositions
@@ -115,7 +116,7 @@ def generate(
 
     hypotheses = decode(
         lambda chosen: begin(model, chosen),
-        after_prompt(model.step),
+        after_prompt(step_of(model, decoding.precision, decoding.rows_alone)),
         [len(ids[row]) for row in rows],
         replace(decoding, max_length=most),
         bos=TextTokenizer.BOS,

@@ -18,6 +18,7 @@ from sightline.data.inputs import InputTable
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
 from sightline.models import SequenceModel
+from sightline.models.compiled import step_of
 from sightline.models.inference import for_inference
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
@@ -122,7 +123,7 @@ class TextWriter(ABC, Generic[P]):
             model = for_inference(self.model, decoding.precision)
             hypotheses = decode(
                 lambda chosen: begin(model, sources, [rows[i] for i in chosen]),
-                model.step,
+                step_of(model, decoding.precision, decoding.rows_alone),
                 [lengths[row] for row in rows],
                 decoding,
                 bos=Tokenizer.BOS,

@@ -1,0 +1,154 @@
+"""Steps of a decoder as machine code, for one or a few rows.
+
+A step of few rows costs the calls of a hundred small operations more than their arithmetic. torch's compiler joins them
+into a dozen loops. It needs a C++ compiler and some 20 seconds, once: the code is stored on this machine, for every
+model of the same form (`models.step_code`).
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from itertools import chain
+from typing import Any, TypeAlias, final
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.caches import Growing, Shared
+from sightline.core.errors import InputError
+from sightline.core.precision import Precision
+from sightline.core.state import form, retract, stored_leaves, with_leaves
+from sightline.models.step_code import StepCode, step_code
+from sightline.parts.packed_linear import BFloat16Linear, Int8Linear, PackedLinear
+from sightline.parts.stored_linear import StoredLinear
+
+Leaf: TypeAlias = Tensor | Growing | Shared
+Step: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
+
+LEAST_PAST = 2  # items that a cache has at least when code is made for it: sizes of 0 and 1 are cases of their own
+MOST_FORMS = 3  # codes for one number of rows and one form of state; further sizes take the plain step
+TOLERANCES: dict[Precision, float] = {"float32": 1e-3, "bf16": 0.1, "int8": 0.1}  # of the largest logit
+
+logger = logging.getLogger("sightline")
+_kept: WeakKeyDictionary[nn.Module, dict[tuple[Precision, tuple[int, ...]], CompiledStep]] = WeakKeyDictionary()
+
+
+def step_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> Step:
+    """`model.step`, with machine code for batches of one of these numbers of `rows`.
+
+    `model` is prepared for inference at this precision; what is made for it is kept as long as it.
+
+    Raises:
+        InputError: as `check_compiler` does.
+    """
+    if not rows:
+        return model.step
+    check_compiler(next((tensor.device for tensor in model.parameters()), torch.device("cpu")))
+    steps = _kept.setdefault(model, {})
+    place = precision, tuple(sorted(set(rows)))
+    if place not in steps:
+        steps[place] = CompiledStep(model, precision, place[1])
+    return steps[place]
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raise `InputError` where steps cannot be compiled.
+
+    Raises:
+        InputError: "needs a CPU, found cuda"; "needs a C++ compiler: found neither g++ nor clang++".
+    """
+    if device.type != "cpu":
+        raise InputError(f"needs a CPU, found {device.type}", where="--compiled")
+    if not any(map(shutil.which, ("g++", "clang++"))):
+        raise InputError("needs a C++ compiler: found neither g++ nor clang++", where="--compiled")
+
+
+@final
+class CompiledStep:
+    """A step that is compiled when a batch of one of `rows` rows has come twice with a state of the same sizes.
+
+    The first result of each code is compared with the plain step's in every process. Code that is slower than the plain
+    step, or differs, is not used. A model that cannot be compiled keeps its plain step, with a warning.
+    """
+
+    def __init__(self, model: Any, precision: Precision, rows: tuple[int, ...]) -> None:
+        self._plain: Step = model.step
+        self._traced = _traced_form(model, precision)
+        self._precision, self._rows = precision, rows
+        self._codes: dict[Any, list[StepCode | None]] = {}
+        self._sizes: Any = None  # of the state before
+        self._last: tuple[Any, list[Leaf], StepCode] | None = None  # what the last call gave, and its code
+
+    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if len(tokens) not in self._rows or torch.is_grad_enabled():
+            return self._plain(tokens, state)
+        if self._last is not None and self._last[0] is state and self._last[2].takes(self._last[1]):
+            _, leaves, code = self._last
+        else:
+            leaves = list(stored_leaves(state))
+            code = self._code(tokens, state, leaves)
+        if code is None:
+            return self._plain(tokens, state)
+        logits, after = code.run(tokens, leaves)
+        following = with_leaves(state, after)
+        self._last = following, after, code
+        return logits, following
+
+    def _code(self, tokens: Tensor, state: Any, leaves: list[Leaf]) -> StepCode | None:
+        key = len(tokens), form(state)
+        codes = self._codes.setdefault(key, [])
+        fitting = next((code for code in codes if code is not None and code.takes(leaves)), None)
+        if fitting is not None or len(codes) >= MOST_FORMS:
+            return fitting
+        sizes, before = [_settled_size(leaf) for leaf in leaves], self._sizes
+        self._sizes = key, sizes
+        if before != self._sizes or any(size is None for size in sizes):
+            return None
+        code = self._made(tokens, state, leaves)
+        codes += [code] if code is not None else [None] * MOST_FORMS
+        return code
+
+    def _made(self, tokens: Tensor, state: Any, leaves: list[Leaf]) -> StepCode | None:
+        """Code for these sizes, loaded or compiled, and checked against the plain step."""
+        try:
+            code = step_code(self._traced, tokens, state, leaves, self._precision)
+            expected, later = self._plain(tokens, state)
+            retract(state, later)
+            logits, after = code.run(tokens, leaves)
+            retract(state, with_leaves(state, after))
+        except Exception as error:  # torch raises many classes, and none is about this model alone
+            logger.warning("the step cannot be compiled, and runs as it is: %s", _first_line(error))
+            return None
+        worst = float((logits - expected).abs().max() / expected.abs().max().clamp(min=1e-3))
+        if not worst <= TOLERANCES[self._precision]:
+            logger.warning("the compiled step differs by %.1g, and is not used", worst)
+            return None
+        return code if code.is_faster(lambda: self._plain(tokens, state), tokens, state, leaves) else None
+
+
+def _settled_size(leaf: Leaf) -> Any:
+    """What must stay the same from step to step; None for a cache that is too short."""
+    if isinstance(leaf, Growing):
+        return leaf.axis if leaf.length >= LEAST_PAST else None
+    return (leaf if isinstance(leaf, Tensor) else leaf.tensor).shape
+
+
+def _traced_form(model: Any, precision: Precision) -> Any:
+    """A copy whose linear layers are in the form that the compiler reads; parameters are shared."""
+    copies: dict[int, Any] = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    for part in model.modules():
+        if isinstance(part, PackedLinear):
+            copies[id(part)] = part.plain()
+        elif isinstance(part, BFloat16Linear | Int8Linear):
+            copies[id(part)] = StoredLinear(part, precision)
+    return deepcopy(model, copies).eval()
+
+
+def _first_line(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,244 @@
+"""Steps as machine code: the outputs of plain steps, one code for all models of a form, plain steps otherwise."""
+
+from __future__ import annotations
+
+import logging
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from sightline.core.caches import Growing
+from sightline.core.errors import InputError
+from sightline.core.state import select
+from sightline.decoding.engine import DecodingConfig, decode
+from sightline.models import compiled, step_code
+from sightline.models.attentive import AttentiveConfig
+from sightline.models.compiled import check_compiler, step_of
+from sightline.models.inference import for_inference
+from sightline.models.language_model import LanguageModelConfig
+from sightline.models.transformer import TransformerConfig
+from sightline.parts.packed_linear import KINDS
+from sightline.parts.stored_linear import StoredLinear
+from sightline.parts.token_embedding import Tokens
+from tests.unchecked import unchecked
+
+BOS, EOS, VOCABULARY = 1, 2, 40
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with unchecked():  # while torch records a step, sizes are symbols
+        yield
+
+
+def language_model(seed: int = 0, **settings):
+    torch.manual_seed(seed)
+    config = LanguageModelConfig(d_model=32, layers=1, heads=2, dropout=0.0, **settings)
+    return config.build(Tokens(VOCABULARY)).eval()
+
+
+def logits_of(step, model, tokens):
+    """Logits of each step after a prompt."""
+    with torch.inference_mode():
+        _, state = model(tokens[:, :5], model.initial_state(len(tokens)))
+        outputs = []
+        for token in tokens[:, 5:].unbind(1):
+            logits, state = step(token, state)
+            outputs.append(logits)
+    return torch.stack(outputs, 1)
+
+
+def tokens_of(rows: int, count: int = 45):
+    return torch.randint(4, VOCABULARY, (rows, count), generator=torch.Generator().manual_seed(rows))
+
+
+def notes(caplog):
+    return [record.message for record in caplog.records if record.name == "sightline"]
+
+
+def code_alone(monkeypatch):
+    """Whatever the time of the code, it is used; and how often codes were compiled."""
+    monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: True)
+    made, compile_ = [], step_code._compile
+    monkeypatch.setattr(step_code, "_compile", lambda *a: (made.append(a), compile_(*a))[1])
+    return made
+
+
+@pytest.mark.slow
+def test_a_language_model_gives_the_same_logits_and_one_code_serves_all_of_its_form(monkeypatch, caplog):
+    made, tokens = code_alone(monkeypatch), tokens_of(1)
+    caplog.set_level(logging.INFO, "sightline")
+    for seed in (0, 1):
+        model = for_inference(language_model(seed))
+        expected = logits_of(model.step, model, tokens)
+        step = step_of(model, "float32", (1,))
+        given = logits_of(step, model, tokens)
+        assert torch.allclose(given, expected, atol=1e-5)
+        assert [code for codes in step._codes.values() for code in codes if code] != []
+    assert len(made) == 1
+    assert notes(caplog) == ["compiling the step for 1 row(s), once on this machine: some 20 s"]
+
+    # A state is a value: a second continuation of it does not see the first one.
+    with torch.inference_mode():
+        _, state = model(tokens[:, :5], model.initial_state(1))
+        for token in tokens[0, 5:9]:
+            _, state = step(token.view(1), state)
+        first = step(tokens[:, 9], state)
+        again = step(tokens[:, 10], state)
+        assert torch.equal(step(tokens[:, 11], first[1])[0], step(tokens[:, 11], step(tokens[:, 9], state)[1])[0])
+        assert torch.allclose(again[0], model.step(tokens[:, 10], state)[0], atol=1e-5)
+
+    # Several rows take the plain step.
+    two = tokens_of(2)
+    assert torch.equal(logits_of(step, model, two), logits_of(model.step, model, two))
+    assert len(made) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [
+    TransformerConfig(d_model=16, heads=2, layers=1, d_feed_forward=32, dropout=0.0),
+    AttentiveConfig(d_model=16, dropout=0.0),
+], ids=["transformer", "bahdanau"])  # fmt: skip
+def test_a_beam_of_a_source_finds_the_same_texts(config, monkeypatch):
+    made = code_alone(monkeypatch)
+    torch.manual_seed(0)
+    model = for_inference(config.build(Tokens(VOCABULARY), VOCABULARY).eval())
+    sources = tokens_of(2, 7)
+    sizes = (7, 5)
+
+    def texts(step, beam):
+        return [
+            decode(lambda _, s=source[None, :size]: model.initial_state(model.encode(s)), step, [size],
+                   DecodingConfig(beam=beam), bos=BOS, eos=EOS, max_length=24)[0].tokens
+            for source, size in zip(sources, sizes, strict=True)
+        ]  # fmt: skip
+
+    step = step_of(model, "float32", (3,))
+    assert texts(step, 3) == texts(model.step, 3)
+    assert len(made) == 1
+    assert any(code for codes in step._codes.values() for code in codes)
+
+
+def test_what_decides_about_the_code_is_part_of_its_name():
+    def key(model, rows=1, precision="float32"):
+        with torch.inference_mode():
+            _, state = model(tokens_of(rows)[:, :5], model.initial_state(rows))
+        leaves = list(step_code.stored_leaves(state))
+        return step_code._key(model, tokens_of(rows)[:, 0], state, leaves, precision)
+
+    model = language_model()
+    assert key(model) == key(deepcopy(model)) == key(language_model(1))
+    others = [key(model, rows=2), key(model, precision="bf16"), key(language_model(activation="swiglu"))]
+    others += [key(language_model(positions="sinusoidal"))]
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    others.append(key(model))
+    torch.set_num_threads(before)
+    assert len({key(model), *others}) == len(others) + 1
+    for part in model.modules():
+        if isinstance(getattr(part, "eps", None), float):
+            part.eps *= 2  # neither a weight nor a size
+    assert key(model) not in [key(language_model()), *others]
+
+
+class Restless(nn.Module):
+    """A decoder that no code can be made of: its state has another form after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(VOCABULARY))
+
+    def step(self, token, state):
+        return self.weight[token], (state[0] + 1, None if state[1] is not None else state[0])
+
+
+def test_a_model_that_cannot_be_compiled_keeps_its_step(caplog):
+    model = Restless()
+    step = step_of(model, "float32", (1,))
+    state = (torch.zeros(1, 3), None)
+    with torch.inference_mode():
+        for token in range(8):
+            logits, state = step(torch.tensor([token]), state)
+            assert torch.equal(logits, model.weight[[token]])
+            state = (state[0], None)
+    assert notes(caplog) == ["the step cannot be compiled, and runs as it is: a step changes the form of the state"]
+
+
+@pytest.mark.parametrize(("worse", "message"), [
+    ("wrong", "the compiled step differs by"), ("slow", None), ("right", None)
+])  # fmt: skip
+def test_code_that_differs_or_is_slower_is_not_used(worse, message, monkeypatch, caplog):
+    model = for_inference(language_model())
+
+    def made(traced, tokens, state, leaves, precision):
+        code = step_code.StepCode(lambda *_: [], [["n"] * len(step_code._shape_taken(leaf)) for leaf in leaves], {}, [])
+        code.takes = lambda _: True
+        added = 1.0 if worse == "wrong" else 0.0
+
+        def run(tokens, leaves):
+            logits, after = model.step(tokens, step_code.with_leaves(state, leaves))
+            calls.append(tokens)
+            return logits + added, list(step_code.stored_leaves(after))
+
+        code.run = run
+        return code
+
+    calls: list[torch.Tensor] = []
+    monkeypatch.setattr(compiled, "step_code", made)
+    monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: worse != "slow")
+    tokens = tokens_of(1)
+    given = logits_of(step_of(model, "float32", (1,)), model, tokens)
+    assert torch.equal(given, logits_of(model.step, model, tokens))
+    assert (len(calls) > 10) == (worse == "right")
+    assert [note.rpartition(" by ")[0] + " by" for note in notes(caplog)] == [message] * bool(message)
+
+
+def test_where_nothing_can_be_compiled(monkeypatch):
+    with pytest.raises(InputError, match=r"^--compiled: needs a CPU, found cuda$"):
+        check_compiler(torch.device("cuda"))
+    monkeypatch.setattr(compiled.shutil, "which", lambda _: None)
+    with pytest.raises(InputError, match=r"^--compiled: needs a C\+\+ compiler: found neither g\+\+ nor clang\+\+$"):
+        step_of(language_model(), "float32", (1,))
+    model = language_model()
+    assert step_of(model, "float32") == model.step
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_a_stored_layer_is_as_near_as_its_precision_allows(precision, bias):
+    torch.manual_seed(0)
+    for size_in, size_out in ((7, 13), (64, 48), (100, 257)):
+        linear = nn.Linear(size_in, size_out, bias)
+        for shape in ((1,), (5,), (2, 3)):
+            x = torch.randn(*shape, size_in) * 3
+            with torch.inference_mode():
+                expected, y = linear(x), StoredLinear(KINDS[precision](linear), precision)(x)
+            assert (y.shape, y.dtype) == (expected.shape, torch.float32)
+            error = (y - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+            assert error < 0.01
+
+
+def test_room_is_contiguous_and_is_written_once():
+    x = torch.arange(24.0).view(2, 3, 4)
+    with torch.inference_mode():
+        value = Growing(x.clone(), 2)
+        buffer, after = value.room(1)
+        assert buffer.shape == value.room_shape(1) == (5, 2, 3)
+        assert buffer.is_contiguous()
+        buffer[-1] = 7.0
+        assert torch.equal(after.tensor[..., :4], x)
+        assert (after.tensor[..., 4] == 7).all()
+        assert after.follows(value, 1)
+        assert not value.follows(after, 1)
+        further = after.room(1)[0]
+        assert further.untyped_storage().data_ptr() == buffer.untyped_storage().data_ptr()
+        other = value.room(1)[0]  # what follows is taken
+        assert other.untyped_storage().data_ptr() != buffer.untyped_storage().data_ptr()
+        within = Growing.within(other, 2, 1)
+        assert torch.equal(within.tensor, x)
+        rows = select((Growing(x.clone(), 2),), torch.tensor([1, 1, 0]))[0]  # branches
+        assert rows.room_shape(2) == (6, 3, 3)
+        assert torch.equal(rows.room(2)[0][:4].movedim(0, 2), x[[1, 1, 0]])
