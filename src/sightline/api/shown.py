@@ -1,4 +1,4 @@
-"""What results of calls share: a prompt shows them as lines of text, a notebook as a table."""
+"""The display of results of calls: a prompt shows them as lines of text, a notebook as a table."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def _file(module: ModuleType) -> Path | None:
 
 
 def _failure(error: Exception) -> str:
-    """What went wrong in an import, with the line of the user's code."""
+    """The fault of an import, with the line of the user's code."""
     if isinstance(error, SyntaxError):
         return f"importing it failed: {error.msg} ({Path(error.filename or '').name}:{error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]

@@ -127,7 +127,7 @@ def _join(parts: list[Any], owner: str) -> Any:
 
 
 def _shapes(state: Any) -> Any:
-    """What states must have in common to be joined: the shapes of their leaves without the batch."""
+    """The properties that states share if they can be joined: the shapes of their leaves without the batch."""
     if state is None:
         return None
     if isinstance(state, Tensor):

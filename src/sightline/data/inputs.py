@@ -72,7 +72,7 @@ class InputTable:
         return rows, source
 
     def each(self, rows: Rows, read: Callable[[Record], T]) -> Iterator[T]:
-        """What `read` makes of each row; its errors name the row's place."""
+        """The result of `read` for each row; its errors name the row's place."""
         for record in rows.records():
             try:
                 if record.problem:

@@ -80,7 +80,7 @@ class DecodingConfig:
 
 
 class Speculation(NamedTuple):
-    """What drafts need of the model and its inputs, besides what decoding needs.
+    """The needs of drafts besides those of decoding.
 
     extend: as in `decoding.hypothesis`, for states of `step` after the first token
     draft: of a smaller model, for a batch of sources; None unless `draft` is "model"

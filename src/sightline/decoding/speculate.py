@@ -59,7 +59,7 @@ def speculate(
     most: int,
     tally: DraftTally,
 ) -> list[Hypothesis]:
-    """What `greedy.unroll` gives, with at most `most` tokens of the draft checked at a time.
+    """The outputs of `greedy.unroll`, with at most `most` tokens of the draft checked at a time.
 
     All rows advance by as many tokens as the one whose draft is refused first, which changes no distribution: where a
     row stops does not depend on what it would have drawn later.

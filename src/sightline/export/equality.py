@@ -1,4 +1,4 @@
-"""What all formats check: outputs beside those of the model, and the causes of a failed export."""
+"""The checks of all formats: outputs beside those of the model, and the causes of a failed export."""
 
 from __future__ import annotations
 

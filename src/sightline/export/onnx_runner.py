@@ -272,7 +272,7 @@ class ExportedModel:
         return logits.argmax(1)
 
     def continuation(self, prompt: str, most: int = NEW_TOKENS) -> str:
-        """What the model writes after a text, up to its end or `most` tokens."""
+        """The continuation of a text by the model, up to its end or `most` tokens."""
         if self.source is None:
             raise SystemExit("export.json has no vocabulary")
         with np.load(self.directory / "initial_state.npz") as stored:

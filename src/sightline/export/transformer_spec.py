@@ -37,7 +37,7 @@ def stacks(config: Any) -> Stacks | None:
 
 
 def unlike(layers: Stacks) -> str | None:
-    """What of these layers the specifications cannot express, in a sentence without a full stop; None = nothing."""
+    """The parts of these layers that no specification can express, in a sentence without a full stop; None = none."""
     for side, options in layers.items():
         others = [name for name in options.layer_mixers if name != SOFTMAX]
         if others:

@@ -31,7 +31,7 @@ LONGEST = 200  # words of a sentence
 
 
 class _Sentence(NamedTuple):
-    """What was found of one sentence: for each arc whether each head finds it (H, arcs)."""
+    """The hits of one sentence: for each arc whether each head finds it (H, arcs)."""
 
     parsed: Parsed
     hits: np.ndarray

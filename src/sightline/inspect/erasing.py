@@ -104,7 +104,7 @@ class Eraser:
 
 
 class ErasureCurves(NamedTuple):
-    """What one order of positions loses over shares: `comprehensiveness` (K,) without the first share of them,
+    """The losses of one order of positions over shares: `comprehensiveness` (K,) without the first share of them,
     `sufficiency` (K,) with that share alone. Their areas (AOPC) are the means.
     """
 

@@ -154,7 +154,7 @@ class ExplainedItem:
 
     @cached_property
     def eraser(self) -> Eraser:
-        """What takes positions away."""
+        """The eraser of positions."""
         opened = self._one.opened
         return Eraser(opened.source, opened.labels, min(self._one.replacements, 4))
 

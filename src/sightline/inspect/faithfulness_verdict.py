@@ -131,6 +131,6 @@ def _median_share(one: JudgedMap) -> float:
 
 
 def _others(maps: Sequence[JudgedMap], method: str) -> str:
-    """What of other methods may be shown."""
+    """The maps of other methods that may be shown."""
     names = dict.fromkeys(WORDS[one.method] for one in maps if one.outcome == "may" and one.method != method)
     return f"; {' and '.join(names)} may" if names else ""

@@ -22,7 +22,7 @@ HOPELESS = 0.5  # accuracy
 
 
 class PlantedTraining(NamedTuple):
-    """What training gave: the steps, the learning rate, and the share of right answers on the items to check by."""
+    """The result of training: steps, learning rate, and the share of right answers on the items to check by."""
 
     steps: int
     rate: float

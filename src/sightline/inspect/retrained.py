@@ -158,7 +158,7 @@ class ConsistentAdversary(NamedTuple):
 
 
 def compare_adversary(base: nn.Module, adversary: nn.Module, tokens: Tensor, mask: Tensor) -> ConsistentAdversary:
-    """What Wiegreffe & Pinter 2019, § 4, report of an adversary: a large divergence at a small change is one found."""
+    """The numbers of Wiegreffe & Pinter 2019, § 4, for an adversary: a large divergence at a small change is one."""
     theirs, own = pooled_attention(base, tokens, mask), pooled_attention(adversary, tokens, mask)
     return ConsistentAdversary(
         total_variation(theirs.answers, own.answers),

@@ -84,7 +84,7 @@ def retrained_layers(task: Any, budget: str, items: int, seed: int, say: Callabl
 
 
 def _even_test(scores: SwapScores, items: int) -> list[RetrainedTest]:
-    """What attention wins over even attention, in the unit of the metric."""
+    """The gain of attention over even attention, in the unit of the metric."""
     lost = scores.lost("even", "model")
     mean, low, high = (end and scores.metric.factor * end for end in (lost.mean, lost.low, lost.high))
     needed = lost.low is not None and lost.low > 0

@@ -26,7 +26,7 @@ _workers: dict[tuple[int, str], Worker] = {}
 
 
 def needed(token: Path) -> tuple[str, str, str, str]:
-    """What `unfit` compares a node with: a file of the comparing process, its directory and its versions."""
+    """The facts that `unfit` compares a node with: a file of the comparing process, its directory and its versions."""
     return str(token), os.getcwd(), _version("sightline"), _version("torch")
 
 

@@ -1,4 +1,4 @@
-"""What changed between two comparisons: scores with intervals, costs, settings. Imports no torch."""
+"""The changes between two comparisons: scores with intervals, costs, settings. Imports no torch."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def stored_items(directory: Path, results: Results) -> dict[str, np.ndarray]:
 
 
 def _settings(old: Results, new: Results) -> list[tuple[str, str, str]]:
-    """What was set or found otherwise: name, then, now."""
+    """Settings and findings that differ: name, then, now."""
     archs = {a.arch for a in old.architectures} & {a.arch for a in new.architectures}
     then, now = (_facts(results, archs, bool(old.settings and new.settings)) for results in (old, new))
     names = [name for name in {**then, **now} if name not in VOLATILE and then.get(name) != now.get(name)]

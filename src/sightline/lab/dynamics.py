@@ -77,7 +77,7 @@ class MatrixCourse:
 @final
 @dataclass(frozen=True)
 class TrainingDynamics(SavedResults):
-    """What was seen of a model while it trained, a number for each look, and the losses beside it.
+    """Observations of a model while it trained, a number for each look, and the losses beside it.
 
     training_s: seconds of all steps and validations
     steps: of training, at each look; seconds: of training by then; watch_s: that the look itself took, on top
@@ -168,7 +168,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 
 def _by_layer(looks: Sequence[Mapping[str, Any]], part: str) -> dict[tuple[str, Any], Seen]:
-    """What was seen of every layer, and of every gate or whatever it attends to, at each look."""
+    """The observations of every layer, and of every gate or whatever it attends to, at each look."""
     keys = {(one["layer"], one.get("over", one.get("of"))): None for look in looks for one in look.get(part, [])}
     courses: dict[tuple[str, Any], Seen] = {key: [None] * len(looks) for key in keys}
     for place, look in enumerate(looks):

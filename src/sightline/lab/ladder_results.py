@@ -19,7 +19,7 @@ Verdict = Literal["holds", "does not hold", "not decided"]
 @final
 @dataclass(frozen=True)
 class LayerCosts:
-    """What the layers of a rung cost, at a length that is the same for all rungs; they are untrained, one row long.
+    """The costs of the layers of a rung, at a length that is the same for all rungs; they are untrained, one row long.
 
     chain: dependent operations of a training step, at `LadderResults.chain_length`
     step_s: CPU seconds of a training step in every round, at `LadderResults.length`; rounds of all rungs take turns

@@ -119,7 +119,7 @@ def one_thread() -> Iterator[None]:
 def gathered(
     results: Results, out_dir: Path, costs: Mapping[str, LayerCosts], length: int, chain_length: int
 ) -> Evidence:
-    """What the finished runs of a ladder's comparison in `out_dir` measured, for its claims."""
+    """The measurements of the finished runs of a ladder's comparison in `out_dir`, for its claims."""
     jobs: dict[str, list[JobResult]] = {a.arch: [] for a in results.architectures}
     for run in results.runs:
         if run.status == "done":

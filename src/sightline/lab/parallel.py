@@ -1,4 +1,4 @@
-"""What several processes cost a training: bytes that each sends in a step, and seconds, from named numbers.
+"""The costs of several processes in a training: bytes that each sends in a step, and seconds, from named numbers.
 
 A simulation, not a measurement: rings of processes, as gloo and NCCL build them, whose slowest link counts. Over a ring
 of N processes an all-reduce of S bytes takes 2(N - 1) messages of S/N bytes from each process, an all-gather or a

@@ -156,7 +156,7 @@ def keep_result(directory: Path) -> None:
 
 
 def _essence(job: Job) -> tuple[Any, ...]:
-    """What decides the result of a job, beside the configuration of its comparison."""
+    """The facts that decide the result of a job, beside the configuration of its comparison."""
     length = (job.budget, job.run_budget, job.validations, job.validation_share)
     return (job.kind, job.arch, job.parameters, job.seed, job.lr_factor, *length)
 

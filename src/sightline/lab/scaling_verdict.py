@@ -86,7 +86,7 @@ def held_out_words(check: HeldOut) -> str:
 
 
 def scaling_warnings(results: ScaleResults, sizes: Sequence[tuple[int, Results]]) -> list[str]:
-    """What makes a law less certain than its interval: whole sentences."""
+    """Reasons that make a law less certain than its interval: whole sentences."""
     few, repeated = _listed(sizes, _few), _listed(sizes, _repeated)
     lost, open_search = _listed(sizes, _lost), _listed(sizes, _open)
     warnings = []

@@ -152,7 +152,7 @@ def seconds_each(job: Job) -> float:
 
 
 def failure_of(error: SightlineError) -> Failure:
-    """What happened to a job, for the comparing process."""
+    """The failure of a job, for the comparing process."""
     kind = "diverged" if isinstance(error, Diverged) else "failed"
     kind = "interrupted" if isinstance(error, Interrupted) else kind
     return Failure(kind, str(error), exit_status(error))

@@ -83,7 +83,7 @@ class _Kept(NamedTuple):
 
 
 def _counted(parts: list[nn.Module], tensors: list[Tensor]) -> object:
-    """What changes with a part, or with a tensor where torch counts that."""
+    """A value that changes with a part, or with a tensor where torch counts that."""
     return [id(part) for part in parts], [(id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors]
 
 

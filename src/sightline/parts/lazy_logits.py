@@ -39,7 +39,7 @@ class LazyLogits(Tensor):
 
 
 def projection_of(logits: Tensor) -> Projection | None:
-    """What a loss may project by itself; None where logits have been computed, or the layer is not a plain one.
+    """The factors that a loss may multiply by itself; None where logits are computed, or the layer is not a plain one.
 
     A layer of another type, or with hooks, such as one that is watched, adapted or quantised, is left to itself.
     """

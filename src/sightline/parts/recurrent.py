@@ -62,7 +62,7 @@ class Recurrent(SequenceMixer[RecurrentState]):
         """Outputs (B, T, H), T >= 1, and the state after `length` (B,) positions, None = T."""
 
     def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
-        """What the squashing functions of a step give, by name, in (0, 1): x (N, D), hidden state before it (N, H)."""
+        """Values of the squashing functions of a step, by name, in (0, 1): x (N, D), hidden state before it (N, H)."""
         return {}
 
     def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:

@@ -1,4 +1,4 @@
-"""What changed between two comparisons, in words: for the terminal, the page and `--json`."""
+"""The changes between two comparisons in words: for the terminal, the page and `--json`."""
 
 from __future__ import annotations
 

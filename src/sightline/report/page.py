@@ -1,4 +1,4 @@
-"""What every page has: figures, with their interactive charts, and the scripts and policy that these need.
+"""The parts of every page: figures, with their interactive charts, and the scripts and policy that these need.
 
 In a template, `{{ drawn(drawing) }}` is the figure of a `Drawing`: its static picture for wide and narrow pages, and
 its chart where it has one. A page with charts extends `page.html.j2`, which ends with the scripts. They are inline, and

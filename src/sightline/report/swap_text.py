@@ -131,7 +131,7 @@ def terms(results: SwapResults) -> str:
 
 
 def copied_text(layer: LayerSwap) -> str:
-    """What the new layer began with."""
+    """The parameters that the new layer began with."""
     return ", ".join(dict.fromkeys(layer.copied)) or "nothing"
 
 

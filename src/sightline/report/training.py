@@ -236,7 +236,7 @@ def half_step(steps: Sequence[int], values: Sequence[float | None]) -> int | Non
 
 
 def training_findings(dynamics: TrainingDynamics) -> list[str]:
-    """What changed most, in sentences."""
+    """The largest changes in sentences."""
     sentences = []
     changed = [row for row in layer_rows(dynamics) if row.first is not None and row.last is not None]
     if changed:

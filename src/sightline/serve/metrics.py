@@ -39,7 +39,7 @@ class Measurements:
         self._request_s.labels(route).observe(seconds)
 
     def batches(self, model: str) -> Callable[[int, float], None]:
-        """What counts the batches of a model: their inputs and seconds."""
+        """A function that counts the batches of a model: their inputs and seconds."""
         sizes, seconds_of = self._batch_size.labels(model), self._batch_s.labels(model)
 
         def measure(size: int, seconds: float) -> None:

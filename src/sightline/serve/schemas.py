@@ -187,7 +187,7 @@ class MapsBody(_Body):
 
 @final
 class CompletionBody(BaseModel):
-    """What OpenAI's clients send to /v1/completions. Fields that would change the answer are refused if not built."""
+    """Requests of OpenAI's clients to /v1/completions. Fields that would change the answer are refused if not built."""
 
     model_config = ConfigDict(
         extra="ignore",

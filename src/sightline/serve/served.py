@@ -100,7 +100,7 @@ class ServedModel:
         return replace(config, precision=self.precision)
 
     def facts(self) -> dict[str, Any]:
-        """What `/v1/models` says of it."""
+        """Its entry in `/v1/models`."""
         return {
             "id": self.name,
             "object": "model",

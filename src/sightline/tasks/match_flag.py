@@ -1,4 +1,4 @@
-"""What `--match` asks for: the size that all architectures of a comparison have. Imports no torch."""
+"""The value of `--match`: the size that all architectures of a comparison have. Imports no torch."""
 
 from __future__ import annotations
 

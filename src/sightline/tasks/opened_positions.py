@@ -15,7 +15,7 @@ from sightline.tasks.text_inputs import in_tokens
 
 
 class OpenedPositions(NamedTuple):
-    """What each position of an input shows, how it is replaced, and facts of the input by fields of `OpenedInput`."""
+    """The label of each position of an input, how it is replaced, and facts of the input by fields of `OpenedInput`."""
 
     pieces: list[str]
     replaced: Replaced

@@ -1,4 +1,4 @@
-"""What narrower products cost in quality: a model's metrics in each precision on the same items."""
+"""The quality that narrower products cost: a model's metrics in each precision on the same items."""
 
 from __future__ import annotations
 

@@ -34,12 +34,12 @@ def in_tokens(front_end: FrontEndConfig) -> Any:
 
 
 def text_reader(choice: FrontEndChoice, tokenizer: Any) -> Any:
-    """What makes inputs of texts, by `encode_batch`: the tokenizer, or the spelling of words, lower-cased as it is."""
+    """The encoder of texts, by `encode_batch`: the tokenizer, or the spelling of words, lower-cased as it is."""
     return _READERS[choice.kind(USUAL)](tokenizer)
 
 
 def text_pieces(front_end: FrontEndConfig, tokenizer: Any, text: str) -> list[str]:
-    """What each position of a text shows: its token or word, or a number where positions are fewer than these."""
+    """The label of each position of a text: its token or word, or a number where positions are fewer than these."""
     pieces = _PIECES[front_end.accepts](tokenizer, text)
     count = front_end.length_out(len(pieces))
     return pieces if count == len(pieces) else [str(number) for number in range(1, count + 1)]

@@ -209,7 +209,7 @@ def _call(front_end: FrontEnd, sources: FrontEndInputs) -> tuple[Tensor, Any]:
 
 
 def _hidden(front_end: Any, sources: FrontEndInputs) -> list[Tensor]:
-    """What the masks hide of each source, by the front end of its own."""
+    """The values of each source that the masks hide, by the front end of its own."""
     parts = getattr(front_end, "front_ends", [front_end])
     return [part.hidden(*one) for part, one in zip(parts, sources, strict=True)]
 

@@ -78,7 +78,7 @@ def compression_of(path: Path) -> Compression | None:
 
 
 def real_kind(head: bytes) -> str | None:
-    """What a file that begins like this is, and the step that makes it readable; None = it may be text.
+    """The kind of a file that begins like this, and the step that makes it readable; None = it may be text.
 
     head: the first `MAGIC_BYTES` bytes
     """

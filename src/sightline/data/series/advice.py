@@ -13,7 +13,7 @@ def short(cell: str) -> str:
 
 
 def way_for_time(cell: str) -> str:
-    """What to do about a cell that is not in ISO 8601; its own form as the example, where it is a usual one."""
+    """Advice about a cell that is not in ISO 8601; its own form as the example, where it is a usual one."""
     form, match = "%d/%m/%Y", _DAY_LAST.fullmatch(cell)
     if match:
         first, second = ("m", "d") if int(match[3]) > 12 else ("d", "m")

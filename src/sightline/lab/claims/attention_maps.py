@@ -49,7 +49,7 @@ FULL, QUICK = MapSizes(600, 4, 300, 100, 5, 100), MapSizes(300, 1, 100, 25, 3, 5
 
 
 class MapQuality(NamedTuple):
-    """What the maps of one kind of model on one task are worth; lists have a number for each seed.
+    """The quality of the maps of one kind of model on one task; lists have a number for each seed.
 
     hits: of each map the share of causal words among as many most important ones; agreement: Kendall's τ of attention
     with gradients and with leaving out; permuted: the median change of the answer, None without one pooled

@@ -19,7 +19,7 @@ RULE = "Rule: "
 @final
 @dataclass(frozen=True)
 class Effort:
-    """What one measurement may use.
+    """The effort that one measurement may take.
 
     quick: an average of 30 s a claim on two idle cores instead of three minutes, with wider intervals
     seeds: repetitions of a training; devices: names of torch's devices, on which times are measured
@@ -43,7 +43,7 @@ class Effort:
         return range(self.seed, self.seed + min(most, self.seeds))
 
     def settings(self) -> dict[str, Any]:
-        """What a result depends on, in plain JSON types."""
+        """The settings that a result depends on, in plain JSON types."""
         return {
             "quick": self.quick,
             "seed": self.seed,

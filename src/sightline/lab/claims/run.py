@@ -62,7 +62,7 @@ def run_claims(
 
 
 def _plan(claims: Sequence[Claim], left: Sequence[Claim], effort: Effort, path: Path) -> list[str]:
-    """What is measured already, what is left, and about how long that takes, in words."""
+    """The claims that are measured already, those that are left, and about how long they take, in words."""
     lines = []
     before = [claim for claim in claims if claim not in left]
     if before:

@@ -40,7 +40,7 @@ class ArcAgreement(NamedTuple):
         return self.difference.low is not None and self.difference.low > 0.0
 
     def words(self) -> str:
-        """What was measured, as part of a sentence."""
+        """The measurement as part of a sentence."""
         return (
             f"the best head found {in_words(self.head)} of the dependency arcs, the best fixed offset "
             f"{in_words(self.offset)}"

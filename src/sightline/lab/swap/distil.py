@@ -47,7 +47,7 @@ def applied(layer: Any, args: tuple[Any, ...]) -> Tensor:
 
 @torch.no_grad()
 def passed_through(task: Any, layers: Sequence[nn.Module], batch: Any) -> list[Passed]:
-    """What each layer of the task's model reads and gives for a batch, without dropout."""
+    """The inputs and outputs of each layer of the task's model for a batch, without dropout."""
     with evaluating(task.model), ExitStack() as stack:
         calls = [stack.enter_context(_called(layer)) for layer in layers]
         task.loss(task.model, batch)

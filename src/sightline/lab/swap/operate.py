@@ -135,7 +135,7 @@ def _alone(prepared: PreparedSwap, unit: SwapUnit, part: nn.Module) -> Any:
 
 
 def _part_of(unit: SwapUnit, layer: nn.Module) -> nn.Module:
-    """What `_alone` put in the place of the unit."""
+    """The module that `_alone` put in the place of the unit."""
     return layer.get_submodule("groups.1") if unit.heads else layer
 
 

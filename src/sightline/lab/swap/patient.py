@@ -89,7 +89,7 @@ class Patient:
         return [getattr(part, name) for part, name in self.holders(model)]
 
     def holders(self, model: nn.Module | None = None) -> list[tuple[nn.Module, str]]:
-        """What contains each of `modules`, and the name that it has there."""
+        """The parent of each of `modules`, and the name that it has there."""
         model = self.task.model if model is None else model
         stack: Any = SIDES[type(model)](model)[self.side]
         stack = stack.mixer if isinstance(stack, AsEncoder) else stack
@@ -160,7 +160,7 @@ class Patient:
                 )
 
     def start(self, unit: SwapUnit, config: Any, seed: int) -> Started:
-        """What takes the place of a layer or of heads of it, begun with their projections where shapes allow.
+        """The replacement of a layer or of heads of it, begun with their projections where shapes allow.
 
         Of heads it gives their part of the layer's output, without the bias, which the heads that stay keep.
         """

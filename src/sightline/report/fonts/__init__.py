@@ -30,7 +30,7 @@ def font_faces(letters: str) -> str:
 
 @cache
 def covers() -> dict[str, list[str]]:
-    """What each font has, as ranges of CSS."""
+    """The characters of each font, as ranges of CSS."""
     return json.loads(files("sightline.report.fonts").joinpath("covers.json").read_text("utf-8"))
 
 

@@ -111,7 +111,7 @@ class LabelledInputs:
         return getattr(self.front_end, "channels", 0) if self.kind == "series" else 0
 
     def pieces(self, text: str) -> list[str]:
-        """What each position of a text shows; `words` must be there."""
+        """The label of each position of a text; `words` must be there."""
         words: Any = self.words
         return words.pieces(words.encode(text)) if isinstance(words, Tokenizer) else words.pieces(text)
 

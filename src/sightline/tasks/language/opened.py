@@ -39,7 +39,7 @@ def open_text(language_model: LanguageModel, text: str) -> OpenedInput:
         return model(changed, model.initial_state(len(changed)))[0]
 
     def masked(changed: Tensor, kept: Tensor) -> Tensor:
-        """What is expected after the last token that is kept, at each position and before it; at the first one none may
+        """The predictions after the last token that is kept, at each position and before it; at the first one none may
         be, and what the model then gives is of no token.
         """
         logits = model(changed, model.initial_state(len(changed)), kept)[0]

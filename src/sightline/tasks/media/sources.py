@@ -158,7 +158,7 @@ def column_front_end(kind: MediaKind, config: MediaTextConfig, vocabulary: int) 
 
 
 def column_reader(config: MediaTextConfig, tokenizer: Tokenizer) -> Any:
-    """What makes inputs of the texts of a column, as `text_reader`."""
+    """The encoder of the texts of a column, as `text_reader`."""
     return text_reader(config.front_end.where_suits(TEXT_KINDS), tokenizer)
 
 

@@ -41,14 +41,14 @@ class Translator(TextWriter[Pairs]):
 
     @property
     def reader(self) -> Any:
-        """What makes the model's inputs of sources."""
+        """The encoder of sources as inputs of the model."""
         return text_reader(self.config.front_end, self.tokenizers.source)
 
     def sources_of(self, part: Pairs) -> Sentences:
         return Sentences(self.reader.encode_batch(part.sources), self.source)
 
     def source_pieces(self, text: str) -> list[str]:
-        """What each position of a source shows, for maps of attention."""
+        """The label of each position of a source, for maps of attention."""
         return text_pieces(self.source, self.tokenizers.source, text)
 
     def part_of(self, inputs: Sequence[str]) -> Pairs:
