@@ -7,7 +7,7 @@ search, forks, checkpoints, the laws) uses the functions of this file and knows 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from sightline.core.caches import Growing, Shared
 
 S = TypeVar("S")
+Leaf: TypeAlias = Tensor | Growing | Shared
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: S) -> S:
@@ -33,7 +34,7 @@ def _mapped(function: Callable[[Tensor], Tensor], of_cache: Callable[[Any], Any]
     raise _no_state(state)
 
 
-def with_leaves(state: S, leaves: Iterable[Tensor | Growing | Shared]) -> S:
+def with_leaves(state: S, leaves: Iterable[Leaf]) -> S:
     """The state with other leaves in place of `stored_leaves`, in their order."""
     following: Iterator[Any] = iter(leaves)
     return _mapped(lambda _: next(following), lambda _: next(following), state)
@@ -61,7 +62,7 @@ def leaves(state: Any) -> Iterator[Tensor]:
         yield leaf if isinstance(leaf, Tensor) else leaf.tensor
 
 
-def stored_leaves(state: Any) -> Iterator[Tensor | Growing | Shared]:
+def stored_leaves(state: Any) -> Iterator[Leaf]:
     """Every leaf that is present, as it is stored, in order."""
     if isinstance(state, Tensor | Growing | Shared):
         yield state

@@ -18,16 +18,15 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from sightline.core.caches import Growing, Shared
+from sightline.core.caches import Growing
 from sightline.core.errors import InputError
 from sightline.core.precision import Precision
-from sightline.core.state import form, retract, stored_leaves, with_leaves
+from sightline.core.state import Leaf, form, retract, stored_leaves, with_leaves
 from sightline.models.step_code import StepCode, step_code
 from sightline.parts.packed_linear import BFloat16Linear, Int8Linear, PackedLinear
 from sightline.parts.stored_linear import StoredLinear
 
-Leaf: TypeAlias = Tensor | Growing | Shared
-Step: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
+DecoderStep: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 LEAST_PAST = 2  # items that a cache has at least when code is made for it: sizes of 0 and 1 are cases of their own
 MOST_FORMS = 3  # codes for one number of rows and one form of state; further sizes take the plain step
@@ -37,7 +36,7 @@ logger = logging.getLogger("sightline")
 _kept: WeakKeyDictionary[nn.Module, dict[tuple[Precision, tuple[int, ...]], CompiledStep]] = WeakKeyDictionary()
 
 
-def step_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> Step:
+def step_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> DecoderStep:
     """`model.step`, with machine code for batches of one of these numbers of `rows`.
 
     `model` is prepared for inference at this precision; what is made for it is kept as long as it.
@@ -76,7 +75,7 @@ class CompiledStep:
     """
 
     def __init__(self, model: Any, precision: Precision, rows: tuple[int, ...]) -> None:
-        self._plain: Step = model.step
+        self._plain: DecoderStep = model.step
         self._traced = _traced_form(model, precision)
         self._precision, self._rows = precision, rows
         self._codes: dict[Any, list[StepCode | None]] = {}

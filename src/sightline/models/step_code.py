@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,8 @@ from torch import Tensor, nn
 from sightline.core.caches import Growing, Shared
 from sightline.core.files import write_file
 from sightline.core.processor import cpuinfo
-from sightline.core.state import form, retract, stored_leaves, with_leaves
+from sightline.core.state import Leaf, form, retract, stored_leaves, with_leaves
 
-Leaf: TypeAlias = Tensor | Growing | Shared
 PACKAGE = Path(__file__).parents[1]
 PAIRS = 15  # of calls by which code is timed beside the plain step
 
