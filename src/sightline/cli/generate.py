@@ -52,7 +52,7 @@ def generate(
     """
     import sys
 
-    from sightline.cli.messages import opened, print_json, tell
+    from sightline.cli.messages import messages, opened, print_json, tell
     from sightline.cli.stream import harmless, whole_text
     from sightline.core.config import override
     from sightline.core.errors import InputError

@@ -27,7 +27,7 @@ class DataFinding(NamedTuple):
     file: str
     problem: str
     rows: int
-    lines: list[int] | list[str]
+    lines: Sequence[int | str]
 
     def text(self) -> str:
         """The finding as a line."""
