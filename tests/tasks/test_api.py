@@ -79,6 +79,22 @@ def test_a_frame_and_a_file_are_the_same_data(tmp_path):
         assert [n.partition(": ")[2] for n in of_memory.notes] == [n.partition(": ")[2] for n in of_file.notes]
 
 
+def test_an_array_of_texts_is_a_list_of_them():
+    texts = [f"text {i}" for i in range(40)]
+    for array in (np.array(texts), np.array(texts, object)):
+        assert sightline.describe(array).sha256 == sightline.describe(texts).sha256
+
+
+def test_periods_are_times_and_their_forecasts_have_periods():
+    periods = HOURS.to_period("h")
+    assert sightline.describe(periods).sha256 == sightline.describe(HOURS).sha256
+    model = sightline.fit("forecasting", periods, "nlinear", "2steps", lookback=24, horizon=6, quiet=True)
+    frame = model.predict(periods)
+    assert isinstance(frame.index, pd.PeriodIndex)
+    assert [*frame.index] == [*pd.period_range(periods.index[-1] + 1, periods=6, freq="h")]
+    assert np.array_equal(frame, model.predict(HOURS))
+
+
 def test_a_description_names_arguments_in_python_and_flags_on_the_command_line():
     description = sightline.describe(HOURS)
     assert "(lookback=…, horizon=…)" in repr(description)
@@ -119,6 +135,11 @@ def test_probabilities_and_records():
     of_one, of_two = model.predict("red 5", proba=True), model.predict(LABELLED["text"][:2], proba=True)
     assert sum(of_one.values()) == pytest.approx(1)
     assert [set(one) for one in of_two] == [{"a", "b"}] * 2
+    assert (
+        model.predict(LABELLED[:3].to_dict("records"))
+        == model.predict(LABELLED[:3])
+        == model.predict([*LABELLED["text"][:3]])
+    )
     record = model.predict("red 5", return_dict=True)
     assert record == {"source": "red 5", "label": model.predict("red 5"), "probabilities": of_one}
     texts = sightline.fit("translation", corpus(), "gru", "2steps", settings=SMALL)

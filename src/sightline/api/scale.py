@@ -24,6 +24,8 @@ def scale(
     archs: Sequence[str] | str | None = None,
     budget: str = "2Mtok",
     *,
+    valid: Any = None,
+    test: Any = None,
     out_dir: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -52,7 +54,7 @@ def scale(
     """
     directory = new_directory(out_dir, data, "scale")
     ladder = {key: keys.pop(key) for key in _LADDER if key in keys}
-    with configured(directory, task, settings, keys, data=data) as base:
+    with configured(directory, task, settings, keys, data=data, valid=valid, test=test) as base:
         config = ScaleConfig(override(base, {"archs": names_of(archs, base.task), "budget": budget}), **ladder)
         own = {key: getattr(config, key) for key in _LADDER if key != "margin"}  # the command has no flag for it
         command = command_of("scale", config.comparison, seeds=config.comparison.seeds, **own)

@@ -48,7 +48,7 @@ class PredictingTask(SavedTask):
 
     def predict(self, inputs: Any, decoding: Any = None, *, proba: bool = False, return_dict: bool = False) -> Any:
         """The output for one input, or the list of outputs for a list of inputs or the rows of a frame; see
-        `predict_list` and `table_inputs`.
+        `predict_list` and `table_inputs`. Where an input is a text, rows may be dicts too.
 
         proba: instead of the label, a dict with the probability of each class
         return_dict: instead of the output, a dict of all that `sightline predict --json` prints of it
@@ -63,7 +63,7 @@ class PredictingTask(SavedTask):
         if self.reads_texts:
             check_not_paths(inputs)
         one = self.is_one(inputs)
-        several = [inputs] if one else self._rows_of(inputs) if is_frame(inputs) else list_of(inputs)
+        several = [inputs] if one else self._rows_of(inputs) if self._has_columns(inputs) else list_of(inputs)
         if proba or return_dict:
             outputs = self.records(several, decoding)
             if proba and any("probabilities" not in record for record in outputs):
@@ -80,8 +80,13 @@ class PredictingTask(SavedTask):
         """The inputs that have an output."""
         return [one for one in inputs if cls.continues_prompts or not is_blank(one)]
 
+    def _has_columns(self, inputs: Any) -> bool:
+        """Whether these are rows of a table: a frame, or dicts where an input is a text."""
+        rows = self.reads_texts and isinstance(inputs, list) and bool(inputs)
+        return is_frame(inputs) or (rows and all(isinstance(one, Mapping) for one in inputs))
+
     def _rows_of(self, frame: Any) -> list[Any]:
-        """The inputs in the rows of a frame; paths in it begin in the working directory."""
+        """The inputs in the rows of a frame, or in dicts; paths in it begin in the working directory."""
 
         def in_python(message: str) -> str:
             message = message.replace("Name --source-column", "Choose a column, as in table['source']")

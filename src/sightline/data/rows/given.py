@@ -94,15 +94,15 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
     if isinstance(known, nw.DataFrame):
         if known.implementation.is_polars() or known.implementation.is_pyarrow():
             return known.to_polars()
-        # A pandas frame whose index contains times has these as its first column.
-        timed = nw.from_native(data.reset_index() if index_of_times(data) else data, eager_only=True)
+        timed = nw.from_native(_with_times(data), eager_only=True)
         return pl.DataFrame([_column(str(one.name), _cells(one), argument) for one in timed.iter_columns()])
     if isinstance(known, nw.Series):
         if known.dtype.is_numeric():
             return polars_frame(as_frame(data), pair, argument)
         data = _cells(known)
     numbers = array_of(data)
-    if numbers is not None or isinstance(data, np.ndarray):
+    texts = isinstance(data, np.ndarray) and data.ndim == 1 and data.dtype.kind in "UO"
+    if numbers is not None or (isinstance(data, np.ndarray) and not texts):
         return pl.DataFrame(_of_array(data if numbers is None else numbers, argument))
     if isinstance(data, Mapping):
         columns = {str(name): _listed(cells) for name, cells in data.items()}
@@ -135,9 +135,23 @@ def as_frame(column: Any, name: str | None = None) -> Any:
     return known.alias(name or str(known.name or "value")).to_frame().to_native()
 
 
+def _with_times(frame: Any) -> Any:
+    """A pandas frame whose index contains times, with these as its first column; any other frame as it is.
+
+    A period counts as its beginning.
+    """
+    if not index_of_times(frame):
+        return frame
+    return (frame.to_timestamp() if _has_periods(frame) else frame).reset_index()
+
+
 def index_of_times(frame: Any) -> bool:
     """Whether it is a pandas frame whose index contains times."""
-    return type(getattr(frame, "index", None)).__name__ in ("DatetimeIndex", "PeriodIndex")
+    return _has_periods(frame) or type(getattr(frame, "index", None)).__name__ == "DatetimeIndex"
+
+
+def _has_periods(frame: Any) -> bool:
+    return type(getattr(frame, "index", None)).__name__ == "PeriodIndex"
 
 
 def frame_like(columns: Mapping[str, Sequence[Any]], like: Any = None, times: str | None = None) -> Any:
@@ -150,7 +164,10 @@ def frame_like(columns: Mapping[str, Sequence[Any]], like: Any = None, times: st
     known = nw.from_native(like, pass_through=True)
     backend = known.implementation if isinstance(known, nw.DataFrame | nw.LazyFrame) else nw.Implementation.POLARS
     frame = nw.from_dict({name: list(cells) for name, cells in columns.items()}, backend=backend).to_native()
-    return frame.set_index(times) if times is not None and index_of_times(like) else frame
+    if times is None or not index_of_times(like):
+        return frame
+    indexed = frame.set_index(times)
+    return indexed.to_period(like.index.freq) if _has_periods(like) else indexed
 
 
 def _of_rows(rows: list[Any], pair: tuple[str, str], argument: str) -> dict[str, list[Any]]:
