@@ -5,9 +5,9 @@
 
 For five data sets (under $SIGHTLINE_VERIFY_DATA, default ../shared/data, and built-in ones) a comparison of a GRU and a
 Transformer searches a rate for each as it does by default (three trials, one more at the edge, in a fifth of the
-budget). Then each architecture is trained for the steps of the comparison's runs with seven rates, factors of 3 around
-the preset's, and with the chosen one where it is not among them; with `--seeds` seeds. Scores are those of the test
-part, by the task's first metric.
+budget), and takes the one for its runs that follows from them. Then each architecture is trained for the steps of the
+comparison's runs with seven rates, factors of 3 around the preset's, and with the chosen one where it is not among
+them; with `--seeds` seeds. Scores are those of the test part, by the task's first metric.
 
 Exit status 5 unless, for each, the mean score with the chosen rate is behind that of the best rate by at most 10 % of
 the range of the grid's means. What the runs of the same rate differ by is beside it.
@@ -77,11 +77,12 @@ def searched(name: str, budget: str, out: Path) -> list[dict[str, Any]]:
         planned = results.planned(architecture.arch)
         if planned is None or architecture.learning_rate is None:
             raise SystemExit(f"{name}: the comparison has no plan or no rate for {architecture.arch}")
-        tried = sorted(rate.lr for rate in architecture.rates[:3])  # a trial beyond the edge comes after these
         plan = {"steps": planned.run.steps, "validations": planned.run.validations}
-        chosen.append(
-            {"data": name, "arch": architecture.arch, "chosen": architecture.learning_rate, "tried": tried, **plan}
-        )
+        chosen.append({
+            "data": name, "arch": architecture.arch, "chosen": architecture.learning_rate, **plan,
+            "preset": task_class(one.task).preset(architecture.arch).training.optim.lr,
+            "tried": {f"{rate.lr:.3g}": rate.loss for rate in architecture.rates},
+        })  # fmt: skip
     return chosen
 
 
@@ -104,9 +105,8 @@ def score(name: str, choice: dict[str, Any], rate: float, seed: int) -> float:
 
 
 def grid(choice: dict[str, Any]) -> list[float]:
-    """The rates to try: factors of 3 around the middle one that the search tried, and the chosen one."""
-    middle = choice["tried"][1]
-    rates = {float(f"{middle * factor:.3g}") for factor in FACTORS}
+    """The rates to try: factors of 3 around the preset's, and the chosen one."""
+    rates = {float(f"{choice['preset'] * factor:.3g}") for factor in FACTORS}
     if not any(math.isclose(rate, choice["chosen"], rel_tol=0.01) for rate in rates):
         rates.add(choice["chosen"])
     return sorted(rates)

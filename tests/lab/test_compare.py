@@ -21,6 +21,7 @@ from sightline.lab.dynamics import training_dynamics
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
+from sightline.lab.rates import optimum
 from sightline.lab.results import Data, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
 from sightline.lab.timeless import timeless
@@ -105,7 +106,9 @@ def test_it_measures_every_run(compared: tuple[Results, Path]) -> None:
     for architecture in results.architectures:
         assert architecture.parameters == pytest.approx(60_000, rel=0.2)
         assert [rate.status for rate in architecture.rates] == ["done"] * 3  # of two, the best is always at an edge
-        assert architecture.learning_rate == min(architecture.rates, key=lambda rate: rate.loss or 0.0).lr
+        best = optimum({rate.lr: rate.loss for rate in architecture.rates})
+        assert best is not None
+        assert architecture.learning_rate == pytest.approx(best / (12 / 5) ** (1 / 3), rel=0.005)  # trials have 5 steps
         score = architecture.metrics["exact_match"]
         assert score.low is not None
         assert score.high is not None
@@ -196,9 +199,13 @@ def test_sizes_are_searched_with_their_rates(pairs: Path, tmp_path: Path) -> Non
     assert sorted(planned.parameters or 0 for planned in results.budget.steps) == sizes
     assert sorted(rate.share for rate in gru.rates) == [1.0, 1.0, 1.0, 1.0, 3.0, 3.0]
     best = min((rate for rate in gru.rates if rate.share == 3), key=lambda rate: rate.loss or 0.0)
-    assert (gru.parameters, gru.learning_rate) == (best.parameters, best.lr)
+    assert gru.parameters == best.parameters
+    assert gru.best_trial == best
     planned = results.planned("gru")
     assert planned is not None
+    assert planned.trial is not None
+    longer = planned.run.steps / (3 * planned.trial.steps)
+    assert gru.learning_rate == pytest.approx(best.lr / longer ** (1 / 3), rel=0.005)  # of two rates there is no middle
     assert {run.steps for run in results.runs} == {planned.run.steps}
     again = compare(config, tmp_path / "again", display=Display(quiet=True), plan=tmp_path / "first")
     assert _comparable(again) == _comparable(results)

@@ -17,7 +17,7 @@ from sightline.lab.job_runs import training_config
 from sightline.lab.jobs import Failure, Job, JobResult
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
-from sightline.lab.rates import EXTRA, best, beyond, candidates, edge, most_trials, trial_warmup
+from sightline.lab.rates import EXTRA, best, beyond, candidates, edge, for_longer, most_trials, optimum, trial_warmup
 from sightline.lab.results import Architecture, Rate
 from sightline.lab.session import Session
 from sightline.lab.summary import Outcome
@@ -105,6 +105,35 @@ def test_of_equal_losses_the_smaller_rate_is_taken() -> None:
     assert best({3.0: 0.5, 1.0: 0.5, 9.0: 0.7}) == 1.0
 
 
+@given(middle=st.floats(0.58, 1.73), steepness=st.floats(0.1, 9.0), step=st.sampled_from([2.0, 3.0, 10.0]))
+def test_the_best_rate_between_those_tried_is_exact_where_losses_are_a_parabola(
+    middle: float, steepness: float, step: float
+) -> None:
+    losses = {rate: 2.0 + steepness * math.log(rate / middle) ** 2 for rate in (1 / step, 1.0, step)}
+    if edge(losses) is None:
+        assert optimum(losses) == pytest.approx(middle)
+    assert optimum({**losses, step: None}) == best({**losses, step: None})
+
+
+@given(losses=st.lists(st.none() | st.floats(-3, 9), min_size=2, max_size=6))
+def test_the_best_rate_is_at_most_half_a_step_from_the_best_one_that_was_tried(losses: list[float | None]) -> None:
+    tried = dict(zip(candidates(len(losses)), losses, strict=True))
+    chosen, found = best(tried), optimum(tried)
+    if chosen is None or found is None:
+        assert chosen is found is None
+    else:
+        assert abs(math.log(found / chosen)) <= math.log(3) / 2 + 1e-9
+    assert optimum(dict(reversed(tried.items()))) == found
+
+
+def test_a_longer_training_has_a_smaller_rate() -> None:
+    """By the power -1/3 of its length, as Bjorck et al. 2025 measured (-0.32)."""
+    assert for_longer(0.01, 1) == 0.01
+    assert for_longer(0.01, 8) == pytest.approx(0.005)
+    assert for_longer(0.01, 0.125) == pytest.approx(0.02)
+    assert for_longer(0.01, 10) == pytest.approx(0.01 * 10**-0.32, rel=0.05)
+
+
 def seen(optim: OptimConfig, budget: str) -> list[float]:
     """The rates of all steps of a training of 1,000 tokens, a tenth of a second and 1e9 operations each."""
     pace, state = Pace(TrainConfig(budget=budget, optim=optim)), State()
@@ -187,7 +216,9 @@ def test_a_comparison_trains_its_runs_at_the_rate_that_its_trials_showed(tmp_pat
     assert sorted(tried) == [("gru", pytest.approx(f)) for f in (1 / 3, 1, 3, 9)] + [
         ("rnn", pytest.approx(f)) for f in (1 / 3, 1, 3)
     ]
-    assert [lab._run(arch, 0).lr_factor for arch in lab.config.archs] == [3.0, 1.0]
+    runs = [lab._run(arch, 0) for arch in lab.config.archs]
+    assert {run.budget for run in runs} == {"360steps"}  # three times those of a trial
+    assert [run.lr_factor for run in runs] == pytest.approx([5.0 / 3 ** (1 / 3), 0.9 / 3 ** (1 / 3)], rel=0.005)
 
 
 @pytest.mark.parametrize(
@@ -213,24 +244,28 @@ def test_of_many_rates_the_best_third_is_tried_again_and_decides(
     assert sorted(job.lr_factor for job in longer) == pytest.approx(list(factors))
     each = int(Budget.parse(lab.plan.search_each or "").amount)
     assert {job.budget for job in longer} == {f"{3 * each}steps"}
-    assert lab._run("gru", 0).lr_factor == pytest.approx(chosen)
+    times = Budget.parse(lab.plan.final_each).amount / (3 * each)
+    assert lab._run("gru", 0).lr_factor == pytest.approx(chosen / times ** (1 / 3), rel=0.005)
     directories = [trial.job.directory for trial in lab.search.trials["gru"]]
     assert len(set(directories)) == len(directories)
     assert not lab._further("gru")
 
 
 @pytest.mark.parametrize(
-    ("chosen", "shares", "side"),
-    [(0.3, (1.0, 1.0, 1.0), "largest"), (0.1, (1.0, 1.0, 3.0), None), (0.3, (1.0, 1.0, 3.0), "largest"),
-     (0.03, (1.0, 1.0, 3.0), "smallest")],
+    ("later", "best_one", "side"),
+    [({}, 0.3, "largest"), ({0.1: 0.5, 0.3: 0.6}, 0.1, None), ({0.1: 0.7, 0.3: 0.6}, 0.3, "largest"),
+     ({0.03: 0.5}, 0.03, "smallest"), ({0.1: None}, 0.3, "largest")],
+    ids=["short ones alone", "inside", "still the largest", "the smallest", "the longer one was lost"],
 )  # fmt: skip
 def test_the_edge_is_that_of_the_trials_that_decided(
-    chosen: float, shares: tuple[float, ...], side: str | None
+    later: dict[float, float | None], best_one: float, side: str | None
 ) -> None:
-    """By the short trials 0.3 is the best of 0.03, 0.1 and 0.3."""
+    """By the short trials 0.3 is the best of 0.03, 0.1 and 0.3; the rate of the runs is smaller than that of any."""
     rates = [Rate(lr, loss, "done") for lr, loss in ((0.03, 3.0), (0.1, 2.0), (0.3, 1.0))]
-    rates += [Rate(chosen, 0.5, "done", share=share) for share in shares if share > 1]
-    assert Architecture("gru", {}, learning_rate=chosen, rates=rates).rate_edge == side
+    rates += [Rate(lr, loss, "done" if loss else "diverged", share=3.0) for lr, loss in later.items()]
+    architecture = Architecture("gru", {}, learning_rate=0.02, rates=rates)
+    assert architecture.best_trial is not None
+    assert (architecture.best_trial.lr, architecture.rate_edge) == (best_one, side)
 
 
 def test_a_trial_shows_the_loss_at_its_end_not_the_best_on_its_way() -> None:

@@ -19,8 +19,8 @@ def valid(*losses: float | None) -> list[dict]:
 
 def results(**changes) -> Results:
     rates = [Rate(1e-3, 2.9, "done"), Rate(3e-3, 2.3121, "done"), Rate(9e-3, None, "diverged")]
-    gru = Architecture("gru", {}, learning_rate=3e-3, rates=rates, finished=2)
-    rnn = Architecture("rnn", {}, learning_rate=9e-3, rates=rates, finished=1)
+    gru = Architecture("gru", {}, learning_rate=1.8e-3, rates=rates, finished=2)
+    rnn = Architecture("rnn", {}, learning_rate=3e-3, rates=[Rate(3e-3, None, "diverged")], finished=1)
     runs = [
         Run("gru", 0, "done", history=[*valid(1.9, 1.4), {"event": "end"}]),
         Run("gru", 1, "done", history=valid(1.5)),
@@ -31,7 +31,7 @@ def results(**changes) -> Results:
     return replace(make_results(), **{"architectures": [gru, rnn], "runs": runs, "budget": plan, **changes})
 
 
-def test_the_trial_of_the_chosen_rate_is_set_beside_the_mean_end_of_the_runs() -> None:
+def test_the_best_trial_is_set_beside_the_mean_end_of_the_runs() -> None:
     assert longer(results()) == [Longer("gru", 2.3121, (1.4 + 1.5) / 2)]
     assert longer_line(results()) == "Validation loss of a trial (10 s) and of the runs (45 s): gru 2.312 → 1.450."
 

@@ -206,6 +206,9 @@ def written(amount: float, unit: Unit) -> str:
     return f"{int(amount)}{word}" if amount == int(amount) and amount < 1e15 else f"{amount:.6g}{word}"
 
 
+_SMALLER = ", at the best rate of the trials, or one between them, divided by the cube root of how much longer they are"
+
+
 def _explained(plan: BudgetPlan, total: str) -> str:
     seeds = len(plan.seeds)
     each = f"{plan.per_run} for each run and {number_of(seeds, 'seed')} make {total} for each architecture"
@@ -221,10 +224,11 @@ def _explained(plan: BudgetPlan, total: str) -> str:
         return (
             f"{each}. {percent(plan.search_fraction)} of it is for the search of size and learning rate: {count} "
             f"candidates ({plan.search_sizes} sizes with {plan.search_rates} rates each), {plan.search_each} each"
-            f"{later}, compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each."
+            f"{later}, compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each"
+            f"{_SMALLER}."
         )
     return (
         f"{each}. {percent(plan.search_fraction)} of it is for the learning-rate search: {plan.search_rates} "
         f"candidates and {EXTRA} more where the best is the largest or the smallest, {plan.search_each} each{later}, "
-        f"compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each."
+        f"compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each{_SMALLER}."
     )

@@ -97,25 +97,33 @@ class Architecture:
         return {rate.lr: rate.loss for rate in self.rates if rate.parameters in own and rate.share == 1}
 
     @property
-    def rate_edge(self) -> Edge | None:
-        """The edge of the rates that were tried at the chosen size at which the chosen one is; None where it has
-        neighbours on both sides. Where longer trials followed, they chose it.
+    def best_trial(self) -> Rate | None:
+        """The trial that decided: of the longest ones at the chosen size that were not lost, the one with the least
+        loss. The rate of the runs follows from it (`lab.rates`).
         """
-        losses, chosen = self.tried_rates, self.learning_rate
-        if chosen is None or all(rate.share == 1 for rate in self.rates):
+        known = [rate for rate in self.rates if rate.parameters in (None, self.parameters) and rate.loss is not None]
+        return min(known, key=lambda rate: (-rate.share, rate.loss, rate.lr), default=None)
+
+    @property
+    def rate_edge(self) -> Edge | None:
+        """The edge of the rates that were tried at the chosen size at which the best one is; None where it has
+        neighbours on both sides. Where longer trials followed, they decide which one is the best.
+        """
+        losses, best = self.tried_rates, self.best_trial
+        if best is None or best.share == 1:
             return edge(losses)
-        if math.isclose(chosen, max(losses, default=0.0)):
+        if math.isclose(best.lr, max(losses, default=0.0)):
             return "largest"
-        return "smallest" if math.isclose(chosen, min(losses, default=0.0)) else None
+        return "smallest" if math.isclose(best.lr, min(losses, default=0.0)) else None
 
     @property
     def tried_sizes(self) -> dict[int, float | None]:
-        """The losses of the trials with the chosen rate, by parameters; empty where sizes were not searched."""
-        chosen = self.learning_rate
+        """The losses of the trials with the best one's rate, by parameters; empty where sizes were not searched."""
+        best = self.best_trial
         return {
             rate.parameters: rate.loss
             for rate in self.rates
-            if rate.parameters is not None and rate.share == 1 and chosen and math.isclose(rate.lr, chosen)
+            if rate.parameters is not None and rate.share == 1 and best and math.isclose(rate.lr, best.lr)
         }
 
 

@@ -9,8 +9,9 @@ from typing import final
 from sightline.lab.budget_plan import sized_name
 from sightline.lab.halving import SearchCandidate, best_candidate, following
 from sightline.lab.plan import CompareConfig
-from sightline.lab.rates import beyond
+from sightline.lab.rates import beyond, for_longer, optimum
 from sightline.lab.summary import Outcome
+from sightline.training.budget import Budget
 
 
 @final
@@ -65,13 +66,25 @@ class Search:
         return len(stages), following(stages, len(self.beginning(arch)))
 
     def chosen(self, arch: str) -> SearchCandidate:
-        """The best candidate; where every trial was lost, the preset's."""
-        preset = self.presets[arch] if arch in self.sizes else None
-        return best_candidate(self._stages(arch)) or SearchCandidate(preset, 1.0)
+        """The size of the best candidate, with the rate that is the best for its runs, which are longer than its trial;
+        where every trial was lost, the preset's.
+        """
+        stages = self._stages(arch)
+        best = best_candidate(stages)
+        if best is None:
+            return SearchCandidate(self.presets[arch] if arch in self.sizes else None, 1.0)
+        last = max(stage for stage, losses in enumerate(stages) if losses.get(best) is not None)
+        losses = {candidate.factor: loss for candidate, loss in stages[last].items() if candidate.size == best.size}
+        job = next(one.job for one in self.trials[arch] if one.job.stage == last and _candidate(one) == best)
+        times = Budget.parse(job.run_budget).amount / Budget.parse(job.budget).amount
+        return best._replace(factor=for_longer(optimum(losses) or best.factor, times))
 
     def _stages(self, arch: str) -> list[dict[SearchCandidate, float | None]]:
         stages: dict[int, dict[SearchCandidate, float | None]] = {}
         for trial in self.trials.get(arch, []):
-            candidate = SearchCandidate(trial.job.parameters, trial.job.lr_factor)
-            stages.setdefault(trial.job.stage, {})[candidate] = trial.result and trial.result.loss
+            stages.setdefault(trial.job.stage, {})[_candidate(trial)] = trial.result and trial.result.loss
         return [stages[stage] for stage in sorted(stages)]
+
+
+def _candidate(trial: Outcome) -> SearchCandidate:
+    return SearchCandidate(trial.job.parameters, trial.job.lr_factor)

@@ -1,4 +1,4 @@
-"""What the longer trainings of a comparison reached: the runs, beside the shorter trials of their learning rate.
+"""What the longer trainings of a comparison reached: the runs, beside the best of the shorter trials.
 
 Trials and runs are whole trainings, each with its own warm-up and its own fall of the rate, so that their ends can be
 compared. Within one run they cannot: the end of its curve has smaller rates than a longer run has at that step.
@@ -19,7 +19,7 @@ from sightline.report.text import amount
 @final
 @dataclass(frozen=True)
 class Longer:
-    """The validation loss at the end of the trial with the chosen rate, and at the end of the runs, their mean.
+    """The validation loss at the end of the first trial with the best rate, and at the end of the runs, their mean.
 
     trial_from, runs_from: their places in results.json
     """
@@ -65,12 +65,12 @@ def longer_line(results: Results) -> str:
 
 
 def _trial_losses(architecture: Architecture) -> dict[int, float]:
-    """The loss of the trial with the chosen rate, by its place among the rates."""
-    chosen = architecture.learning_rate
+    """The loss of the first trial with the rate of the best one, by its place among the rates."""
+    best = architecture.best_trial
     losses = [
         (at, one.loss)
         for at, one in enumerate(architecture.rates)
-        if chosen and math.isclose(one.lr, chosen)
+        if best and math.isclose(one.lr, best.lr)
         if one.share == 1 and one.parameters in (None, architecture.parameters)
     ]
     return {at: loss for at, loss in losses[:1] if defined(loss)}
