@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +53,13 @@ def test_a_failure_says_how(what: str, kind: type[Exception], message: str) -> N
 
 def test_only_a_kill_suggests_memory() -> None:
     assert ending(-signal.SIGTERM) == "was ended by SIGTERM"
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    """No `if __name__ == "__main__"`: a new process does not run the program's own script."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\nfrom sightline.core.processes import in_child\nprint(in_child(os.getpid) != os.getpid())\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)

@@ -17,6 +17,15 @@ MESSAGES = {
     "Say --header or --no-header": ("Say --header or --no-header", "Say header=True or header=False"),
     "see --missing=-9999, and (--fill)": ("see --missing=-9999, and (--fill)", "see missing=-9999, and (fill=…)"),
     "raise --optim.warmup_steps": ("raise --optim.warmup-steps", 'raise settings={"optim.warmup_steps": …}'),
+    "had --search 0.2, and --every 1h.": ("had --search 0.2, and --every 1h.", 'had search=0.2, and every="1h".'),
+    "--dtype bfloat16: needs --beam_size 2 or more": (
+        "--dtype bfloat16: needs --beam-size 2 or more",
+        'dtype="bfloat16": needs beam_size=2 or more',
+    ),
+    "read --time-zone Europe/Berlin (--task names it)": (
+        "read --time-zone Europe/Berlin (--task names it)",
+        'read time_zone="Europe/Berlin" (task=… names it)',
+    ),
     "--size: unknown key, did you mean 'batch-size'?": (
         "--size: unknown key, did you mean 'batch-size'?",
         "size: unknown key, did you mean 'batch_size'?",

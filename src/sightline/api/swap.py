@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,11 +103,16 @@ def swap(
     for key in plan:
         if key not in keys_of(SwapPlan):
             raise InputError(unknown("option", key, keys_of(SwapPlan)))
-    with respelled(as_arguments):
+    with respelled(_as_arguments):
         config = SwapConfig(to, str(layers), side, options, SwapPlan(**plan), metric, tested, device)
         command = _command(run, config, plan)
         results = run_swap(run, directory, config, command=command, overwrite=overwrite, page=write_swap)
     return SwapResult(results, directory, directory / "swap.html")
+
+
+def _as_arguments(message: str) -> str:
+    """The message with arguments of `swap`: layers for --layer, settings["window"] for --to.window."""
+    return re.sub(r"^to\.(\w+):", r'settings["\1"]:', re.sub(r"^layer:", "layers:", as_arguments(message)))
 
 
 def _command(run: Path, config: SwapConfig, plan: Mapping[str, Any]) -> str:

@@ -6,14 +6,18 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, final
 
 T = TypeVar("T")
+
+_starting = threading.Lock()
 
 
 class CallFailed(Exception):
@@ -34,7 +38,7 @@ def in_child(
     """`function(*arguments)` in a fresh process. Threads may call this side by side.
 
     Args:
-        function: importable by name, like the arguments' types.
+        function: importable by name, like the arguments' types, and not of the script that this program runs.
         passing: exceptions of the call to raise as they are.
         preload: modules that every child needs; imported once and inherited by fork, as far as the first call of this
             program names them.
@@ -48,7 +52,8 @@ def in_child(
         context.set_forkserver_preload(list(preload))
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, function, arguments, passing), daemon=True)
-    process.start()
+    with _without_script():
+        process.start()
     sender.close()
     try:
         value, error = receiver.recv()
@@ -65,6 +70,18 @@ def in_child(
     if error is not None:
         raise error
     return value
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """A process that starts inside does not run the script of this program, which would need a guard against that."""
+    with _starting:
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = script
 
 
 def available_cores() -> int:

@@ -13,7 +13,11 @@ from typing import final
 
 from sightline.core.errors import EnvironmentFault, InputError
 
-_FLAG = re.compile(r"(?<![\w/'-])--(?P<no>no-)?(?P<name>[a-z][\w-]*(?:\.\w[\w-]*)*)(?P<value>=[^\s,;:)]+)?")
+_END = r"\s,;:)'\""  # of a value
+_FLAG = re.compile(
+    r"(?<![\w/'-])--(?P<no>no-)?(?P<name>[a-z][\w-]*(?:\.\w[\w-]*)*)"
+    rf"(?P<value>=[^\s,;:)]+| (?=[^{_END}]*[\d%/])[^{_END}]*[^{_END}.])?"  # a word without a digit may be no value
+)
 _PLUGIN = re.compile(r"add --plugin \S+, in Python ")  # a message that says how both load a plugin
 _UNKNOWN = re.compile(r"unknown (?:key|flag)\b(.*)")
 # Keys and arguments that are true or false.
@@ -50,13 +54,24 @@ def as_arguments(message: str) -> str:
 
     def argument(flag: re.Match[str]) -> str:
         name = flag["name"].replace("-", "_")
-        if message[flag.end() :].startswith(":") and not flag.start():  # the place of an error
+        written = (flag["value"] or "")[1:]
+        place = message[flag.end() :].startswith(":") and not flag.start() and not (flag["value"] or "").startswith(" ")
+        if place:  # of an error
             return name
-        value = "False" if flag["no"] else (flag["value"] or "")[1:] or ("True" if name in SWITCHES else "…")
+        value = "False" if flag["no"] else _value(written) if written else "True" if name in SWITCHES else "…"
         return f'settings={{"{name}": {value}}}' if "." in name else f"{name}={value}"
 
     message = _PLUGIN.sub("call ", message)
     return _UNKNOWN.sub(_known_keys, _FLAG.sub(argument, message))
+
+
+def _value(written: str) -> str:
+    """A value as Python writes it: what is not a number is a text."""
+    try:
+        float(written)
+    except ValueError:
+        return f'"{written}"'
+    return written
 
 
 def _known_keys(unknown: re.Match[str]) -> str:

@@ -171,9 +171,17 @@ def test_wrong_settings_are_refused(run, tmp_path, changes, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_option_that_is_not_there_is_refused_from_python(run):
-    with pytest.raises(InputError, match="unknown option 'steps'"):
-        sightline.swap(run, "window", steps=3)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"steps": 3}, r"unknown option 'steps'"),
+        ({"layers": 9}, r"^layers: must be between 1 and \d, found 9$"),
+        ({"settings": {"windo": 3}}, r"^settings\[\"windo\"\]: unknown key, did you mean 'window'\?$"),
+    ],
+)
+def test_errors_from_python_name_its_arguments(run, wrong, message):
+    with pytest.raises(InputError, match=message):
+        sightline.swap(run, "window", **wrong)
 
 
 def test_a_model_without_its_run_is_refused(run, tmp_path):

@@ -278,7 +278,7 @@ class _Filler:
             ways = "count Monday to Friday alone: --calendar business"
         else:
             zone = "name the zone: --time-zone Europe/Berlin"
-            ways = f"{_clocks(self.table, row, zone)}fill them: --fill forward, linear or zero"
+            ways = f"{_clocks(self.table, row, zone)}fill them by --fill (forward, linear or zero)"
         raise InputError(
             f"{steps} {'are' if missing > 1 else 'is'} missing before {self.table.stamps.text(row)}"
             f"{_of(self.table, row)}{more}: {ways}",
@@ -304,7 +304,7 @@ class _Filler:
         if self.rule is None:
             more = f" ({len(at):,} such cells)" if len(at) > 1 else ""
             raise InputError(
-                f"the cell of {columns[first[1]]!r} is empty{more}: fill such cells: --fill forward, linear or zero",
+                f"the cell of {columns[first[1]]!r} is empty{more}: fill them by --fill (forward, linear or zero)",
                 where=where,
             )
         steps = np.arange(len(values))
