@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import sightline
@@ -85,6 +86,11 @@ def test_an_array_of_texts_is_a_list_of_them():
         assert sightline.describe(array).sha256 == sightline.describe(texts).sha256
 
 
+def test_a_batch_of_arrow_is_a_frame():
+    batch = pa.RecordBatch.from_pandas(LABELLED)
+    assert sightline.describe(batch).sha256 == sightline.describe(LABELLED).sha256
+
+
 def test_periods_are_times_and_their_forecasts_have_periods():
     periods = HOURS.to_period("h")
     assert sightline.describe(periods).sha256 == sightline.describe(HOURS).sha256
@@ -135,11 +141,9 @@ def test_probabilities_and_records():
     of_one, of_two = model.predict("red 5", proba=True), model.predict(LABELLED["text"][:2], proba=True)
     assert sum(of_one.values()) == pytest.approx(1)
     assert [set(one) for one in of_two] == [{"a", "b"}] * 2
-    assert (
-        model.predict(LABELLED[:3].to_dict("records"))
-        == model.predict(LABELLED[:3])
-        == model.predict([*LABELLED["text"][:3]])
-    )
+    first, expected = LABELLED[:3], model.predict([*LABELLED["text"][:3]])
+    for rows in (first, first.to_dict("records"), pa.RecordBatch.from_pandas(first)):
+        assert model.predict(rows) == expected
     record = model.predict("red 5", return_dict=True)
     assert record == {"source": "red 5", "label": model.predict("red 5"), "probabilities": of_one}
     texts = sightline.fit("translation", corpus(), "gru", "2steps", settings=SMALL)

@@ -18,7 +18,7 @@ import numpy as np
 
 from sightline.core.errors import InputError, one_line
 from sightline.core.files import write_file
-from sightline.data.rows.arrays import array_of
+from sightline.data.rows.arrays import array_of, is_table
 
 if TYPE_CHECKING:
     import polars
@@ -77,10 +77,14 @@ def write_given(data: Any, folder: Path, *, argument: str = "data", pair: tuple[
 
 
 def is_frame(value: object) -> bool:
-    """Whether it is a frame of a library that narwhals knows."""
+    """Whether it is a frame of a library that narwhals knows, or a batch of rows of Arrow."""
     import narwhals as nw
 
-    return isinstance(nw.from_native(value, pass_through=True), nw.DataFrame | nw.LazyFrame)
+    return isinstance(nw.from_native(value, pass_through=True), nw.DataFrame | nw.LazyFrame) or _is_batch(value)
+
+
+def _is_batch(value: object) -> bool:
+    return hasattr(value, "__arrow_c_array__") and is_table(value)
 
 
 def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data") -> polars.DataFrame:
@@ -88,6 +92,8 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
     import narwhals as nw
     import polars as pl
 
+    if _is_batch(data):
+        return pl.DataFrame(data)
     known = nw.from_native(data, pass_through=True, allow_series=True)
     if isinstance(known, nw.LazyFrame):
         known = known.collect()
