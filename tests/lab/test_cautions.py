@@ -35,6 +35,27 @@ def test_fewer_than_a_hundred_steps(steps: int, warned: bool) -> None:
         assert marks(given, "gru") == []
 
 
+@pytest.mark.parametrize("unit", ["steps", "seconds", "tokens"])
+@pytest.mark.parametrize(("share", "steps"), [(1.0, 24), (3.0, 72)])
+def test_trials_of_fewer_than_25_steps(unit: str, share: float, steps: int) -> None:
+    """Of 24 steps, whether these were the budget or its seconds became them; longer trials that followed decide."""
+    trial = plan_steps(2.4, Speed(0.1))
+    planned = [PlannedSteps("gru", "batch_size 8", plan_steps(60.0, Speed(0.1)), trial)] if unit == "seconds" else []
+    each = {"steps": "24steps", "seconds": "2.4s", "tokens": "24tok"}[unit]
+    rates = [
+        Rate(0.01, 1.0, "done"),
+        Rate(0.03, 2.0, "done"),
+        Rate(0.003, 2.0, "done"),
+        Rate(0.01, 1.0, "done", share=share),
+    ]
+    gru = Architecture("gru", {}, learning_rate=0.005, rates=rates)
+    listed = cautions([GOOD], replace(PLANNED, steps=planned, search_each=each), [gru])
+    few = steps < 25 and unit != "tokens"
+    assert [caution.marks for caution in listed] == ([{"gru": "24 steps in a trial"}] if few else [])
+    if few:
+        assert listed[0].sentence.startswith("Fewer than 25 steps in each trial of a learning rate (gru 24): ")
+
+
 def test_less_than_one_pass_over_the_data() -> None:
     (sentence,) = sentences(GOOD, replace(GOOD, seed=1, epochs=0))
     assert sentence.startswith("Less than one pass over the training data (gru): ")

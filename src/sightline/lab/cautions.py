@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 from sightline.core.digits import number_of, percent
 from sightline.lab.results import Architecture, BudgetPlan, Run
+from sightline.training.budget import Budget
 
 FEW_STEPS = 100
+FEW_TRIAL_STEPS = 25  # after 21 no rate had learned anything of SST; 29 to 39 ranked rates on dates and digits
 STARVED = 0.8  # processor time of the thread that trains, as a share of the time that passed
 SPREAD = 1.2  # the largest speed of an architecture's runs over the smallest
 BUSY = 0.15  # share of the cores that other programs used
@@ -44,6 +47,7 @@ def cautions(
     by_clock = not plan.steps and plan.per_run.endswith("s-wall")
     harm = "trained less than they would have" if by_clock else "took longer, for the same steps"
     listed = [_few_steps(done), _short_epochs(done)]
+    listed.append(_short_trials(plan, architectures))
     listed += [_open_search(architectures, side) for side in ("largest", "smallest")]
     listed += [_open_sizes(architectures, side) for side in ("largest", "smallest")]
     if on_cpu:
@@ -77,6 +81,24 @@ def _short_epochs(runs: Sequence[Run]) -> Caution:
     short = _by_arch(runs, lambda run: run.epochs == 0)
     sentence = f"Less than one pass over the training data ({', '.join(short)}): give a larger --budget."
     return Caution(sentence, dict.fromkeys(short, "less than one pass over the data"))
+
+
+def _short_trials(plan: BudgetPlan, architectures: Sequence[Architecture]) -> Caution:
+    """Of those whose best trial, one of the longest, had few steps; trials of other budgets are not counted."""
+    each = None if plan.search_each is None else Budget.parse(plan.search_each)
+    in_steps = each.amount if each is not None and each.unit == "steps" else math.inf
+    short = {}
+    for a in architectures:
+        planned, best = plan.steps_of(a.arch, a.parameters), a.best_trial
+        steps = planned.trial.steps if planned and planned.trial else in_steps
+        if best is not None and best.share * steps < FEW_TRIAL_STEPS:
+            short[a.arch] = int(best.share * steps)
+    listed = ", ".join(f"{arch} {steps}" for arch, steps in short.items())
+    return Caution(
+        f"Fewer than {FEW_TRIAL_STEPS} steps in each trial of a learning rate ({listed}): too few to rank rates; give "
+        "a larger --budget.",
+        {arch: f"{steps} steps in a trial" for arch, steps in short.items()},
+    )
 
 
 def _open_search(architectures: Sequence[Architecture], side: str) -> Caution:
