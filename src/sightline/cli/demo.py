@@ -8,7 +8,7 @@ from sightline.cli import flags
 def demo(
     *,
     out_dir: flags.OutDir = None,
-    budget: str = "65s",
+    budget: str = "60s",
     seeds: int = 2,
     seed: flags.Seed = 0,
     workers: flags.Workers = None,
