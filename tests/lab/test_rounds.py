@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
+from sightline.core.sourced import with_sources, without_sources
 from sightline.lab import stats
 from sightline.lab.compare import compare
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
@@ -18,7 +19,9 @@ from sightline.lab.progress import Display
 from sightline.lab.results import Data, Results, Rounds
 from sightline.lab.session import Session
 from sightline.lab.summary import Outcome, summarise
+from sightline.lab.verdict import judgement_of
 from sightline.report.html import render
+from tests.report.cells import without_spans
 
 ITEMS = 400
 CONFIG = CompareConfig(archs=("gru", "lstm"), seeds=2, search=0.0, until_decided=True, max_seeds=6, margin=3.0)
@@ -66,6 +69,10 @@ def test_a_plain_difference_needs_no_further_round(monkeypatch: pytest.MonkeyPat
     assert results.rounds == Rounds(2, 6, True)
     assert results.verdict.startswith("gru is best: ")
     assert results.verdict.endswith("Decided with 2 seeds each, of at most 6.")
+    with with_sources():
+        again = judgement_of(results)
+    assert again != results.verdict, "without places of its numbers"
+    assert without_sources(again) == results.verdict
 
 
 def test_seeds_are_added_one_at_a_time_until_the_pair_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,9 +106,9 @@ def test_practically_the_same_is_decided_too(monkeypatch: pytest.MonkeyPatch) ->
     assert " practically the same: accuracy" in results.verdict
     assert "margin ±3.0 points" in results.verdict
     assert results.margin == pytest.approx(0.03)
-    page = render(results)
-    assert results.power_note.replace(" points", "\u00a0points") in page
-    assert "Differences up to 3.0\u00a0points count as practically the same." in page
+    page = without_spans(render(results))
+    assert results.power_note in page
+    assert "Differences up to 3.0 points count as practically the same." in page
     assert "<br>practically the same" in page
 
 

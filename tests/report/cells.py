@@ -1,15 +1,16 @@
-"""The cells of a page's tables, and whether each number in them is what stands at the place that it names."""
+"""The cells of a page's tables, and its sentences: whether each number in them is what its place in the file has."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
 NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
-SUFFIXES = {"kB": 1e-3, "MB": 1e-6, "GB": 1e-9, "M": 1e-6}
+SUFFIXES = {"kB": 1e-3, "MB": 1e-6, "GB": 1e-9, "M": 1e-6, "kJ": 1e-3, "MJ": 1e-6}
 SCALES = (1.0, 100.0, 1000.0)  # percentages, and seconds in milliseconds
 VOID = {"br", "img", "input", "meta", "link"}
 
@@ -58,10 +59,55 @@ class Cells(HTMLParser):
             self.pieces.append(piece)
 
 
+class Sentences(HTMLParser):
+    """The pieces of all text outside of tables, figures, code and foreign text; `words` is False for all."""
+
+    LEFT_OUT = frozenset({"table", "figure", "script", "style", "svg", "pre", "code", "bdi", "nav", "title", "summary"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.pieces: list[CellText] = []
+        self.stack: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+        self.close()
+
+    handle_starttag = Cells.handle_starttag
+    handle_endtag = Cells.handle_endtag
+
+    def handle_data(self, data: str) -> None:
+        if not self.LEFT_OUT.isdisjoint(tag for tag, _ in self.stack):
+            return
+        near = next((attrs for _, attrs in reversed(self.stack) if attrs.get("data-source")), {})
+        self.pieces.append(
+            CellText(data, tuple((near.get("data-source") or "").split()), near.get("data-how") or "", False)
+        )
+
+
+def without_spans(page: str) -> str:
+    """The page without the elements that give numbers their places, and with spaces that can break."""
+    return re.sub(r"</?span\b[^>]*>", "", page).replace("\u00a0", " ")
+
+
+def wrong_sentences(
+    page: str, file: str, plain: dict[str, Any], constants: Iterable[str] = ()
+) -> tuple[int, list[str]]:
+    """As `wrong_cells` for the numbers of the sentences; `constants` are texts of the page's own with numbers."""
+    known = re.compile("|".join(map(re.escape, constants)) or "(?!)")
+    pieces = [
+        piece if piece.sources else piece._replace(text=known.sub("", piece.text.replace("\u00a0", " ")))
+        for piece in Sentences(page).pieces
+    ]
+    return _wrong(pieces, file, plain)
+
+
 def wrong_cells(page: str, file: str, plain: dict[str, Any]) -> tuple[int, list[str]]:
     """How many numbers of the page were found at their places, and what is wrong with the others."""
+    return _wrong(Cells(page).pieces, file, plain)
+
+
+def _wrong(pieces: Iterable[CellText], file: str, plain: dict[str, Any]) -> tuple[int, list[str]]:
     content, right, wrong = json.loads(json.dumps(plain)), 0, []
-    for piece in Cells(page).pieces:
+    for piece in pieces:
         numbers = list(NUMBER.finditer(piece.text))
         if not piece.sources:
             if numbers and not piece.words:
@@ -74,7 +120,11 @@ def wrong_cells(page: str, file: str, plain: dict[str, Any]) -> tuple[int, list[
             continue
         if piece.how == "text":
             right += len(numbers)
-            wrong += [] if values == [piece.text] else [f"{piece.text!r} is not {values}"]
+            wrong += [] if _plain(piece.text) in _plain(values[0]) else [f"{piece.text!r} is not {values}"]
+            continue
+        if isinstance(values[0], str):  # a budget
+            right += len(numbers)
+            wrong += [] if _plain(piece.text) == _plain(values[0]) else [f"{piece.text!r} is not {values}"]
             continue
         wanted = _derived(piece.how, values)
         if len(numbers) != len(wanted) or not all(
@@ -83,6 +133,11 @@ def wrong_cells(page: str, file: str, plain: dict[str, Any]) -> tuple[int, list[
             wrong.append(f"{piece.text!r} is not {wanted} ({' '.join(piece.sources)})")
         right += len(numbers)
     return right, wrong
+
+
+def _plain(text: str) -> str:
+    """The text without spaces, which a page makes unbreakable or adds between a number and its unit."""
+    return re.sub(r"\s", "", text)
 
 
 def _at(content: Any, pointer: str) -> Any:
@@ -102,9 +157,25 @@ def _derived(how: str, values: list[Any]) -> list[float]:
             return [fmean(values)]
         case "median":
             return [median(values[0])]
+        case "least":
+            return [min(values)]
+        case "most":
+            return [max(values)]
+        case "count":
+            return [len(values[0]) if isinstance(values[0], list) else len(values)]
+        case "ratio":
+            return [values[0] / values[1]]
         case "mean of ratios":
-            return [fmean(a / b for a, b in zip(values[::2], values[1::2], strict=True))]
+            return [fmean(_ratios(values))]
+        case "least of ratios":
+            return [min(_ratios(values))]
+        case "spread of ratios":
+            return [max(_ratios(values)) / min(_ratios(values)) - 1]
     raise AssertionError(how)
+
+
+def _ratios(values: list[float]) -> list[float]:
+    return [a / b for a, b in zip(values[::2], values[1::2], strict=True)]
 
 
 def _shows(text: str, number: re.Match[str], value: float) -> bool:
@@ -114,6 +185,6 @@ def _shows(text: str, number: re.Match[str], value: float) -> bool:
         return value < shown
     mantissa, _, power = number[0].partition("e")
     digit = 10.0 ** (int(power or 0) - len(mantissa.partition(".")[2]))
-    suffix = re.match(r"\s*(kB|MB|GB|M)\b", text[number.end() :])
+    suffix = re.match(r"\s*(kB|MB|GB|M|kJ|MJ)\b", text[number.end() :])
     scales = (SUFFIXES[suffix[1]],) if suffix else SCALES
     return any(abs(scale * value - shown) <= 0.5 * digit * (1 + 1e-6) + 1e-12 * abs(shown) for scale in scales)

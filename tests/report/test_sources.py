@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from sightline.lab.results import Estimate
+from sightline.core.metrics import Baseline
+from sightline.lab.cautions import cautions
+from sightline.lab.results import BudgetPlan, Decision, Estimate, Power, Results, Rounds
+from sightline.lab.verdict import verdict
 from sightline.report.claims import render_claims
 from sightline.report.html import render
 from sightline.report.ladder import render_ladder
 from sightline.report.panel import render_panel
 from sightline.report.scaling import render_scaling
-from sightline.report.sources import locators, pointer
+from sightline.report.sources import locators
 from sightline.report.swap import render_swap
-from tests.report.cells import wrong_cells
+from tests.report.cells import wrong_cells, wrong_sentences
 from tests.report.synthetic import make_results
 from tests.report.synthetic_claims import make_claims
 from tests.report.synthetic_ladder import make_ladder
@@ -32,10 +35,6 @@ def timed():
 @pytest.fixture(scope="module")
 def page():
     return render(timed())
-
-
-def test_a_pointer_escapes_what_it_must():
-    assert pointer("architectures", 2, "a/b~c") == "/architectures/2/a~1b~0c"
 
 
 def test_unknown_values_have_no_source():
@@ -58,6 +57,111 @@ def test_a_number_that_is_not_in_the_results_is_found(page):
     other = replace(results, architectures=[changed, *results.architectures[1:]])
     _, wrong = wrong_cells(page, "results.json", other.to_dict())
     assert len(wrong) == 4  # mean and both ends, and parameters
+
+
+EVERY_PAGE = ("95 %", "SHA-256")
+OF_COMPARISONS = (
+    *EVERY_PAGE, "Costs that differ by less than 5 %", "The best possible value is 100.0", "Fewer than 100 steps",
+    "less than 80 % of their time", "by more than 20 %", "died 2 times",
+)  # fmt: skip
+
+
+def told(results: Results) -> tuple[int, list[str]]:
+    """`wrong_sentences` of the page of results that have this verdict, less what is about the machine."""
+    warned = [
+        c.sentence for c in cautions(results.runs, results.budget, results.architectures, others_cores=0.8, cores=2)
+    ]
+    results = replace(results, attention=[], others_cores=0.8, warnings=[*warned, "died 2 times", "2 notes"])
+    results = replace(results, verdict=" ".join([judged(results), *warned]))
+    page = render(results)
+    page = page[: page.index("<dt>processes</dt>")] + page[page.index("</dl>", page.index("<dt>processes</dt>")) :]
+    return wrong_sentences(page, "results.json", results.to_dict(), OF_COMPARISONS)
+
+
+def judged(results: Results) -> str:
+    """The verdict as `summarise` writes it."""
+    name = results.primary_metric
+    return verdict(
+        name,
+        {a.arch: a.metrics[name] for a in results.ranked},
+        results.pairs,
+        seeds=min(a.finished for a in results.architectures),
+        margin=results.margin,
+        rounds=results.rounds,
+        baselines=results.baselines,
+    )
+
+
+def several(outcome: Decision | None = None, **changes) -> Results:
+    """`timed` with two finished seeds of each, the outcome of the first pair, and changes."""
+    results = timed()
+    first, *rest = [replace(pair, outcome="better") for pair in results.pairs]
+    done = [replace(a, finished=2) for a in results.architectures]
+    pairs = [first if outcome is None else replace(first, outcome=outcome, shown=False), *rest]
+    return replace(results, **{"architectures": done, "pairs": pairs, "margin": 0.01, **changes})
+
+
+SAME: Decision = "practically the same"
+
+
+def hurried() -> Results:
+    """Runs that had few steps and little of the processor, at uneven speeds, with energy and plans."""
+    results = several(budget=BudgetPlan("60s", [0, 1], 0.25, 3, "10s", "45s", workers=2))
+    runs = [
+        replace(run, steps=40 + at, cpu_s=(0.5 + at / 100) * run.train_s, tokens=10_000 * (1 + at % 2),
+                planned_s=30.0 + at, energy_j=900.0 + 50 * at)
+        for at, run in enumerate(results.runs)
+        if run.train_s is not None
+    ]  # fmt: skip
+    return replace(results, runs=runs, environment={**results.environment, "energy_counters": ["package"]})
+
+
+VERDICTS = {
+    "hurried": hurried(),
+    "one seed": timed(),
+    "a winner": several(),
+    "not decided": several("not decided", rounds=Rounds(2, 9, False), power=Power("a", "b", 0.01, 12, 2, 0.034)),
+    "the same, quality": several(SAME, rounds=Rounds(2, 9, True), power=Power("a", "b", 0.01, None, 2, 0.034)),
+    "the same, speed": several(SAME, prefer="speed"),
+    "the same, memory": several(SAME, prefer="memory"),
+    "the same, balanced": several(SAME, prefer="balanced"),
+    "a baseline": several(baselines=[Baseline("copying", "the source", {"exact_match": 0.997})]),
+}
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch):
+    """Pages without figures, which take seconds to draw."""
+    for name in ("all_drawings", "front_drawings", "label_figures"):
+        monkeypatch.setattr(f"sightline.report.html.{name}", lambda results: [])
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize("results", VERDICTS.values(), ids=VERDICTS)
+def test_every_number_in_a_sentence_of_a_comparison_is_in_its_results(results):
+    right, wrong = told(results)
+    assert wrong == []
+    assert right > 40
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_number_in_a_sentence_that_is_not_in_the_results_is_found():
+    results = several()
+    page = render(replace(results, verdict=judged(results), attention=[]))
+    first = replace(results.pairs[0], difference=Estimate(0.5, 0.4, 0.6))
+    other = replace(results, pairs=[first, *results.pairs[1:]]).to_dict()
+    _, wrong = wrong_sentences(page, "results.json", other, OF_COMPARISONS)
+    assert [text for text in wrong if "pairs/0" in text] == [
+        f"'{shown}' is not [{value}] (results.json#/pairs/0/difference/{end})"
+        for shown, value, end in (("3.2", 0.5, "mean"), ("2.0", 0.4, "low"), ("4.4", 0.6, "high"))
+    ]
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_the_verdict_of_another_version_is_shown_as_it_is_stored():
+    page = render(replace(timed(), verdict="gru won by 7."))
+    assert '<p class="verdict" data-source="results.json#/verdict"' in page
+    assert ">gru won by 7.</p>" in page
 
 
 @pytest.mark.slow

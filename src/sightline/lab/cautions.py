@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import final
 
 from sightline.core.digits import number_of, percent
-from sightline.lab.results import Architecture, BudgetPlan, Run
+from sightline.core.sourced import Place, sourced, without_sources
+from sightline.lab.results import Architecture, BudgetPlan, Results, Run
 from sightline.training.budget import Budget
 
 FEW_STEPS = 100
@@ -16,6 +17,8 @@ FEW_TRIAL_STEPS = 25  # after 21 no rate had learned anything of SST; 29 to 39 r
 STARVED = 0.8  # processor time of the thread that trains, as a share of the time that passed
 SPREAD = 1.2  # the largest speed of an architecture's runs over the smallest
 BUSY = 0.15  # share of the cores that other programs used
+
+PlacedRun = tuple[int, Run]  # a run with its place among the runs
 
 
 @final
@@ -43,7 +46,7 @@ def cautions(
     deaths: how often processes of an architecture's runs and trials died and were started again
     others_cores: the cores that other programs kept busy meanwhile, of `cores`
     """
-    done = [run for run in runs if run.status == "done"]
+    done = [(at, run) for at, run in enumerate(runs) if run.status == "done"]
     by_clock = not plan.steps and plan.per_run.endswith("s-wall")
     harm = "trained less than they would have" if by_clock else "took longer, for the same steps"
     listed = [_few_steps(done), _short_epochs(done)]
@@ -57,9 +60,23 @@ def cautions(
     cautious = [caution for caution in listed if caution.marks]
     busy = None if others_cores is None else others_cores / max(cores, 1)
     if busy is not None and busy >= BUSY:
-        used = f"other programs used {percent(busy)} of {number_of(cores, 'core')}"
+        share = sourced(percent(busy), ("others_cores",), ("environment", "cores"), how="ratio")
+        used = f"other programs used {share} of {sourced(number_of(cores, 'core'), ('environment', 'cores'))}"
         cautious.append(Caution(f"The machine was busy: {used}; runs {harm}.", {}))
     return cautious
+
+
+def warnings_of(results: Results) -> list[str]:
+    """The warnings of a comparison, those about its trainings written again from its results, so that their numbers can
+    have their places.
+    """
+    on_cpu = results.settings.get("device") == "cpu" or not results.environment.get("gpus")
+    again = cautions(
+        results.runs, results.budget, results.architectures, on_cpu=on_cpu, others_cores=results.others_cores,
+        cores=int(results.environment.get("cores", 1)),
+    )  # fmt: skip
+    written = {without_sources(caution.sentence): caution.sentence for caution in again}
+    return [written.get(warning, warning) for warning in results.warnings]
 
 
 def marks(listed: Sequence[Caution], arch: str) -> list[str]:
@@ -67,17 +84,18 @@ def marks(listed: Sequence[Caution], arch: str) -> list[str]:
     return [caution.marks[arch] for caution in listed if arch in caution.marks]
 
 
-def _few_steps(runs: Sequence[Run]) -> Caution:
+def _few_steps(runs: Sequence[PlacedRun]) -> Caution:
     few = _by_arch(runs, lambda run: run.steps is not None and run.steps < FEW_STEPS)
-    fewest = {arch: min(run.steps or 0 for run in of) for arch, of in few.items()}
-    listed = ", ".join(f"{arch} {steps}" for arch, steps in fewest.items())
+    fewest = {arch: min(run.steps or 0 for _, run in of) for arch, of in few.items()}
+    shown = {arch: sourced(str(fewest[arch]), *_places(of, "steps"), how="least") for arch, of in few.items()}
+    listed = ", ".join(f"{arch} {steps}" for arch, steps in shown.items())
     return Caution(
         f"Fewer than {FEW_STEPS} steps of training ({listed}): too few to rank architectures; give a larger --budget.",
         {arch: f"{steps} steps" for arch, steps in fewest.items()},
     )
 
 
-def _short_epochs(runs: Sequence[Run]) -> Caution:
+def _short_epochs(runs: Sequence[PlacedRun]) -> Caution:
     short = _by_arch(runs, lambda run: run.epochs == 0)
     sentence = f"Less than one pass over the training data ({', '.join(short)}): give a larger --budget."
     return Caution(sentence, dict.fromkeys(short, "less than one pass over the data"))
@@ -115,10 +133,13 @@ def _open_sizes(architectures: Sequence[Architecture], side: str) -> Caution:
     return Caution(sentence, dict.fromkeys(archs, f"the {side} size that was tried was chosen"))
 
 
-def _starved(runs: Sequence[Run], harm: str) -> Caution:
+def _starved(runs: Sequence[PlacedRun], harm: str) -> Caution:
     starved = _by_arch(runs, lambda run: _share(run) is not None and (_share(run) or 0.0) < STARVED)
-    least = {arch: min(_share(run) or 0.0 for run in of) for arch, of in starved.items()}
-    listed = ", ".join(f"{arch} {percent(share)}" for arch, share in least.items())
+    least = {arch: min(_share(run) or 0.0 for _, run in of) for arch, of in starved.items()}
+    listed = ", ".join(
+        f"{arch} {sourced(percent(least[arch]), *_places(of, 'cpu_s', 'train_s'), how='least of ratios')}"
+        for arch, of in starved.items()
+    )
     return Caution(
         f"Runs had the processor for less than {percent(STARVED)} of their time ({listed}): they {harm}.",
         {arch: f"had the processor {percent(share)} of the time" for arch, share in least.items()},
@@ -130,15 +151,16 @@ def _share(run: Run) -> float | None:
     return run.cpu_s / run.train_s if run.cpu_s is not None and run.train_s else None
 
 
-def _uneven(runs: Sequence[Run]) -> Caution:
-    uneven = {}
+def _uneven(runs: Sequence[PlacedRun]) -> Caution:
+    uneven, listed = {}, []
     for arch, of in _by_arch(runs, lambda run: bool(run.tokens and run.train_s)).items():
-        low, high = speed_range(of)
+        low, high = speed_range(run for _, run in of)
         if high > SPREAD * low:
             uneven[arch] = high / low - 1
-    listed = ", ".join(f"{arch} {percent(above)}" for arch, above in uneven.items())
+            above = sourced(percent(uneven[arch]), *_places(of, "tokens", "train_s"), how="spread of ratios")
+            listed.append(f"{arch} {above}")
     return Caution(
-        f"Speeds of runs of one architecture differ by more than {percent(SPREAD - 1)} ({listed}): "
+        f"Speeds of runs of one architecture differ by more than {percent(SPREAD - 1)} ({', '.join(listed)}): "
         "times are not reliable.",
         {arch: f"speeds differ by {percent(above)}" for arch, above in uneven.items()},
     )
@@ -159,10 +181,15 @@ def speed_range(runs: Iterable[Run]) -> tuple[float, float]:
     return min(speeds), max(speeds)
 
 
-def _by_arch(runs: Sequence[Run], chosen: Callable[[Run], bool]) -> dict[str, list[Run]]:
+def _by_arch(runs: Sequence[PlacedRun], chosen: Callable[[Run], bool]) -> dict[str, list[PlacedRun]]:
     """The chosen runs by architecture."""
-    by_arch: dict[str, list[Run]] = {}
-    for run in runs:
+    by_arch: dict[str, list[PlacedRun]] = {}
+    for at, run in runs:
         if chosen(run):
-            by_arch.setdefault(run.arch, []).append(run)
+            by_arch.setdefault(run.arch, []).append((at, run))
     return by_arch
+
+
+def _places(runs: Sequence[PlacedRun], *fields: str) -> list[Place]:
+    """Where fields of the runs are in the results, those of one run side by side."""
+    return [("runs", at, field) for at, _ in runs for field in fields]

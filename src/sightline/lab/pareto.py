@@ -19,6 +19,7 @@ import numpy as np
 from scipy import stats
 
 from sightline.core.metrics import defined
+from sightline.core.sourced import Place
 from sightline.lab.results import Architecture, Pair, Results, Run
 
 LEVEL = 0.95
@@ -30,13 +31,13 @@ RESOLUTION = 0.05  # relative difference of costs below which two count as the s
 class Cost:
     """One cost of an architecture: a field of `Architecture`, and of `Run` where it differs between runs.
 
-    unit: s, ms, bytes, or "" for a count; of_run: its value in one run, where it varies from run to run
+    unit: s, ms, bytes, or "" for a count; field_of: the field of a run that has it, where it varies from run to run
     """
 
     name: str
     label: str
     unit: str = ""
-    of_run: Callable[[Results, Run], int | float | None] | None = None
+    field_of: Callable[[Results, Run], str] | None = None
 
     def of(self, results: Results, architecture: Architecture) -> int | float | None:
         """The mean over the finished runs; None where it was not measured."""
@@ -45,19 +46,34 @@ class Cost:
         value = getattr(architecture, self.name)
         return value if defined(value) else None
 
+    def places(self, results: Results, architecture: Architecture) -> list[Place]:
+        """Where the value is in the results, or the values of runs of which it is the mean."""
+        if self.field_of is None or not self.of_runs(results, architecture.arch):
+            return [("architectures", architecture.arch, self.name)]
+        return [
+            ("runs", at, self.field_of(results, run))
+            for at, run in enumerate(results.runs)
+            if run.arch == architecture.arch and self._of_run(results, run) is not None
+        ]
+
     def of_runs(self, results: Results, arch: str) -> list[int | float]:
         """The values of the finished runs; empty where only the mean is known."""
-        if self.of_run is None:
-            return []
-        values = [self.of_run(results, run) for run in results.runs if run.arch == arch and run.status == "done"]
-        return [value for value in values if defined(value) and value > 0]
+        values = [self._of_run(results, run) for run in results.runs if run.arch == arch]
+        return [value for value in values if value is not None]
+
+    def _of_run(self, results: Results, run: Run) -> int | float | None:
+        """The value of one run; None where it did not finish or was not measured."""
+        if self.field_of is None or run.status != "done":
+            return None
+        value = getattr(run, self.field_of(results, run))
+        return value if defined(value) and value > 0 else None
 
 
 COSTS = (
-    Cost("train_s", "training time", "s", Results.own_s),
-    Cost("ms", "time of an output", "ms", lambda _, run: run.ms),
+    Cost("train_s", "training time", "s", Results.own_field),
+    Cost("ms", "time of an output", "ms", lambda _, run: "ms"),
     Cost("state_bytes", "state", "bytes"),
-    Cost("peak_memory_bytes", "peak memory of training", "bytes", lambda _, run: run.peak_memory_bytes),
+    Cost("peak_memory_bytes", "peak memory of training", "bytes", lambda _, run: "peak_memory_bytes"),
     Cost("parameters", "parameters"),
 )
 

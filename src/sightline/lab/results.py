@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 
 from sightline.core.digits import number_of
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
+from sightline.core.sourced import sourced
 from sightline.core.stored import SavedResults
 from sightline.lab.budget_plan import BudgetPlan, PlannedSteps
 from sightline.lab.details import Details
@@ -202,11 +203,14 @@ class Power:
 
     def sentence(self, metric: Metric) -> str:
         """The note in words."""
-        difference = f"a difference of {metric.amount(self.difference)} between {self.first} and {self.second}"
-        smallest = f"{number_of(self.tried, 'seed')} can show {metric.amount(self.smallest)}."
+        least = sourced(metric.amount(self.difference), ("power", "difference"))
+        difference = f"a difference of {least} between {self.first} and {self.second}"
+        tried = sourced(number_of(self.tried, "seed"), ("power", "tried"))
+        smallest = f"{tried} can show {sourced(metric.amount(self.smallest), ('power', 'smallest'))}."
         if self.seeds is None:
             return f"To show {difference} takes more test items, not seeds; with these items {smallest}"
-        return f"To show {difference} takes about {number_of(self.seeds, 'seed')} each; {smallest}"
+        seeds = sourced(number_of(self.seeds, "seed"), ("power", "seeds"))
+        return f"To show {difference} takes about {seeds} each; {smallest}"
 
 
 @final
@@ -375,7 +379,11 @@ class Results(SavedResults):
 
         Those of the thread that trains: it computes or waits for the others all the time.
         """
-        return run.train_s if run.cpu_s is None or self.environment.get("gpus") else run.cpu_s
+        return getattr(run, self.own_field(run))
+
+    def own_field(self, run: Run) -> Literal["train_s", "cpu_s"]:
+        """The field of a run that has `own_s`."""
+        return "train_s" if run.cpu_s is None or self.environment.get("gpus") else "cpu_s"
 
     @property
     def metric(self) -> Metric:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import get_args
 
 from sightline.core.digits import and_joined
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
-from sightline.lab.results import Decision, Estimate, Pair, Rounds
+from sightline.core.sourced import Place, sourced, without_sources
+from sightline.lab.results import Decision, Estimate, Pair, Results, Rounds
 
 
 def verdict(
@@ -29,15 +29,16 @@ def verdict(
     scores: best first; pairs: first minus second, the better one first, with their outcomes
     seeds: the smallest number of finished seeds of an architecture; unfinished: architectures without a finished run
     margin: of practical equivalence; rounds: of seeds that were added
+    pairs and baselines are those of the results, in their order, where the places of numbers are wanted
     """
     shown = [*(score.mean for score in scores.values()), *(baseline.metrics.get(metric) for baseline in baselines)]
     info = find_metric(metric).apart(shown, [score.spread for score in scores.values()])
-    if not info.higher_is_better:
-        pairs = [replace(pair, difference=pair.difference.turned()) for pair in pairs]  # as leads
-    sentence = _ranking(info, list(scores.items()), pairs, seeds, margin)
+    sentence = _ranking(info, list(scores.items()), _Pairs(info, pairs), seeds, margin)
     if rounds is not None and seeds >= 2 and len(scores) > 1:
-        ended = f"{rounds.last} seeds, the most allowed, did not decide this."
-        sentence += f" Decided with {seeds} seeds each, of at most {rounds.last}." if rounds.decided else f" {ended}"
+        last = sourced(str(rounds.last), ("rounds", "last"))
+        used = sourced(str(seeds), *(("architectures", arch, "finished") for arch in scores), how="least")
+        ended = f"{last} seeds, the most allowed, did not decide this."
+        sentence += f" Decided with {used} seeds each, of at most {last}." if rounds.decided else f" {ended}"
     if scores and baselines:
         top = next(iter(scores.values()))
         sign = 1 if info.higher_is_better else -1
@@ -45,10 +46,29 @@ def verdict(
         known = {name: value for name, value in values.items() if defined(value)}
         trivial = max(known, key=lambda name: sign * known[name], default=None)
         if trivial is not None and defined(top.mean) and sign * known[trivial] >= sign * top.mean:
-            sentence = f"No architecture beats the baseline “{trivial}” ({info.text(known[trivial])}). {sentence}"
+            level = sourced(info.text(known[trivial]), ("baselines", trivial, "metrics", metric))
+            sentence = f"No architecture beats the baseline “{trivial}” ({level}). {sentence}"
     if unfinished:
         sentence += f" No run of {and_joined(unfinished)} finished."
     return sentence
+
+
+def judgement_of(results: Results) -> str:
+    """The verdict of a comparison without its warnings, written again from its results, so that its numbers can have
+    their places; as it is stored where another version wrote it.
+    """
+    name, ranked = results.primary_metric, results.ranked
+    written = verdict(
+        name,
+        {a.arch: a.metrics[name] for a in ranked if name in a.metrics},
+        results.pairs,
+        seeds=min((a.finished for a in ranked if a.finished), default=0),
+        margin=results.margin,
+        rounds=results.rounds,
+        baselines=results.baselines,
+        unfinished=[a.arch for a in results.architectures if not a.finished],
+    )
+    return written if without_sources(written) == results.judgement else results.judgement
 
 
 def all_decided(pairs: Sequence[Pair]) -> bool:
@@ -61,72 +81,108 @@ def _outcome(pair: Pair) -> Decision:
     return pair.outcome or ("better" if pair.shown else "not decided")
 
 
-def _ranking(
-    info: Metric, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int, margin: float | None
-) -> str:
+def score(info: Metric, arch: str, value: float | None) -> str:
+    """The mean of an architecture with its unit."""
+    return sourced(info.text(value), ("architectures", arch, "metrics", info.name, "mean"))
+
+
+class _Pairs:
+    """The pairs of a comparison in words: differences as leads, and where they are in its results."""
+
+    def __init__(self, info: Metric, pairs: Sequence[Pair]) -> None:
+        self.info = info
+        self.pairs = pairs
+
+    def with_best(self, best: str) -> list[int]:
+        """The places of the pairs of the best architecture with the others."""
+        return [at for at, pair in enumerate(self.pairs) if pair.first == best]
+
+    def second(self, at: int) -> str:
+        """The other architecture of a pair."""
+        return self.pairs[at].second
+
+    def gap(self, at: int) -> str:
+        """The lead of the first architecture with its unit."""
+        return f"{self._end(at, 'mean')} {self.info.unit_of_difference}"
+
+    def range(self, at: int) -> str:
+        """The interval of the lead."""
+        return _between(self._end(at, "low"), self._end(at, "high"))
+
+    def interval(self, at: int) -> str:
+        """The interval, with the reason if it excludes zero and yet no difference is shown."""
+        pair, interval = self.pairs[at], f"95 % interval {self.range(at)}"
+        low, high = pair.difference.low, pair.difference.high
+        if pair.shown or low is None or high is None or low <= 0 <= high:
+            return interval
+        p, count = sourced(f"{pair.p_holm:.2g}", ("pairs", at, "p_holm")), len(self.pairs)
+        comparisons = sourced(str(count), ("pairs",), how="count")
+        return f"{interval} for this pair alone; p = {p} after correction for {comparisons} comparisons"
+
+    def _end(self, at: int, end: str) -> str:
+        """The mean or an end of the lead, which is the difference with the other sign where less is better."""
+        difference = self.pairs[at].difference
+        if self.info.higher_is_better:
+            return sourced(self.info.number(getattr(difference, end)), ("pairs", at, "difference", end))
+        other = {"low": "high", "high": "low"}.get(end, end)
+        number = self.info.number(getattr(difference.turned(), end))
+        return sourced(number, ("pairs", at, "difference", other), how="minus")
+
+
+def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, seeds: int, margin: float | None) -> str:
     if not scores:
         return "No verdict: no run finished."
     best, top = scores[0]
     if len(scores) == 1:
-        return f"Only {best} was measured: {info.label} {_with_interval(info, top)}."
+        return f"Only {best} was measured: {info.label} {_with_interval(info, best, top)}."
+    means = {arch: score(info, arch, estimate.mean) for arch, estimate in scores}
     if seeds < 2:
-        listed = ", ".join(f"{name} {info.text(score.mean)}" for name, score in scores)
+        listed = ", ".join(f"{name} {mean}" for name, mean in means.items())
         return (
             f"No verdict: with one seed the spread between trainings is unknown. In this one training each, "
             f"{info.label}: {listed}."
         )
     side = "above" if info.higher_is_better else "below"
-    rest = [pair for pair in pairs if pair.first == best]
-    beaten, same, still_open = ([pair for pair in rest if _outcome(pair) == one] for one in get_args(Decision))
+    rest = pairs.with_best(best)
+    beaten, same, still_open = ([at for at in rest if _outcome(pairs.pairs[at]) == one] for one in get_args(Decision))
     if len(beaten) == len(rest):
-        nearest = rest[0]
         return (
-            f"{best} is best: {info.label} {_with_interval(info, top)}, {_gap(info, nearest)} {side} {nearest.second} "
-            f"(95 % interval {_range(info, nearest.difference)})."
+            f"{best} is best: {info.label} {_with_interval(info, best, top)}, {pairs.gap(rest[0])} {side} "
+            f"{pairs.second(rest[0])} (95 % interval {pairs.range(rest[0])})."
         )
-    parts, values = [], dict(scores)
+    parts = []
     if still_open:
-        names = [best, *(pair.second for pair in still_open)]
+        names = [best, *map(pairs.second, still_open)]
         opening = "No difference shown" if margin is None else "Not decided"
-        listed = f"{info.label} {and_joined([info.text(values[name].mean) for name in names])}"
-        parts.append(f"{opening} between {and_joined(names)}: {listed} ({_difference(info, names, still_open, pairs)})")
+        listed = f"{info.label} {and_joined([means[name] for name in names])}"
+        parts.append(f"{opening} between {and_joined(names)}: {listed} ({_difference(names, still_open[0], pairs)})")
     if same:
-        names = [best, *(pair.second for pair in same)]
+        names = [best, *map(pairs.second, same)]
         alike = f"{and_joined(names)} are" if len(same) == 1 else f"{and_joined(names[1:])} are each"
         with_best = "" if len(same) == 1 else f" as {best}"
-        listed = f"{info.label} {and_joined([info.text(values[name].mean) for name in names])}"
-        within = "" if margin is None else f", margin ±{info.amount(margin)}"
-        difference = _difference(info, names, same, pairs)
+        listed = f"{info.label} {and_joined([means[name] for name in names])}"
+        within = "" if margin is None else f", margin ±{sourced(info.amount(margin), ('margin',))}"
+        difference = _difference(names, same[0], pairs)
         parts.append(f"{alike} practically the same{with_best}: {listed} ({difference}{within})")
     if beaten:
-        parts.append(f"{best} is {side} {and_joined([pair.second for pair in beaten])}")
+        parts.append(f"{best} is {side} {and_joined([*map(pairs.second, beaten)])}")
     return "; ".join(parts) + "."
 
 
-def _difference(info: Metric, names: Sequence[str], of: Sequence[Pair], pairs: Sequence[Pair]) -> str:
-    """The difference of the first two names, which are the pair `of[0]`, with its interval."""
+def _difference(names: Sequence[str], at: int, pairs: _Pairs) -> str:
+    """The difference of the first two names, which are the pair at that place, with its interval."""
     two = "" if len(names) == 2 else " of the first two"
-    return f"difference{two} {_gap(info, of[0])}, {_interval(info, of[0], pairs)}"
+    return f"difference{two} {pairs.gap(at)}, {pairs.interval(at)}"
 
 
-def _interval(info: Metric, pair: Pair, pairs: Sequence[Pair]) -> str:
-    """The interval of a difference, with the reason if it excludes zero and yet no difference is shown."""
-    low, high, interval = pair.difference.low, pair.difference.high, f"95 % interval {_range(info, pair.difference)}"
-    if pair.shown or low is None or high is None or low <= 0 <= high:
-        return interval
-    return f"{interval} for this pair alone; p = {pair.p_holm:.2g} after correction for {len(pairs)} comparisons"
-
-
-def _gap(info: Metric, pair: Pair) -> str:
-    return f"{info.number(pair.difference.mean)} {info.unit_of_difference}"
-
-
-def _range(info: Metric, estimate: Estimate) -> str:
-    low, high = info.number(estimate.low), info.number(estimate.high)
+def _between(low: str, high: str) -> str:
     return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
 
 
-def _with_interval(info: Metric, estimate: Estimate) -> str:
+def _with_interval(info: Metric, arch: str, estimate: Estimate) -> str:
+    mean = score(info, arch, estimate.mean)
     if estimate.low is None:
-        return info.text(estimate.mean)
-    return f"{info.text(estimate.mean)} [{_range(info, estimate)}]"
+        return mean
+    of: Place = ("architectures", arch, "metrics", info.name)
+    low, high = (sourced(info.number(getattr(estimate, end)), (*of, end)) for end in ("low", "high"))
+    return f"{mean} [{_between(low, high)}]"

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from sightline.core.digits import significant
 from sightline.core.files import write_file
 from sightline.core.metrics import Metric, defined
+from sightline.core.sourced import END
 from sightline.report.drawing import Drawing
 from sightline.report.page import chart_scripts, drawn, explorer, script_policy, small, source_hash
 from sightline.report.sources import locators
@@ -163,7 +164,7 @@ def long(pieces: list[str]) -> bool:
 
 def unbroken(text: str) -> str:
     """The text with non-breaking spaces between numbers and units."""
-    return re.sub(r"(?<=\d) (?=%|points\b|to\b)", "\u00a0", text)
+    return re.sub(rf"(?<=[\d{END}]) (?=%|points\b|to\b)", "\u00a0", text)
 
 
 def probability(value: float) -> str:

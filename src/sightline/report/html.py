@@ -6,13 +6,17 @@ import math
 import re
 import shlex
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 from sightline.core.digits import significant
 from sightline.core.metrics import Metric, defined
+from sightline.core.sourced import Place, with_sources
+from sightline.lab.cautions import warnings_of
 from sightline.lab.differences import Differences
 from sightline.lab.results import Architecture, ArchitectureMaps, AttentionExample, Example, Pair, Results
+from sightline.lab.verdict import judgement_of
 from sightline.report.attention import MOST_ROWS, learnt, save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.differences import data_line, differences_rows
@@ -70,17 +74,24 @@ def render(
     """
     figures = {d.name: d for d in all_drawings(results)}
     info = results.metric
+    with with_sources():
+        judged, warnings, recommended = judgement_of(results), warnings_of(results), recommendation_line(results)
+        each, power = training_each(results), results.power_note
+        times = f"{timing(results)} {energy(results)}".strip()
+    judged_by = len([*takewhile(lambda warning: warning in results.verdict, results.warnings)])
     return render_page(
         "report.html.j2",
         "results.json",
         results,
         figures.values(),
         linked=linked,
-        each=training_each(results),
-        judged=sentences(results.judgement),
-        cautions=[warning for warning in results.warnings if warning in results.verdict],
+        each=each,
+        judged=sentences(judged),
+        cautions=warnings[:judged_by],
+        warnings=warnings[judged_by:],
         meaning=meaning(info),
-        timing=f"{timing(results)} {energy(results)}".strip(),
+        timing=times,
+        power_note=power,
         joules={
             a.arch: (joule_text(joules), energy_places(results, a.arch))
             for a in results.architectures
@@ -97,13 +108,14 @@ def render(
         against_data=data_line(against) if against else "",
         against_rows=differences_rows(against, results) if against else [],
         use_recommended=using_recommended(results, directory) if directory else "",
-        recommended=recommendation_line(results),
+        recommended=recommended,
         fronts=front_drawings(results),
         explored=front_explorer(results),
         metrics=_other_metrics(results),
         series={a.arch: i % 8 for i, a in enumerate(results.architectures)},
         examples=[_example(example) for example in results.examples],
         unfinished=[run for run in results.runs if run.status != "done"],
+        unfinished_at=[("runs", at) for at, run in enumerate(results.runs) if run.status != "done"],
         without_attention=_without_attention(results),
         labels={a.arch: made for a in results.ranked if (made := label_figures(a))},
         environment=environment_rows(results.environment),
@@ -133,8 +145,8 @@ class _Ranked(NamedTuple):
     pair_at: int
     train_s: float | None
     tokens_per_s: float | None
-    train_from: list[tuple[str | int, ...]]
-    speed_from: list[tuple[str | int, ...]]
+    train_from: list[Place]
+    speed_from: list[Place]
 
 
 class _Prediction(NamedTuple):

@@ -12,6 +12,7 @@ from typing import final
 
 from sightline.core.digits import significant_apart
 from sightline.core.metrics import defined
+from sightline.core.sourced import Place
 from sightline.lab.results import Architecture, Results
 from sightline.report.text import amount
 
@@ -27,8 +28,8 @@ class Longer:
     arch: str
     trial: float
     runs: float
-    trial_from: list[tuple[str | int, ...]] = field(default_factory=list, compare=False)
-    runs_from: list[tuple[str | int, ...]] = field(default_factory=list, compare=False)
+    trial_from: list[Place] = field(default_factory=list, compare=False)
+    runs_from: list[Place] = field(default_factory=list, compare=False)
 
     @property
     def texts(self) -> tuple[str, str]:
@@ -47,7 +48,7 @@ def longer(results: Results) -> list[Longer]:
         same = not planned or not planned.trial or planned.trial.validation_share == planned.run.validation_share
         if trial is not None and ends and same:
             at = results.architectures.index(architecture)
-            places: list[tuple[str | int, ...]] = [("architectures", at, "rates", rate, "loss") for rate in trials]
+            places: list[Place] = [("architectures", at, "rates", rate, "loss") for rate in trials]
             compared.append(Longer(architecture.arch, trial, sum(ends) / len(ends), places, list(lasts)))
     return compared
 
@@ -76,9 +77,9 @@ def _trial_losses(architecture: Architecture) -> dict[int, float]:
     return {at: loss for at, loss in losses[:1] if defined(loss)}
 
 
-def _run_losses(results: Results, arch: str) -> dict[tuple[str | int, ...], float]:
+def _run_losses(results: Results, arch: str) -> dict[Place, float]:
     """The last validation loss of each finished run, by its place in results.json."""
-    lasts: dict[tuple[str | int, ...], float] = {}
+    lasts: dict[Place, float] = {}
     for at, run in enumerate(results.runs):
         valid = [(place, one) for place, one in enumerate(run.history) if one.get("event") == "valid"]
         if run.arch == arch and run.status == "done" and valid and defined(valid[-1][1].get("loss")):

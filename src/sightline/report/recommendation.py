@@ -11,9 +11,11 @@ from typing import Any
 
 from sightline.core.digits import and_joined, number_of, significant
 from sightline.core.metrics import defined
-from sightline.lab.pareto import Cost, Front, fronts, shown_better
+from sightline.core.sourced import sourced
+from sightline.lab.pareto import COSTS, Cost, Front, fronts, shown_better
 from sightline.lab.recommend import Recommendation, recommend
 from sightline.lab.results import Architecture, Prefer, Results, Run
+from sightline.lab.verdict import score
 from sightline.report.text import quantity, size
 
 
@@ -30,7 +32,7 @@ def reason(results: Results, made: Recommendation) -> str:
     if made.arch is None or made.best is None:
         return _obstacle(results, made)
     info, rows = results.metric, {a.arch: a for a in results.architectures}
-    means = {arch: info.text(a.metrics[info.name].mean) for arch, a in rows.items() if info.name in a.metrics}
+    means = {arch: score(info, arch, a.metrics[info.name].mean) for arch, a in rows.items() if info.name in a.metrics}
     others = [arch for arch in made.among if arch != made.best]
     if not others:
         worse = all(shown_better(results, made.best, arch) for arch in means if arch != made.best)
@@ -39,9 +41,13 @@ def reason(results: Results, made: Recommendation) -> str:
     if made.prefer == "quality" or (made.cost is None and made.multiple is None):
         same = "is" if len(others) == 1 else "are"
         return f"It has the best {info.label} ({means[made.best]}); {and_joined(others)} {same} practically the same."
-    group = f"the {number_of(len(made.among), 'architecture')} that are best or practically the same"
+    among = [("architectures", arch) for arch in made.among]
+    count = sourced(number_of(len(among), "architecture"), *among, how="count")
+    group = f"the {count} that are best or practically the same"
     if made.multiple is not None:
-        why = f"Of {group}, it costs the least over all costs: on average {significant(made.multiple, 3)} times the "
+        costs = [place for cost in COSTS for arch in made.among for place in cost.places(results, rows[arch])]
+        multiple = sourced(significant(made.multiple, 3), *costs, how="derived")
+        why = f"Of {group}, it costs the least over all costs: on average {multiple} times the "
         why += "smallest of each"
     else:
         assert made.cost is not None
@@ -59,15 +65,22 @@ def _least(results: Results, cost: Cost, rows: dict[str, Architecture], made: Re
     beside = cost.of(results, rows[other or made.arch]) or 0.0
     least = min(cost.of(results, rows[arch]) or 0.0 for arch in made.among)
     tie = "the least" if own <= least else "about the least"
-    named = f"{tie} {cost_label(results, cost)}, {written(cost, own)}"
-    return f"{named}; {other} has {written(cost, beside)}"
+    named = f"{tie} {cost_label(results, cost)}, {_cost(results, cost, rows[made.arch], own)}"
+    return f"{named}; {other} has {_cost(results, cost, rows[other or made.arch], beside)}"
+
+
+def _cost(results: Results, cost: Cost, architecture: Architecture, value: int | float) -> str:
+    places = cost.places(results, architecture)
+    return sourced(written(cost, value), *places, how="mean" * (len(places) > 1))
 
 
 def _obstacle(results: Results, made: Recommendation) -> str:
     if made.obstacle == "one seed":
         return "With one seed the spread between trainings is unknown; two seeds or more are needed."
     if made.obstacle == "baseline" and made.baseline is not None:
-        value = results.metric.text(made.baseline.metrics[results.primary_metric])
+        name = results.primary_metric
+        place = ("baselines", made.baseline.name, "metrics", name)
+        value = sourced(results.metric.text(made.baseline.metrics[name]), place)
         return f"The baseline “{made.baseline.name}” is at least as good ({value}) and needs no training."
     return "No run finished."
 

@@ -1,8 +1,10 @@
 """Where the numbers of a page stand in its file of results, as JSON pointers (RFC 6901).
 
-A cell's `data-source` lists one pointer or several, separated by spaces; the numbers of the cell are their values, in
-this order. `data-how` says how one number follows from them where it is not the value itself: "minus", "mean",
-"median", "mean of ratios" (of values two by two), "text" (the cell is a text of the file), or "derived".
+The `data-source` of a cell, or of a number in a sentence, lists one pointer or several, separated by spaces; its
+numbers are their values, in this order. `data-how` says how one number follows from them where it is not the value
+itself: "minus", "mean", "median", "least", "most", "ratio"; of values two by two "mean of ratios", "least of ratios",
+"spread of ratios" (the largest over the smallest, less one); "count" (of a list, or of the places), "text" (the
+element is a text of the file, or a part of one), or "derived".
 """
 
 from __future__ import annotations
@@ -10,24 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-
-def pointer(*parts: str | int) -> str:
-    """The JSON pointer of a value, such as `/architectures/0/metrics/exact_match/mean`."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+from sightline.core.sourced import Place, pointer, replace_sources
 
 
 def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
-    """The functions of a template that write these attributes: `at` for one place, in parts or tuples of parts, and
-    `at_all` for several places.
+    """The functions of a template that write these attributes: `at` for one place, in parts or tuples of parts,
+    `at_all` for several places, and `told` for a sentence whose numbers carry their places (`core.sourced`).
 
-    A place whose value is unknown, null in the file or not in it, gets no attribute.
+    A place whose value is unknown, null in the file or not in it, gets no attribute. In a place, an index may be the
+    name of an architecture, a rung or a baseline.
 
     plain: the content of the file
     """
 
-    def at_all(places: Iterable[tuple[str | int, ...]], how: str = "") -> Markup:
+    def at_all(places: Iterable[Place], how: str = "") -> Markup:
         known = [f"{file}#{pointer(*at)}" for place in places if (at := _found(plain, place))]
         if not known:
             return Markup("")
@@ -36,23 +36,45 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
         text = Markup(' data-source="{}"').format(" ".join(known))
         return text + Markup(' data-how="{}"').format(how) * bool(how) + Markup(' title="{}"').format(title)
 
-    def at(*parts: str | int | tuple[str | int, ...], how: str = "") -> Markup:
-        place: tuple[str | int, ...] = ()
+    def at(*parts: str | int | Place, how: str = "") -> Markup:
+        place: Place = ()
         for part in parts:
             place += part if isinstance(part, tuple) else (part,)
         return at_all([place], how)
 
-    return {"at": at, "at_all": at_all}
+    def told(sentence: str) -> Markup:
+        def written(number: str, places: list[Place], how: str) -> str:
+            attributes = at_all([tuple(Markup(part).unescape() for part in place) for place in places], how)
+            return f"<span{attributes}>{number}</span>" if attributes else number
+
+        return Markup(replace_sources(str(escape(sentence)), written))
+
+    return {"at": at, "at_all": at_all, "told": told}
 
 
-def _found(plain: Any, place: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """The place with indices from the end counted from the beginning; empty where the value is not known."""
-    found: tuple[str | int, ...] = ()
+def _found(plain: Any, place: Place) -> Place:
+    """The place with indices for names, and those from the end counted from the beginning; empty where its value is not
+    known.
+    """
+    found: Place = ()
     for part in place:
         try:
-            part = part + len(plain) if isinstance(part, int) and part < 0 else part
+            if isinstance(plain, list):
+                part = _index(plain, part)
             plain = plain[part]
-        except (KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError, ValueError):
             return ()
         found += (part,)
     return () if plain is None else found
+
+
+def _index(records: list[Any], part: str | int) -> int:
+    """The index of a record by its name, or an index counted from the beginning."""
+    names = [
+        next((record[key] for key in ("arch", "name") if key in record), None)
+        for record in records
+        if isinstance(record, dict)
+    ]
+    if part in names:
+        return names.index(part)
+    return int(part) + len(records) if int(part) < 0 else int(part)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from sightline.core.digits import percent
+from sightline.core.sourced import Place, sourced
 from sightline.lab.cautions import speed_range
 from sightline.lab.plan import written
 from sightline.lab.results import Results, Run
@@ -17,8 +20,12 @@ def training_each(results: Results) -> str:
     """
     plan, whole = results.budget, Budget.parse(results.budget.per_run)
     own = whole.unit == "seconds"
-    took = [s for run in _done(results) if (s := results.own_s(run) if own else run.train_s) is not None]
-    each = _range(took) if took and whole.unit in ("seconds", "wall") else amount(plan.final_each or plan.per_run)
+    took = _measured(results, results.own_field if own else lambda _: "train_s")
+    if took and whole.unit in ("seconds", "wall"):
+        each = _range(took)
+    else:
+        field = "final_each" if plan.final_each else "per_run"
+        each = sourced(amount(getattr(plan, field)), ("budget", field))
     return f"{each} of training each{_search(results)}"
 
 
@@ -37,7 +44,7 @@ def training_energy(results: Results, arch: str) -> float | None:
     return sum(joules) / len(joules) if joules else None
 
 
-def energy_places(results: Results, arch: str) -> list[tuple[str | int, ...]]:
+def energy_places(results: Results, arch: str) -> list[Place]:
     """Where the joules of `training_energy` stand in results.json."""
     runs = enumerate(results.runs)
     return [("runs", at, "energy_j") for at, run in runs if run.arch == arch and run.status == "done"]
@@ -45,13 +52,15 @@ def energy_places(results: Results, arch: str) -> list[tuple[str | int, ...]]:
 
 def energy(results: Results) -> str:
     """What the energy of runs is that of; nothing where the machine does not tell."""
-    joules = [run.energy_j for run in _done(results) if run.energy_j is not None]
+    joules = _measured(results, lambda _: "energy_j")
     if not joules:
         return ""
     counters = ", ".join(results.environment.get("energy_counters", []))
-    shared = f", an equal share of {results.budget.workers} runs at once" if results.budget.workers > 1 else ""
-    low, high = joule_text(min(joules)), joule_text(max(joules))
-    each = low if low == high else f"{low} to {high}"
+    workers = sourced(str(results.budget.workers), ("budget", "workers"))
+    shared = f", an equal share of {workers} runs at once" if results.budget.workers > 1 else ""
+    low, high = joule_text(min(joules.values())), joule_text(max(joules.values()))
+    least, most = sourced(low, *joules, how="least"), sourced(high, *joules, how="most")
+    each = least if low == high else f"{least} to {most}"
     return f"Energy: {each} for each run ({counters}{shared}; idle power and other programs included)."
 
 
@@ -65,13 +74,13 @@ def joule_text(joules: float | None) -> str:
     return f"{joules:.3g} J"
 
 
-def cost_places(results: Results, arch: str) -> tuple[list[tuple[str | int, ...]], list[tuple[str | int, ...]]]:
+def cost_places(results: Results, arch: str, *, by_clock: bool = False) -> tuple[list[Place], list[Place]]:
     """Where the values of `training_cost` stand in results.json: seconds, and tokens with their seconds in turns."""
     runs = [(at, run) for at, run in enumerate(results.runs) if run.arch == arch and run.status == "done"]
-    field = "train_s" if results.environment.get("gpus") or any(run.cpu_s is None for _, run in runs) else "cpu_s"
-    seconds: list[tuple[str | int, ...]] = [("runs", at, field) for at, _ in runs]
-    ratios: list[tuple[str | int, ...]] = [
-        ("runs", at, name) for at, run in runs if run.tokens is not None for name in ("tokens", field)
+    fields = {at: "train_s" if by_clock else results.own_field(run) for at, run in runs}
+    seconds: list[Place] = [("runs", at, fields[at]) for at, _ in runs]
+    ratios: list[Place] = [
+        ("runs", at, name) for at, run in runs if run.tokens is not None for name in ("tokens", fields[at])
     ]
     return seconds, ratios
 
@@ -85,42 +94,59 @@ def seconds_of_step(results: Results, arch: str) -> float | None:
 def _search(results: Results) -> str:
     """A run's share of the trials of its architecture, of which some may have had one more than others."""
     plan = results.budget
-    trials = {sum(rate.share for rate in a.rates) for a in results.architectures if a.rates}
+    trials = {a.arch: sum(rate.share for rate in a.rates) for a in results.architectures if a.rates}
     if not trials or plan.search_each is None:
         return ""
     each = Budget.parse(plan.search_each)
     unit = "seconds" if each.unit == "wall" else each.unit
-    shares = [float(f"{count * each.amount / len(plan.seeds):.3g}") for count in (min(trials), max(trials))]
-    return f" after {' to '.join(dict.fromkeys(amount(written(share, unit)) for share in shares))} of search"
+    ends = dict.fromkeys((min(trials, key=lambda arch: trials[arch]), max(trials, key=lambda arch: trials[arch])))
+    shares = {arch: float(f"{trials[arch] * each.amount / len(plan.seeds):.3g}") for arch in ends}
+    places = [("budget", "search_each"), ("budget", "seeds")]
+    texts = {amount(written(share, unit)): ("architectures", arch, "rates") for arch, share in shares.items()}
+    listed = " to ".join(sourced(text, place, *places, how="derived") for text, place in texts.items())
+    return f" after {listed} of search"
 
 
 def timing(results: Results) -> str:
     """Planned and real seconds, and how evenly runs of one architecture went; nothing where it is not known."""
     parts, runs = [], _done(results)
-    planned = [run.planned_s for run in runs if run.planned_s is not None]
-    took = [run.train_s for run in runs if run.train_s is not None]
+    planned, took, own = (
+        _measured(results, lambda _, field=field: field) for field in ("planned_s", "train_s", "cpu_s")
+    )
     if planned and took:
-        own = [run.cpu_s for run in runs if run.cpu_s is not None]
         processor = f", {_range(own)} of them with the processor" if own and not results.environment.get("gpus") else ""
         parts.append(f"Planned: {_range(planned)} of training on an idle machine; it took {_range(took)}{processor}.")
-    spread = 0.0
+    spreads = {}
     for arch in dict.fromkeys(run.arch for run in runs):
         timed = [run for run in runs if run.arch == arch and run.tokens and run.train_s]
         if len(timed) > 1:
             low, high = speed_range(timed)
-            spread = max(spread, high / low - 1)
-    if spread:
-        parts.append(
-            f"Runs of one architecture differ by up to {percent(spread)} in {results.data.speed_unit} per second."
-        )
+            spreads[arch] = high / low - 1
+    widest = max(spreads, key=lambda arch: spreads[arch], default="")
+    if spreads.get(widest):
+        ratios = cost_places(results, widest, by_clock=True)[1]
+        spread = sourced(percent(spreads[widest]), *ratios, how="spread of ratios")
+        parts.append(f"Runs of one architecture differ by up to {spread} in {results.data.speed_unit} per second.")
     return " ".join(parts)
+
+
+def _measured(results: Results, field: Callable[[Run], str]) -> dict[Place, float]:
+    """A field of the finished runs that have it, by its place in the results."""
+    values: dict[Place, float | None] = {
+        ("runs", at, field(run)): getattr(run, field(run))
+        for at, run in enumerate(results.runs)
+        if run.status == "done"
+    }
+    return {place: value for place, value in values.items() if value is not None}
 
 
 def _done(results: Results) -> list[Run]:
     return [run for run in results.runs if run.status == "done"]
 
 
-def _range(seconds: list[float]) -> str:
+def _range(seconds: Mapping[Place, float]) -> str:
     """`33 s` or `31–35 s`, whole seconds from ten on."""
-    low, high = (f"{value:.0f}" if value >= 9.5 else f"{value:.2g}" for value in (min(seconds), max(seconds)))
-    return f"{low} s" if low == high else f"{low}–{high} s"
+    ends = min(seconds.values()), max(seconds.values())
+    low, high = (f"{value:.0f}" if value >= 9.5 else f"{value:.2g}" for value in ends)
+    least, most = sourced(low, *seconds, how="least"), sourced(high, *seconds, how="most")
+    return f"{least} s" if low == high else f"{least}–{most} s"

@@ -1,0 +1,66 @@
+"""Numbers of sentences that carry the places from which they come in a file of results.
+
+A sentence is written once, for terminals, files and pages. A page writes it within `with_sources()`: `sourced` then
+puts the places of a number beside it, between noncharacters of Unicode, which no text has, and `replace_sources` takes
+them out again. Everywhere else `sourced` returns its text as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Place = tuple[str | int, ...]  # keys and indices from the top of the file; an architecture may be given by its name
+
+START, COMMA, BETWEEN, END = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+_MARKED = re.compile(f"{START}([^{START}{END}]*){BETWEEN}([^{START}{BETWEEN}]*){END}")
+_active: ContextVar[bool] = ContextVar("sources of numbers", default=False)
+
+
+@contextmanager
+def with_sources() -> Iterator[None]:
+    """Within it, the texts of `sourced` carry their places."""
+    token = _active.set(True)
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+def sourced(text: str, *places: Place, how: str = "") -> str:
+    """The text of one number, with the places of the values that it shows or follows from.
+
+    how: how it follows from them, see `report.sources`; "" where it is the value itself
+    """
+    return (
+        f"{START}{COMMA.join([how, *(pointer(*place) for place in places)])}{BETWEEN}{text}{END}"
+        if _active.get()
+        else text
+    )
+
+
+def pointer(*parts: str | int) -> str:
+    """The JSON pointer (RFC 6901) of a place, such as `/architectures/0/metrics/exact_match/mean`."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def place_of(pointer: str) -> Place:
+    """The place of a JSON pointer, with indices as text."""
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+
+
+def replace_sources(text: str, written: Callable[[str, list[Place], str], str]) -> str:
+    """The text with each number that carries places replaced by `written(number, places, how)`."""
+
+    def one(match: re.Match[str]) -> str:
+        how, *pointers = match[1].split(COMMA)
+        return written(match[2], list(map(place_of, pointers)), how)
+
+    return _MARKED.sub(one, text)
+
+
+def without_sources(text: str) -> str:
+    """The text as it is without places."""
+    return replace_sources(text, lambda number, places, how: number)
