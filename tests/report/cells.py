@@ -122,7 +122,7 @@ def _wrong(pieces: Iterable[CellText], file: str, plain: dict[str, Any]) -> tupl
             right += len(numbers)
             wrong += [] if _plain(piece.text) in _plain(values[0]) else [f"{piece.text!r} is not {values}"]
             continue
-        if isinstance(values[0], str):  # a budget
+        if not piece.how and isinstance(values[0], str):  # a budget
             right += len(numbers)
             wrong += [] if _plain(piece.text) == _plain(values[0]) else [f"{piece.text!r} is not {values}"]
             continue

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sightline.lab.ladder import LADDERS, Rung, RungClaim
+from sightline.lab.ladder_claims import ladder_verdict
 from sightline.lab.ladder_results import JudgedClaim, LadderResults, LayerCosts, RungResult, Verdict
-from sightline.lab.ladder_run import ladder_verdict
 from sightline.lab.results import BudgetPlan, Data, Estimate, LengthBin
 
 LADDER = LADDERS["encoder-decoder"]

@@ -66,6 +66,12 @@ OF_COMPARISONS = (
 )  # fmt: skip
 
 
+OF_LAWS = (
+    "Exponent: how fast the loss falls, 0.1 means that ten times the size leaves 0.79 of it", "below 0 the curve",
+    "Kaplan et al. 2020, eq. 1.1", "Hoffmann et al. 2022, eq. 2", "lies above 0 for every", "text <1>.txt",
+)  # fmt: skip
+
+
 def told(results: Results) -> tuple[int, list[str]]:
     """`wrong_sentences` of the page of results that have this verdict, less what is about the machine."""
     warned = [
@@ -174,17 +180,27 @@ def test_every_number_of_a_panel_is_in_its_results():
 
 def test_every_number_of_a_ladder_is_in_its_results():
     ladder = make_ladder()
-    right, wrong = wrong_cells(render_ladder(ladder), "ladder.json", ladder.to_dict())
+    page = render_ladder(ladder)
+    right, wrong = wrong_cells(page, "ladder.json", ladder.to_dict())
     assert wrong == []
     assert right > 200
+    page = page.partition('<section id="reproduce">')[0]
+    right, wrong = wrong_sentences(page, "ladder.json", ladder.to_dict(), (*EVERY_PAGE, "about 5 %"))
+    assert wrong == []
+    assert right > 60
 
 
 @pytest.mark.slow
 def test_every_number_of_a_ladder_of_sizes_is_in_its_results():
     scale = make_scale()
-    right, wrong = wrong_cells(render_scaling(scale), "scale.json", scale.to_dict())
+    page = render_scaling(scale)
+    right, wrong = wrong_cells(page, "scale.json", scale.to_dict())
     assert wrong == []
     assert right > 100
+    page = page.partition('<section id="reproduce">')[0]
+    right, wrong = wrong_sentences(page, "scale.json", scale.to_dict(), (*EVERY_PAGE, *OF_LAWS))
+    assert wrong == []
+    assert right > 30
 
 
 @pytest.mark.slow

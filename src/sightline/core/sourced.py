@@ -61,6 +61,11 @@ def replace_sources(text: str, written: Callable[[str, list[Place], str], str]) 
     return _MARKED.sub(one, text)
 
 
+def told_again(written: str, stored: str) -> str:
+    """A stored text as it is `written` again with places; the stored one where another version wrote it differently."""
+    return written if without_sources(written) == stored else stored
+
+
 def without_sources(text: str) -> str:
     """The text as it is without places."""
     return replace_sources(text, lambda number, places, how: number)

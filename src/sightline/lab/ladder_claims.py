@@ -14,16 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, final
+from typing import NamedTuple, final, get_args
 
 import numpy as np
 from scipy import stats as distributions
 
+from sightline.core.digits import number_of
 from sightline.core.metrics import Metric, defined
+from sightline.core.sourced import sourced
 from sightline.lab.draws import Ends
 from sightline.lab.effects import hedges_g, superiority
 from sightline.lab.ladder import STATISTICAL, Lineage, Rung, RungClaim
-from sightline.lab.ladder_results import JudgedClaim, LayerCosts, Verdict
+from sightline.lab.ladder_results import JudgedClaim, LayerCosts, RungResult, Verdict
 from sightline.lab.results import Decision, Estimate
 from sightline.lab.stats import LEVEL, Sample, holm, sample, spread_of_means
 from sightline.lab.summary import Bin, length_bins
@@ -83,6 +85,24 @@ def reason_verdict(claims: Sequence[JudgedClaim]) -> Verdict:
     if "does not hold" in verdicts:
         return "does not hold"
     return "holds" if verdicts == {"holds"} else "not decided"
+
+
+def ladder_verdict(rungs: Sequence[RungResult]) -> str:
+    """How many of the reasons hold, and which."""
+    judged = [rung for rung in rungs if rung.verdict is not None]
+    parts = []
+    for verdict in get_args(Verdict):
+        titles = [rung.title for rung in judged if rung.verdict == verdict]
+        if titles:
+            one = verdict if len(titles) == 1 else PLURAL[verdict]
+            own = [("rungs", rung.name, "verdict") for rung in judged if rung.verdict == verdict]
+            parts.append(f"{sourced(str(len(titles)), *own, how='count')} {one} ({', '.join(titles)})")
+    every = [("rungs", rung.name, "verdict") for rung in judged]
+    reasons = sourced(number_of(len(judged), "reason"), *every, how="count")
+    return f"Of {reasons}, on this data and in this budget: {'; '.join(parts)}."
+
+
+PLURAL: dict[Verdict, str] = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}
 
 
 def judge(ladder: Lineage, evidence: Evidence) -> dict[str, list[JudgedClaim]]:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 
-from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import defined
 from sightline.lab.compare import compare
@@ -25,10 +24,11 @@ from sightline.lab.ladder_claims import (
     RungDifference,
     changes,
     judge,
+    ladder_verdict,
     reason_verdict,
 )
 from sightline.lab.ladder_costs import RungSize, layer_costs, rung_sizes
-from sightline.lab.ladder_results import LADDER, JudgedClaim, LadderResults, LayerCosts, RungResult, Verdict
+from sightline.lab.ladder_results import LADDER, JudgedClaim, LadderResults, LayerCosts, RungResult
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.lab.results import LengthBin, Results
@@ -244,18 +244,3 @@ def _rung(
 
 def _mean(values: Sequence[int | float]) -> float | None:
     return float(np.mean(values)) if len(values) else None
-
-
-def ladder_verdict(rungs: Sequence[RungResult]) -> str:
-    """How many of the reasons hold, and which."""
-    judged = [rung for rung in rungs if rung.verdict is not None]
-    parts = []
-    for verdict in get_args(Verdict):
-        titles = [rung.title for rung in judged if rung.verdict == verdict]
-        if titles:
-            one = verdict if len(titles) == 1 else PLURAL[verdict]
-            parts.append(f"{len(titles)} {one} ({', '.join(titles)})")
-    return f"Of {number_of(len(judged), 'reason')}, on this data and in this budget: {'; '.join(parts)}."
-
-
-PLURAL: dict[Verdict, str] = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import starmap
 
+from sightline.core.sourced import Place, sourced
 from sightline.lab.cautions import FEW_STEPS
 from sightline.lab.results import Estimate, Results, Run
 from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults
@@ -11,12 +13,16 @@ from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut
 REPEATED = 4  # passes over the data, from which on more of them are worth less and less (Muennighoff et al. 2023)
 
 
-def interval(estimate: Estimate, digits: int = 3) -> str:
-    """A number with its interval: "0.081 [0.073, 0.089]"."""
+def interval(estimate: Estimate, digits: int = 3, place: Place = ()) -> str:
+    """A number with its interval: "0.081 [0.073, 0.089]"; place: of the estimate in the results."""
     if estimate.mean is None:
         return "undefined"
-    ends = "" if estimate.low is None else f" [{_fixed(estimate.low, digits)}, {_fixed(estimate.high or 0.0, digits)}]"
-    return _fixed(estimate.mean, digits) + ends
+    values = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high or 0.0}
+    mean, low, high = (
+        sourced(_fixed(value, digits), (*place, end)) if place else _fixed(value, digits)
+        for end, value in ((end, value or 0.0) for end, value in values.items())
+    )
+    return mean if estimate.low is None else f"{mean} [{low}, {high}]"
 
 
 def _fixed(value: float, digits: int) -> str:
@@ -25,35 +31,39 @@ def _fixed(value: float, digits: int) -> str:
 
 def scaling_verdict(results: ScaleResults) -> str:
     """The main result: how the loss of each architecture falls, who falls faster, and whether the laws held."""
-    laws = [law for law in results.laws if law.along == "parameters"]
-    sentences = [_law(law, results) for law in laws]
-    sentences += [pair_sentence(pair) for pair in results.pairs]
+    sentences = [_law(at, law, results) for at, law in enumerate(results.laws) if law.along == "parameters"]
+    sentences += [pair_sentence(pair, at) for at, pair in enumerate(results.pairs)]
     return " ".join([*sentences, *_held(results)])
 
 
-def _law(law: ArchitectureLaw, results: ScaleResults) -> str:
-    own = [point for point in results.points if point.arch == law.arch and point.loss is not None]
+def _law(at: int, law: ArchitectureLaw, results: ScaleResults) -> str:
+    own = [(place, p) for place, p in enumerate(results.points) if p.arch == law.arch and p.loss is not None]
+    note = sourced(law.note, ("laws", at, "note"), how="text")
     if law.law is None or not own:
-        return f"{law.arch}: {law.note}."
-    info = results.info
-    ends = [point.loss.mean for point in (own[0], own[-1]) if point.loss is not None]
-    sizes = f"from {own[0].parameters:,} to {own[-1].parameters:,} parameters"
-    change = f"{law.arch}: {info.label} {' to '.join(info.number(end) for end in ends)} {sizes}"
+        return f"{law.arch}: {note}."
+    info, ends = results.info, (own[0], own[-1])
+    losses = [
+        sourced(info.number(p.loss.mean), ("points", place, "loss", "mean")) for place, p in ends if p.loss is not None
+    ]
+    first, last = (sourced(f"{p.parameters:,}", ("points", place, "parameters")) for place, p in ends)
+    change = f"{law.arch}: {info.label} {' to '.join(losses)} from {first} to {last} parameters"
+    exponent = interval(law.law.exponent, place=("laws", at, "law", "exponent"))
     if law.law.exponent.low is None:
-        return f"{change}, exponent {interval(law.law.exponent)}, {law.note}."
+        return f"{change}, exponent {exponent}, {note}."
     undecided = "" if law.decided else ", which is not shown to differ from 0"
-    return f"{change}, exponent {interval(law.law.exponent)}{_floor(law.law, results)}{undecided}."
+    return f"{change}, exponent {exponent}{_floor(at, law.law, results)}{undecided}."
 
 
-def _floor(law: PowerLaw, results: ScaleResults) -> str:
+def _floor(at: int, law: PowerLaw, results: ScaleResults) -> str:
     if law.irreducible is None:
         return ""
-    return f" above an irreducible {interval(law.irreducible, results.info.digits)}"
+    irreducible = interval(law.irreducible, results.info.digits, ("laws", at, "law", "irreducible"))
+    return f" above an irreducible {irreducible}"
 
 
-def pair_sentence(pair: ExponentPair) -> str:
-    """The outcome of a pair with the difference of exponents."""
-    difference = f"difference of exponents {interval(pair.difference)}"
+def pair_sentence(pair: ExponentPair, at: int) -> str:
+    """The outcome of a pair, the one at that place of the results, with the difference of exponents."""
+    difference = f"difference of exponents {interval(pair.difference, place=('pairs', at, 'difference'))}"
     if pair.outcome == "falls faster":
         return f"The loss of {pair.first} falls faster with size than that of {pair.second} ({difference})."
     if pair.outcome == "practically the same":
@@ -62,27 +72,30 @@ def pair_sentence(pair: ExponentPair) -> str:
 
 
 def _held(results: ScaleResults) -> list[str]:
-    checked = [check for check in results.held_out if check.holds is not None]
-    failed = [check for check in checked if not check.holds]
+    checked = [(at, check) for at, check in enumerate(results.held_out) if check.holds is not None]
+    failed = [(at, check) for at, check in checked if not check.holds]
     if not checked:
         return []
     if not failed:
-        return [f"Each law predicted the size that no fit had seen: {'; '.join(map(held_out_words, checked))}."]
+        return [f"Each law predicted the size that no fit had seen: {'; '.join(starmap(_held_out, checked))}."]
     return [
-        f"The law of {check.arch} did not hold at the size that no fit had seen: {held_out_words(check)}; "
+        f"The law of {check.arch} did not hold at the size that no fit had seen: {_held_out(at, check)}; "
         "do not extrapolate it."
-        for check in failed
+        for at, check in failed
     ]
 
 
-def held_out_words(check: HeldOut) -> str:
+def _held_out(at: int, check: HeldOut) -> str:
     """A prediction beside the measurement, as relative error with its interval."""
-    error = check.error
+    ends = {end: getattr(check.error, end) for end in ("mean", "low", "high")}
     percents = [
-        f"{100 * value:+.1f}".replace("-", "−") for value in (error.mean, error.low, error.high) if value is not None
+        sourced(f"{100 * value:+.1f}".replace("-", "−"), ("held_out", at, "error", end))
+        for end, value in ends.items()
+        if value is not None
     ]
-    ends = f" [{percents[1]}, {percents[2]}]" if len(percents) == 3 else ""
-    return f"{check.arch} at {check.parameters:,} parameters, error {percents[0]}{ends} %"
+    interval = f" [{percents[1]}, {percents[2]}]" if len(percents) == 3 else ""
+    parameters = sourced(f"{check.parameters:,}", ("held_out", at, "parameters"))
+    return f"{check.arch} at {parameters} parameters, error {percents[0]}{interval} %"
 
 
 def scaling_warnings(results: ScaleResults, sizes: Sequence[tuple[int, Results]]) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sightline.core.sourced import told_again, with_sources
 from sightline.lab.ladder import described
+from sightline.lab.ladder_claims import ladder_verdict
 from sightline.lab.ladder_results import LADDER, PAGE, LadderResults
 from sightline.report import ladder_text
 from sightline.report.frame import environment_rows, render_page, write_page
@@ -21,18 +23,27 @@ def write_ladder(results: LadderResults, directory: Path) -> Path:
 def render_ladder(results: LadderResults, *, linked: bool = False) -> str:
     """The page as HTML; linked: whether ladder.json is beside the page, for a link to it."""
     figures = ladder_drawings(results)
+    timed = next((rung for rung in results.rungs if rung.costs is not None), None)
+    with with_sources():
+        verdict = told_again(ladder_verdict(results.rungs), results.verdict)
+        speeds = {rung.name: ladder_text.speed_text(results, rung) for rung in results.rungs}
+        margins = ladder_text.margins_text(results)
     return render_page(
         "ladder.html.j2",
         LADDER,
         results,
         figures,
         linked=linked,
+        verdict=verdict,
+        speeds=speeds,
+        margins=margins,
         metric=results.metric,
         figures=figures,
         titles={rung.name: rung.title for rung in results.rungs},
         classes=CLASSES,
         keys=described,
         text=ladder_text,
-        rounds=next((len(rung.costs.step_s) for rung in results.rungs if rung.costs is not None), 0),
+        rounds=0 if timed is None or timed.costs is None else len(timed.costs.step_s),
+        timed="" if timed is None else timed.name,
         environment=environment_rows(results.environment),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sightline.core.digits import significant
+from sightline.core.digits import percent, significant
 from sightline.core.metrics import defined
 from sightline.core.settings import spelled
+from sightline.core.sourced import sourced
 from sightline.lab.ladder_results import JudgedClaim, LadderResults, RungResult
 from sightline.lab.results import Estimate
 from sightline.report.estimates import amount_of, score_of, signed
@@ -44,8 +45,10 @@ def speed_text(results: LadderResults, rung: RungResult) -> str:
     if other is None or rung.speed is None or other.speed is None:
         return ""
     unit = results.data.speed_unit
-    times = f"{significant(rung.speed / other.speed, 2)} times as fast as {other.title}"
-    return f"On this data it trained {times}: {rung.speed:,.0f} and {other.speed:,.0f} {unit} per second."
+    own, beside = ("rungs", rung.name, "speed"), ("rungs", other.name, "speed")
+    ratio = sourced(significant(rung.speed / other.speed, 2), own, beside, how="ratio")
+    speeds = f"{sourced(f'{rung.speed:,.0f}', own)} and {sourced(f'{other.speed:,.0f}', beside)} {unit} per second"
+    return f"On this data it trained {ratio} times as fast as {other.title}: {speeds}."
 
 
 def share_text(share: Estimate) -> str:
@@ -112,8 +115,10 @@ def effect_text(claim: JudgedClaim | RungResult) -> str:
 
 def margins_text(results: LadderResults) -> str:
     """The margins within which differences count as practically the same."""
-    speed = f"±{100 * results.speed_margin:.0f} % for speeds and times"
-    return speed if results.margin is None else f"±{results.metric.amount(results.margin)} for quality, {speed}"
+    speed = f"±{sourced(percent(results.speed_margin), ('speed_margin',))} for speeds and times"
+    if results.margin is None:
+        return speed
+    return f"±{sourced(results.metric.amount(results.margin), ('margin',))} for quality, {speed}"
 
 
 def recipe(results: LadderResults, rung: RungResult) -> str:

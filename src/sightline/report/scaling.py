@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from sightline.core.sourced import told_again, with_sources
 from sightline.lab.directory import RESULTS, SCALE, SCALE_PAGE, SIZES, size_directory
 from sightline.lab.results import Estimate, Results
 from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults, SizePoint
-from sightline.lab.scaling_verdict import interval, pair_sentence
+from sightline.lab.scaling_verdict import interval, pair_sentence, scaling_verdict
 from sightline.report.frame import environment_rows, render_page, write_page
 from sightline.report.html import write_report
 from sightline.report.scaling_figures import scaling_drawings
@@ -68,6 +70,9 @@ def write_scaling(results: ScaleResults, directory: Path) -> Path:
 def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
     """The page as HTML; linked: whether scale.json is beside the page, for a link to it."""
     info, figures = results.info, scaling_drawings(results)
+    with with_sources():
+        verdict = told_again(scaling_verdict(results), results.verdict)
+        pairs = [(pair_sentence(pair, at), bend_sentence(pair, at)) for at, pair in enumerate(results.pairs)]
     return render_page(
         "scale.html.j2",
         SCALE,
@@ -76,12 +81,13 @@ def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
         linked=linked,
         info=info,
         series=colours(results),
-        rest=_rest(results),
+        verdict=verdict,
+        rest=_rest(verdict, [pair for pair, _ in pairs]),
         figures=figures,
         fixed=amount(results.fixed),
         laws=law_rows(results),
         held_out=held_out_rows(results),
-        pairs=[(pair_sentence(pair), bend_sentence(pair)) for pair in results.pairs],
+        pairs=pairs,
         sizes=[
             SizeRow(p, text_of(p.loss, info.digits, info.factor), f"{SIZES}/params-{p.target}/report.html")
             for p in results.points
@@ -90,12 +96,10 @@ def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
     )
 
 
-def _rest(results: ScaleResults) -> str:
-    """The verdict without its sentences on pairs, which the page shows above it."""
-    text = results.verdict
-    for pair in results.pairs:
-        text = text.replace(f" {pair_sentence(pair)}", "")
-    return text
+def _rest(verdict: str, pairs: Sequence[str]) -> list[str]:
+    """The parts of the verdict beside its sentences on pairs, which the page shows above it."""
+    parts = re.split("|".join(map(re.escape, pairs)), verdict) if pairs else [verdict]
+    return [part.strip() for part in parts if part.strip()]
 
 
 def colours(results: ScaleResults) -> Mapping[str, int]:
@@ -157,12 +161,12 @@ def _held_out(check: HeldOut, results: ScaleResults) -> HeldOutRow:
     )
 
 
-def bend_sentence(pair: ExponentPair) -> str:
-    """Which of the two flattens more, where that is known."""
+def bend_sentence(pair: ExponentPair, at: int) -> str:
+    """Which of the two flattens more, where that is known, for the pair at that place of the results."""
     bend = pair.bend
     if bend is None or bend.mean is None or bend.low is None or bend.high is None:
         return ""
-    text = f"difference of bends {interval(bend)}"
+    text = f"difference of bends {interval(bend, place=('pairs', at, 'bend'))}"
     if bend.low > 0:
         return f"{pair.second} flattens more than {pair.first} ({text})."
     if bend.high < 0:
