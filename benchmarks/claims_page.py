@@ -28,7 +28,8 @@ def claims_page(results: ClaimsResults) -> str:
     lines += ["| claim | what is said | outcome | what was measured here |", "|---|---|---|---|"]
     for one in results.results:
         link, statement = f"[{one.claim}](#{one.claim.lower()})", sayings[one.claim].statement
-        cells = (link, statement, f"**{one.outcome}**", one.measured)
+        alone = " (processor alone, no GPU at hand)" * one.processor_only
+        cells = (link, statement, f"**{one.outcome}**{alone}", one.measured)
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     for one in results.results:
         lines += ["", *_section(one, sayings[one.claim])]
@@ -50,7 +51,8 @@ def _shown(one: ClaimResult) -> list[Drawing]:
 
 
 def _section(one: ClaimResult, saying: Saying) -> Iterator[str]:
-    yield from (f"## {one.claim}", "", f"“{saying.statement}” **{one.outcome.capitalize()}.**", "", one.measured, "")
+    outcome = one.outcome.capitalize() + " (processor alone, no GPU at hand)" * one.processor_only
+    yield from (f"## {one.claim}", "", f"“{saying.statement}” **{outcome}.**", "", one.measured, "")
     for drawing in _shown(one):
         yield from (f"![{drawing.description}]({FIGURES}/{drawing.name}.svg)", "", f"*{drawing.title}.*", "")
     for name, text in (("How", saying.how), ("Rule", saying.rule)):

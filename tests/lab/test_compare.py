@@ -386,5 +386,6 @@ def test_json_prints_the_results_and_nothing_else(
     demo = tmp_path / "demo"
     assert main(["demo", "-o", str(demo)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith(results.verdict)
+    cautions = [f"caution: {caution}" for caution in results.cautions]
+    assert out.splitlines()[: 1 + len(cautions)] == [results.judgement, *cautions]
     assert f"{demo / 'report.html'}\nuse the winner: sightline predict {demo}" in out

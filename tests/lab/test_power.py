@@ -62,3 +62,8 @@ def test_one_seed_and_no_margin_give_no_note() -> None:
     assert power_of([replace(PAIR, seed_spread=None)], 0.01, seeds=1, level=0.05) is None
     assert power_of([PAIR], 0.0, seeds=3, level=0.05) is None
     assert power_of([], 0.01, seeds=3, level=0.05) is None
+
+
+def test_where_nothing_varies_no_number_of_seeds_is_named() -> None:
+    same = Pair("gru", "rnn", Estimate(0.0, 0.0, 0.0), 1.0, 1.0, False, "practically the same", 0.0, 0.0, 0.0)
+    assert power_of([same], 0.01, seeds=2, level=0.05) is None

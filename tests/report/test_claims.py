@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sightline.lab.claims.results import ClaimNumber, ClaimsResults
+from sightline.lab.claims.results import NO_GPU, ClaimNumber, ClaimsResults
 from sightline.report.claims import heading, notes, number, render_claims, write_claims
 from sightline.report.claims_figures import claim_drawings
 from tests.browser import opened
@@ -53,7 +54,15 @@ def test_notes_say_what_was_quick_busy_and_without_a_gpu():
     text = " ".join(notes(make_claims()))
     assert "quick form" in text
     assert "up to 1.5 cores busy during C2:" in text
-    assert "No GPU was at hand" in text
+    assert "GPU" not in text
+    none, times, _ = make_claims().results
+    alone = [none, replace(times, claim="C2", limits=NO_GPU), replace(times, claim="C3", measured=f"Slow. {NO_GPU}")]
+    assert (
+        "No GPU was at hand, which matters to C2 and C3: their outcomes are those"
+        in notes(make_claims(results=alone))[-1]
+    )
+    page = render_claims(make_claims(results=alone))
+    assert [page.count(text) for text in ("no GPU at hand</small></td>", "no GPU at hand)</small></h2>")] == [2, 2]
     assert notes(make_claims(settings={"quick": False, "devices": ["cpu", "cuda"]}, busy={})) == []
 
 

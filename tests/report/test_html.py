@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from sightline.core.digits import amount
 from sightline.core.metrics import Baseline
 from sightline.lab.results import Architecture, Estimate, Results
 from sightline.report.attention import save_attention
 from sightline.report.frame import asides, shade
 from sightline.report.html import all_drawings, render, write_report
 from sightline.report.page import chart_script
-from sightline.report.text import amount, capitalised, quantity, size
+from sightline.report.text import capitalised, quantity, size
 from tests.report.cells import without_spans
 from tests.report.synthetic import LEVELS, SOURCES, make_results
 

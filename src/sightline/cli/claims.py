@@ -71,6 +71,8 @@ def print_claims(results: ClaimsResults) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from sightline.report.claims import notes
+
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, 120)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
@@ -80,3 +82,5 @@ def print_claims(results: ClaimsResults) -> None:
     for result in results.results:
         table.add_row(result.claim, result.outcome, result.measured)
     console.print(table)
+    for note in notes(results):
+        console.print(note)

@@ -189,7 +189,7 @@ def print_table(results: Results) -> None:
         )  # fmt: skip
     table = table_of(headings, rows)
     console = console_for(table, 100)
-    print(visible(results.verdict), end="\n\n", flush=True)
+    print("\n".join(map(visible, (results.judgement, *(f"caution: {each}" for each in results.cautions)))), end="\n\n")
     print(f"{capitalised(training_each(results))}. {timing(results)} {energy(results)}".strip(), flush=True)
     console.print(table)
     if line := longer_line(results):
@@ -202,7 +202,7 @@ def print_table(results: Results) -> None:
             console.print(Text(visible(f"* {a.arch}: {', '.join(a.cautions)}")))
     if note := results.power_note:
         console.print(Text(visible(note)))
-    for warning in (warning for warning in results.warnings if warning not in results.verdict):
+    for warning in results.warnings[len(results.cautions) :]:
         console.print(Text(visible(warning)))
     for line in filter(None, (fronts_line(results), recommendation_line(results))):
         print(visible(line), flush=True)

@@ -80,8 +80,8 @@ def print_tests(results: Faithfulness) -> None:
 
 def print_retrained(retrained: Retrained) -> None:
     """A line for each model that was trained again, and for each test of them."""
+    from sightline.core.digits import amount
     from sightline.report.faithfulness import model_text, retrained_text
-    from sightline.report.text import amount
 
     print(f"\ntrained again, each for {amount(retrained.budget)}; {retrained.items} test items")
     names = [*(one.meaning for one in retrained.models), *(one.name for one in retrained.tests)]

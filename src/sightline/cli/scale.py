@@ -113,9 +113,9 @@ def scale(
 def _show_plan(config: ScaleConfig, *, json: bool) -> None:
     """The sizes of all models and what their training would be."""
     from sightline.cli.messages import print_json
-    from sightline.core.digits import number_of
+    from sightline.core.digits import amount, number_of
     from sightline.lab.scaling import planned_sizes
-    from sightline.report.text import amount, quantity
+    from sightline.report.text import quantity
     from sightline.training.budget import Budget
 
     metric, points = planned_sizes(config)

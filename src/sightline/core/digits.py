@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -35,6 +36,11 @@ def number_of(count: int, one: str, several: str = "") -> str:
 def and_joined(words: Sequence[str]) -> str:
     """Words in a row: "a, b and c"."""
     return " and ".join([*filter(None, [", ".join(words[:-1])]), *words[-1:]])
+
+
+def amount(budget: str) -> str:
+    """Budgets in a text, with a space: "40 steps" for 40steps, "1e15 flop" for 1e15flop."""
+    return re.sub(r"(?<=[0-9])(?=[A-Za-z])(?!e[0-9])", " ", budget)
 
 
 def percent(share: float) -> str:

@@ -75,7 +75,8 @@ def power_of(pairs: Sequence[Pair], difference: float | None, *, seeds: int, lev
 
     Of the undecided pairs with the best architecture it is the one whose difference is the least certain; where all are
     decided, the best two. `level` is that of all pairs together; each has an equal part of it. None where one seed
-    leaves the spread between seeds unknown, or without a difference to show.
+    leaves the spread between seeds unknown, where no spread was seen, as in scores that are all 0, or without a
+    difference to show.
     """
     with_best = [pair for pair in pairs if pair.first == pairs[0].first and pair.seed_spread is not None]
     if not with_best or not difference or seeds < 2:
@@ -84,5 +85,7 @@ def power_of(pairs: Sequence[Pair], difference: float | None, *, seeds: int, lev
     still_open = [pair for pair in with_best if pair.outcome == "not decided"] or with_best[:1]
     spreads = [(Spread(pair.item_error or 0.0, pair.seed_spread or 0.0), pair) for pair in still_open]
     spread, pair = max(spreads, key=lambda one: one[0].smallest(seeds, level))
+    if not spread.items and not spread.seeds:
+        return None
     needed = spread.seeds_needed(difference, level)
     return Power(pair.first, pair.second, difference, needed, seeds, spread.smallest(seeds, level))

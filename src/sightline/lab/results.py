@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Literal, final
 
 from sightline.core.digits import number_of
@@ -364,10 +365,12 @@ class Results(SavedResults):
     @property
     def judgement(self) -> str:
         """The verdict without the warnings that end it."""
-        text = self.verdict
-        for warning in reversed(self.warnings):
-            text = text.removesuffix(f" {warning}")
-        return text
+        return self.verdict.removesuffix("".join(f" {warning}" for warning in self.cautions))
+
+    @property
+    def cautions(self) -> list[str]:
+        """The warnings that end the verdict: those about the trainings, which are the first ones."""
+        return [*takewhile(lambda warning: warning in self.verdict, self.warnings)]
 
     @property
     def power_note(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
-from sightline.core.digits import number_of
+from sightline.core.digits import amount, number_of
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, SightlineError
 from sightline.core.metrics import find_metric
 from sightline.lab.directory import clear
@@ -166,16 +166,18 @@ class Session:
         runs = len(archs) * self.config.seeds
         trials = sum(len(self.search.beginning(arch)) for arch in archs)
         self.display.begin(runs + trials)
-        grid = f"{number_of(len(archs), 'architecture')} × {number_of(self.config.seeds, 'seed')}, {plan.per_run} each"
-        self.display.say(f"{grid}, {plan.workers} at a time with {plan.threads} thread(s) each")
+        grid = f"{number_of(len(archs), 'architecture')} × {number_of(self.config.seeds, 'seed')}"
+        threads = f"{plan.workers} at a time with {number_of(plan.threads, 'thread')} each"
+        self.display.say(f"{grid}, {amount(plan.per_run)} each, {threads}")
         for planned in plan.steps:
             self.display.say(f"{title_of(planned.arch, planned.parameters)}: {planned.run}")
+        each = f"{amount(plan.search_each or '')} each, inside the budget"
         if trials and self.config.sizes > 1:
-            first = f"first {trials} trials of sizes and learning rates, {plan.search_each} each, inside the budget"
+            first = f"first {trials} trials of sizes and learning rates, {each}"
             self.display.say(f"{first}; then longer ones of the best third")
         elif trials:
             more = f"{EXTRA} more of an architecture whose best rate is at the edge"
-            first = f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget"
+            first = f"first {trials} trials of learning rates, {each}"
             longer = "; then longer ones of the best third" if len(stage_counts(self.config.rates)) > 1 else ""
             self.display.say(f"{first}; {more}{longer}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sightline.core.digits import significant
+from sightline.core.digits import and_joined, significant
 from sightline.lab.claims.results import ClaimNumber, ClaimsResults
 from sightline.report.claims_figures import chart_drawings, claim_drawings, map_drawings
 from sightline.report.frame import environment_rows, render_page, write_page
@@ -51,15 +51,20 @@ def notes(results: ClaimsResults) -> list[str]:
     sentences = []
     if results.settings.get("quick"):
         sentences.append("Measured in the quick form: fewer seeds, shorter lengths, fewer rounds, wider intervals.")
-    busy = {name: cores for name, cores in results.busy.items() if cores > BUSY}
+    busy = {one.claim: cores for one in results.results if (cores := results.busy.get(one.claim, 0.0)) > BUSY}
     if busy:
         most = max(busy.values())
         sentences.append(
             f"Other programs kept up to {most:.1f} cores busy during {', '.join(busy)}: times there are less "
             "exact. Counts, gradients and accuracies do not depend on that."
         )
-    if "cuda" not in results.settings.get("devices", []):
-        sentences.append("No GPU was at hand: all times are of the processor, and the columns of a GPU are missing.")
+    alone = [one.claim for one in results.results if one.processor_only]
+    if alone:
+        judged = "its outcome is that" if len(alone) == 1 else "their outcomes are those"
+        sentences.append(
+            f"No GPU was at hand, which matters to {and_joined(alone)}: {judged} of the processor alone, and the "
+            "columns of a GPU are missing."
+        )
     return sentences
 
 

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 import jinja2
 from markupsafe import Markup
 
-from sightline.core.digits import significant
+from sightline.core.digits import amount, significant
 from sightline.core.files import write_file
 from sightline.core.metrics import Metric, defined
 from sightline.core.sourced import END
 from sightline.report.drawing import Drawing
 from sightline.report.page import chart_scripts, drawn, explorer, script_policy, small, source_hash
 from sightline.report.sources import locators
-from sightline.report.text import amount, piece, quantity, size, visible
+from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
 

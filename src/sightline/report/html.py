@@ -6,7 +6,6 @@ import math
 import re
 import shlex
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,7 +77,6 @@ def render(
         judged, warnings, recommended = judgement_of(results), warnings_of(results), recommendation_line(results)
         each, power = training_each(results), results.power_note
         times = f"{timing(results)} {energy(results)}".strip()
-    judged_by = len([*takewhile(lambda warning: warning in results.verdict, results.warnings)])
     return render_page(
         "report.html.j2",
         "results.json",
@@ -87,8 +85,8 @@ def render(
         linked=linked,
         each=each,
         judged=sentences(judged),
-        cautions=warnings[:judged_by],
-        warnings=warnings[judged_by:],
+        cautions=warnings[: len(results.cautions)],
+        warnings=warnings[len(results.cautions) :],
         meaning=meaning(info),
         timing=times,
         power_note=power,

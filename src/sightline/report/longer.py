@@ -10,11 +10,10 @@ import math
 from dataclasses import dataclass, field
 from typing import final
 
-from sightline.core.digits import significant_apart
+from sightline.core.digits import amount, significant_apart
 from sightline.core.metrics import defined
 from sightline.core.sourced import Place
 from sightline.lab.results import Architecture, Results
-from sightline.report.text import amount
 
 
 @final

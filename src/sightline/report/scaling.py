@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from sightline.core.digits import amount
 from sightline.core.sourced import told_again, with_sources
 from sightline.lab.directory import RESULTS, SCALE, SCALE_PAGE, SIZES, size_directory
 from sightline.lab.results import Estimate, Results
@@ -15,7 +16,6 @@ from sightline.lab.scaling_verdict import interval, pair_sentence, scaling_verdi
 from sightline.report.frame import environment_rows, render_page, write_page
 from sightline.report.html import write_report
 from sightline.report.scaling_figures import scaling_drawings
-from sightline.report.text import amount
 
 
 class LawRow(NamedTuple):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sightline.core.digits import percent
+from sightline.core.digits import amount, percent
 from sightline.core.sourced import Place, sourced
 from sightline.lab.cautions import speed_range
 from sightline.lab.plan import written
 from sightline.lab.results import Results, Run
-from sightline.report.text import amount
 from sightline.training.budget import Budget
 
 

@@ -63,11 +63,6 @@ def short(count: int | float) -> str:
     return f"{count:.3g}".replace("e+", "e")
 
 
-def amount(budget: str) -> str:
-    """Budgets in a text, with a space: "40 steps" for 40steps, "1e15 flop" for 1e15flop."""
-    return re.sub(r"(?<=[0-9])(?=[A-Za-z])(?!e[0-9])", " ", budget)
-
-
 def names_of(names: Iterable[str]) -> str:
     """Names as a list in words: "a, b and c"."""
     return and_joined([visible(name) for name in names])

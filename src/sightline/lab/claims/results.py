@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 from sightline.core.notebook import html_table
 from sightline.core.stored import SavedResults
 
+NO_GPU = "No GPU was at hand: this is the processor's time alone."  # of claims to which a GPU matters
 ClaimOutcome = Literal["holds", "does not hold", "depends", "not measured"]
 
 
@@ -93,6 +94,11 @@ class ClaimResult:
     limits: str = ""
     command: str = ""
     seconds: float = 0.0
+
+    @property
+    def processor_only(self) -> bool:
+        """Whether a GPU matters to this claim, and none was at hand."""
+        return NO_GPU in self.measured or NO_GPU in self.limits
 
 
 @final

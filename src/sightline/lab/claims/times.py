@@ -10,13 +10,12 @@ import torch
 from sightline.lab.bands import median_band, quartile_band
 from sightline.lab.bench.timing import call_seconds
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.results import ClaimCurve, ClaimNumber
+from sightline.lab.claims.results import NO_GPU, ClaimCurve, ClaimNumber
 from sightline.lab.growth import Timing, prepare, time_in_turns
 from sightline.lab.mechanism import Mechanism
 from sightline.lab.panel_results import Crossover, Growth, Phase, PhaseCost
 
 DEVICES = {"cpu": "the processor", "cuda": "the GPU"}
-NO_GPU = "No GPU was at hand: this is the processor's time alone."
 
 
 class TimedCall(NamedTuple):
