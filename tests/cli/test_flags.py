@@ -60,6 +60,7 @@ WRONG = {
     "ladder pairs.tsv --archs gru": "--archs: has no meaning for a ladder: its architectures are the rungs",
     "ladder pairs.tsv --limit 3 --tokenizer.kind bpe --tokens char": "--tokenizer.kind: specified twice",
     "ladder pairs.tsv --limit 0.5": "--limit: expected an integer, found '0.5'",
+    "ladder --data pairs.tsv --limit 0.5": "--limit: expected an integer, found '0.5'",
     "ladder pairs.tsv --resume": "--resume: needs --out-dir, the directory of the ladder to continue",
     "ladder pairs.tsv --plan x --budget 3s": "--budget and --plan are mutually exclusive",
     "compare --data pairs.tsv --resume --overwrite -o x": "--resume and --overwrite are mutually exclusive",

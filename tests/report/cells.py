@@ -136,8 +136,8 @@ def _wrong(pieces: Iterable[CellText], file: str, plain: dict[str, Any]) -> tupl
 
 
 def _plain(text: str) -> str:
-    """The text without spaces, which a page makes unbreakable or adds between a number and its unit."""
-    return re.sub(r"\s", "", text)
+    """The text without what a page adds to budgets: spaces, commas, and units in full."""
+    return re.sub(r"[\s,]", "", text).replace("tokens", "tok").replace("FLOPs", "flop")
 
 
 def _at(content: Any, pointer: str) -> Any:

@@ -278,7 +278,13 @@ def test_counts_are_short(value: float | None, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("budget", "text"),
-    [("40steps", "40 steps"), ("60s", "60 s"), ("2.5Mtok", "2.5 Mtok"), ("3e15flop each", "3e15 flop each")],
+    [
+        ("40steps", "40 steps"),
+        ("60s", "60 s"),
+        ("2.5Mtok", "2.5M tokens"),
+        ("50000tok", "50,000 tokens"),
+        ("3e15flop each", "3e15 FLOPs each"),
+    ],
 )
 def test_a_budget_is_written_with_a_space(budget: str, text: str) -> None:
     assert amount(budget) == text

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sightline.core.metrics import Baseline
+from sightline.core.sourced import Place, replace_sources, with_sources, without_sources
 from sightline.lab.cautions import cautions
+from sightline.lab.claims.results import ClaimsResults
 from sightline.lab.results import BudgetPlan, Decision, Estimate, Power, Results, Rounds
 from sightline.lab.verdict import verdict
-from sightline.report.claims import render_claims
+from sightline.report.claims import WITH_INTERVAL, measured, render_claims
 from sightline.report.html import render
 from sightline.report.ladder import render_ladder
 from sightline.report.panel import render_panel
@@ -218,10 +221,32 @@ def test_every_number_of_the_claims_is_in_their_results():
     right, wrong = wrong_cells(page, "claims.json", claims.to_dict())
     assert wrong == []
     assert right >= 6
+    sentences, names = page.partition('<section id="reproduce">')[0], [one.claim for one in claims.results]
+    right, wrong = wrong_sentences(sentences, "claims.json", claims.to_dict(), names)
+    assert wrong == []
+    assert right >= 6
     first, *rest = claims.results
     numbers = [replace(first.numbers[0], value=0.5), *first.numbers[1:]]
     other = replace(claims, results=[replace(first, measured="A | B is 2.", numbers=numbers), *rest])
     assert len(wrong_cells(page, "claims.json", other.to_dict())[1]) == 2
+
+
+def test_a_number_with_its_interval_in_the_words_of_a_claim_has_the_place_of_that_number():
+    stored = ClaimsResults.load(Path(__file__).parents[2] / "benchmarks/results/claims.json")
+    found = lacking = 0
+    for at, one in enumerate(stored.results):
+        with with_sources():
+            text = measured(one, at)
+        assert without_sources(text) == one.measured
+        places: list[tuple[str, Place]] = []
+        replace_sources(text, lambda number, of, how, to=places: to.append((number, of[0])) or "")
+        for number, (_, index, _, place, end) in places:
+            value = getattr(one.numbers[int(place)], end)
+            assert int(index) == at
+            assert float(number) == pytest.approx(value, abs=0.5 * 10 ** -len(number.partition(".")[2]) * 1.001)
+        found += len(places) // 3
+        lacking += len(WITH_INTERVAL.findall(one.measured)) - len(places) // 3
+    assert found > 5 * lacking, (found, lacking)
 
 
 @pytest.mark.slow

@@ -20,7 +20,6 @@ USUAL = {"budget": "60s", "seeds": 3, "search": 0.2, "tested": 1000, "length": 2
 
 def ladder(
     data: flags.DataPlace,
-    /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     task: flags.TaskName = None,
     budget: str | None = None,
@@ -113,6 +112,7 @@ def ladder(
 def _dry(config: CompareConfig, *, json: bool) -> None:
     """Print the rungs with their changes and sizes."""
     from sightline.cli.messages import print_json
+    from sightline.core.digits import amount, number_of
     from sightline.lab.ladder_costs import rung_sizes
     from sightline.lab.ladder_run import planned
 
@@ -127,9 +127,8 @@ def _dry(config: CompareConfig, *, json: bool) -> None:
         print_json({"schema_version": 1, "task": config.task, "match": config.match, "rungs": rows,
                     "omitted": dict(lineage.omitted)})  # fmt: skip
         return
-    print(
-        f"{config.task}, {config.match}, {config.budget} for each run, seeds {config.seeds}; dry run: nothing written"
-    )
+    each = f"{amount(config.budget)} for each run, {number_of(config.seeds, 'seed')}"
+    print(f"{config.task}, {config.match}, {each}; dry run: nothing written")
     for row in rows:
         change = f"against {row['over']}: {row['change']}" if row["over"] else "the first rung"
         print(f"{row['rung']:<16} {row['parameters']:>10,} parameters, width {row['d_model']:>4}  {change}")

@@ -39,8 +39,11 @@ def and_joined(words: Sequence[str]) -> str:
 
 
 def amount(budget: str) -> str:
-    """Budgets in a text, with a space: "40 steps" for 40steps, "1e15 flop" for 1e15flop."""
-    return re.sub(r"(?<=[0-9])(?=[A-Za-z])(?!e[0-9])", " ", budget)
+    """Budgets in a text, spelled: "40 steps" for 40steps, "50,000 tokens" for 50000tok, "1e15 FLOPs" for 1e15flop."""
+    text = re.sub(r"\b[0-9]+(?=(tok|flop|steps)\b)", lambda count: f"{int(count[0]):,}", budget)
+    text = re.sub(r"(?<=[0-9kMG]) ?tok\b", " tokens", text)
+    text = re.sub(r"(?<=[0-9kMG]) ?flop\b", " FLOPs", text)
+    return re.sub(r"(?<=[0-9])(?=[A-Za-z])(?!e[0-9]|[kMG]\b)", " ", text)
 
 
 def percent(share: float) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from sightline.core.digits import and_joined, significant
-from sightline.lab.claims.results import ClaimNumber, ClaimsResults
+from sightline.core.digits import and_joined, number_of, significant
+from sightline.core.sourced import sourced, with_sources
+from sightline.lab.claims.results import ClaimNumber, ClaimResult, ClaimsResults
 from sightline.report.claims_figures import chart_drawings, claim_drawings, map_drawings
 from sightline.report.frame import environment_rows, render_page, write_page
 
 PAGE = "claims.html"
+WITH_INTERVAL = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?) \((-?\d+(?:\.\d+)?) to (-?\d+(?:\.\d+)?)\)")  # see `in_words`
 BUSY = 0.3  # cores that other programs keep busy, above which times are said to be wrong
 OUTCOMES = {"holds": "hold", "does not hold": "do not hold", "depends": "depend", "not measured": "not measured"}
 
@@ -24,26 +27,66 @@ def render_claims(results: ClaimsResults, *, linked: bool = False) -> str:
     """The page as HTML; linked: whether claims.json is beside the page, for a link to it."""
     sayings = {saying.name: saying for saying in results.sayings}
     rows = [(sayings[one.claim], one, chart_drawings(one), map_drawings(one)) for one in results.results]
+    with with_sources():
+        texts = [measured(one, at) for at, one in enumerate(results.results)]
+        head, notes_told = heading(results), notes(results)
     return render_page(
         "claims.html.j2",
         "claims.json",
         results,
         [drawing for _, _, charts, _ in rows for drawing in charts],
         linked=linked,
-        heading=heading(results),
-        notes=notes(results),
+        heading=head,
+        notes=notes_told,
         rows=rows,
+        texts=texts,
         amount=amount,
         environment=environment(results),
     )
 
 
+def measured(result: ClaimResult, at: int) -> str:
+    """What was measured for the claim at that place of the results, in words.
+
+    A number with its interval has the place of the one number of the claim that is written so, where only one is; all
+    others have the place of the text alone.
+    """
+
+    def one(match: re.Match[str]) -> str:
+        places = [place for place, number in enumerate(result.numbers) if _shows(match, number)]
+        if len(places) != 1:
+            return match[0]
+        of = ("results", at, "numbers", places[0])
+        value, low, high = (sourced(match[i], (*of, end)) for i, end in enumerate(("value", "low", "high"), 1))
+        return f"{value} ({low} to {high})"
+
+    return WITH_INTERVAL.sub(one, result.measured)
+
+
+def _shows(match: re.Match[str], number: ClaimNumber) -> bool:
+    """Whether a number is written so, as it is or in percent."""
+    values = (number.value, number.low, number.high)
+    return any(
+        all(value is not None and float(f"{scale * value:.{_decimals(text)}f}") == float(text)
+            for text, value in zip(match.groups(), values, strict=True))
+        for scale in (1, 100)
+    )  # fmt: skip
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
+
+
 def heading(results: ClaimsResults) -> str:
     """How many claims have each outcome, in words."""
-    counts = {outcome: sum(one.outcome == outcome for one in results.results) for outcome in OUTCOMES}
-    parts = [f"{count} {outcome if count == 1 else OUTCOMES[outcome]}" for outcome, count in counts.items() if count]
-    total = len(results.results)
-    return f"{total} claim{'s' if total != 1 else ''}: {', '.join(parts)}" if parts else "No claim was measured."
+    parts = []
+    for outcome, several in OUTCOMES.items():
+        places = [("results", at, "outcome") for at, one in enumerate(results.results) if one.outcome == outcome]
+        if places:
+            count = sourced(str(len(places)), *places, how="count")
+            parts.append(f"{count} {outcome if len(places) == 1 else several}")
+    total = sourced(number_of(len(results.results), "claim"), ("results",), how="count")
+    return f"{total}: {', '.join(parts)}" if parts else "No claim was measured."
 
 
 def notes(results: ClaimsResults) -> list[str]:
@@ -53,9 +96,9 @@ def notes(results: ClaimsResults) -> list[str]:
         sentences.append("Measured in the quick form: fewer seeds, shorter lengths, fewer rounds, wider intervals.")
     busy = {one.claim: cores for one in results.results if (cores := results.busy.get(one.claim, 0.0)) > BUSY}
     if busy:
-        most = max(busy.values())
+        most = sourced(f"{max(busy.values()):.1f}", *(("busy", name) for name in busy), how="most")
         sentences.append(
-            f"Other programs kept up to {most:.1f} cores busy during {', '.join(busy)}: times there are less "
+            f"Other programs kept up to {most} cores busy during {', '.join(busy)}: times there are less "
             "exact. Counts, gradients and accuracies do not depend on that."
         )
     alone = [one.claim for one in results.results if one.processor_only]

@@ -171,11 +171,7 @@ def _share(right: torch.Tensor, chosen: torch.Tensor) -> float:
 def judge(qualities: Sequence[LengthQuality]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `long_sentences`, and what was measured in words."""
     with_attention = {(one.task, one.cell): one for one in qualities if one.attention}
-    judged = [
-        (one, other)
-        for one in qualities
-        if not one.attention and (other := with_attention[one.task, one.cell]).learned >= LEARNED
-    ]
+    judged = _judged(qualities)
     if not judged:
         best = max(one.learned for one in with_attention.values())
         return "depends", (
@@ -202,6 +198,13 @@ def judge(qualities: Sequence[LengthQuality]) -> tuple[ClaimOutcome, str]:
     return "depends", f"It depends on the task and the cell: {'; '.join(reasons)}. {_lost(judged)}"
 
 
+def _judged(qualities: Sequence[LengthQuality]) -> list[tuple[LengthQuality, LengthQuality]]:
+    """The models without attention, each beside the one with it, where that learned the task."""
+    with_attention = {(one.task, one.cell): one for one in qualities if one.attention}
+    pairs = [(one, with_attention[one.task, one.cell]) for one in qualities if not one.attention]
+    return [(one, other) for one, other in pairs if other.learned >= LEARNED]
+
+
 def _loses_length(one: LengthQuality) -> bool:
     return float(one.lost_with_length.mean()) >= LOSS_OF_LENGTH
 
@@ -214,11 +217,16 @@ def _named(models: Sequence[LengthQuality]) -> str:
     return "; ".join(f"{one.task}, {one.cell}" for one in models)
 
 
+def _falls(judged: Sequence[tuple[LengthQuality, LengthQuality]]) -> list[ClaimNumber]:
+    """The fall of accuracy with length, averaged over the judged pairs, without attention and with it."""
+    names = [f"all judged, {how} attention: fall from short to long" for how in ("without", "with")]
+    lost = [[pair[side].lost_with_length for pair in judged] for side in (0, 1)]
+    return [mean_of(name, np.concatenate(each)) for name, each in zip(names, lost, strict=True)] if judged else []
+
+
 def _lost(judged: Sequence[tuple[LengthQuality, LengthQuality]]) -> str:
-    """The fall of accuracy with length, averaged over the judged pairs."""
-    without, attentive = (
-        mean_of("", np.concatenate([pair[side].lost_with_length for pair in judged])) for side in (0, 1)
-    )
+    """The falls of accuracy with length in words."""
+    without, attentive = _falls(judged)
     return (
         f"From short to long sentences accuracy fell by {in_words(without)} without attention and by "
         f"{in_words(attentive)} with it (means over {without.n} trainings of either kind)."
@@ -235,7 +243,7 @@ def _numbers(qualities: Sequence[LengthQuality]) -> list[ClaimNumber]:
             mean_share(f"{name}: first third of long sources", one.by_place[:, 0]),
             mean_share(f"{name}: last third of long sources", one.by_place[:, -1]),
         ]
-    return numbers
+    return numbers + _falls(_judged(qualities))
 
 
 def _charts(qualities: Sequence[LengthQuality], sizes: SentenceSizes) -> list[ClaimChart]:

@@ -145,7 +145,7 @@ def judge(statistics: Sequence[Saturation], trained: Sequence[ScaledTraining]) -
     unscaled = rows["unscaled"].centre[-1] or 0.0
     saturates = unscaled < DEAD * last and max(first, last) <= STEADY * min(first, last)
     with_scale, without = trained if trained[0].scaled else trained[::-1]
-    difference = mean_of("", without.loss - with_scale.loss)
+    difference = _suffered(with_scale, without)
     suffers = difference.low is not None and difference.low > 0
     text = (
         f"At d_k = {rows['scaled'].at[-1]:g} the median norm of the softmax's Jacobian is {last:.2g} scaled and "
@@ -169,6 +169,11 @@ def _statistics(statistics: Sequence[Saturation]) -> list[ClaimNumber]:
     return numbers
 
 
+def _suffered(with_scale: ScaledTraining, without: ScaledTraining) -> ClaimNumber:
+    """The loss without the scale less that with it, paired over seeds."""
+    return mean_of("trained unscaled less trained scaled: loss", without.loss - with_scale.loss, "nats")
+
+
 def _trainings(trained: Sequence[ScaledTraining]) -> list[ClaimNumber]:
     numbers = []
     for one in trained:
@@ -177,7 +182,7 @@ def _trainings(trained: Sequence[ScaledTraining]) -> list[ClaimNumber]:
         numbers.append(mean_share(f"trained {name}: accuracy", one.accuracy))
         for i, when in enumerate(("before", "after")):
             numbers.append(mean_of(f"{name}: norm of the softmax's Jacobian {when} training", one.gradient[:, i]))
-    return numbers
+    return [*numbers, _suffered(*trained)]
 
 
 def _bands(row: Saturation) -> dict[str, Band]:

@@ -101,6 +101,8 @@ def _numbers(results: ScaleResults) -> list[ClaimNumber]:
         ):
             if estimate is not None:
                 numbers.append(estimated(f"{arch}: {what}", estimate, n=len(results.seeds)))
+    if (pair := results.pair(ATTENTION, RECURRENCE)) is not None:
+        numbers.append(estimated(f"{pair.first} less {pair.second}: exponent", pair.difference))
     return numbers + [
         estimated(f"{check.arch}: error of the prediction at {check.parameters:,} parameters", check.error)
         for check in results.held_out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sightline.core.digits import number_of
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import initialised
 from sightline.lab.claims.numbers import in_words
@@ -54,7 +55,7 @@ def transformer_and_lstm(effort: Effort) -> ClaimResult:
         timing = Timing(effort.choose(11, 7), longest_s=effort.choose(3.0, 0.5), device=device)
         for batch in BATCHES:
             for phase in PHASES:
-                effort.say(f"C3: {phase} of {batch} rows on {DEVICES[device]}")
+                effort.say(f"C3: {phase} of {number_of(batch, 'row')} on {DEVICES[device]}")
                 ours, theirs = (TimedCall(model, phase, HEADLINE) for model in models.values())
                 name = f"Transformer / LSTM at {HEADLINE}, {phase}, {batch} row{'s' if batch > 1 else ''}{on(device)}"
                 ratios[phase, batch, device] = paired_ratio(name, ours, theirs, replace(timing, batch=batch))
