@@ -11,6 +11,7 @@ from scipy import stats as distributions
 from sightline.core.metrics import find_metric
 from sightline.lab.power import Spread, power_of
 from sightline.lab.results import Estimate, Pair
+from sightline.lab.stats import compare_items
 
 PAIR = Pair("a", "b", Estimate(0.01, -0.02, 0.04), 0.3, 0.3, False, "not decided", 0.5, 0.002, 0.02)
 
@@ -64,6 +65,14 @@ def test_one_seed_and_no_margin_give_no_note() -> None:
     assert power_of([], 0.01, seeds=3, level=0.05) is None
 
 
-def test_where_nothing_varies_no_number_of_seeds_is_named() -> None:
+def test_where_the_spread_does_not_explain_the_interval_no_number_of_seeds_is_named() -> None:
     same = Pair("gru", "rnn", Estimate(0.0, 0.0, 0.0), 1.0, 1.0, False, "practically the same", 0.0, 0.0, 0.0)
     assert power_of([same], 0.01, seeds=2, level=0.05) is None
+    # two of 400 answers are right in each training of one, but not the same ones; none of the other
+    rows = {"gru": np.array([np.arange(400) // 2 == seed for seed in (0, 1)], float), "lstm": np.zeros((2, 400))}
+    (pair,) = compare_items(rows, find_metric("exact_match")).pairs
+    assert pair.outcome == "not decided"
+    assert power_of([pair], 0.01, seeds=2, level=0.05) is None
+    generator = np.random.default_rng(0)
+    rows = {name: (generator.random((3, 400)) < share).astype(float) for name, share in (("gru", 0.4), ("lstm", 0.5))}
+    assert power_of(compare_items(rows, find_metric("exact_match")).pairs, 0.01, seeds=3, level=0.05) is not None

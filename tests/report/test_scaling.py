@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -145,6 +146,14 @@ def test_it_fits_every_width_and_asks_for_nothing(results, tmp_path):
 def test_the_page_is_made_without_torch():
     code = "import sys; import sightline.report.scaling; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_says_whether_learning_rates_were_searched(page):
+    assert ", search included." in page
+    without = render_scaling(replace(make_scale(), settings={"comparison": {"search": 0.0}}))
+    assert "search included" not in without
+    assert "that of the preset, without a search." in without
+    assert "a comparison of its own, without a search" in without
 
 
 def test_the_page_says_the_outcome_of_a_pair_once_at_its_head(page):

@@ -14,6 +14,7 @@ from sightline.lab.results import Pair, Power
 
 POWER = 0.8
 MOST_SEEDS = 1000
+EXPLAINED = 0.25  # of an interval, which may be wider by looks at growing numbers of seeds
 
 
 @final
@@ -33,15 +34,25 @@ class Spread:
 
         Student's noncentral t; with errors from items too, its degrees of freedom are Satterthwaite's (1946).
         """
-        of_seeds = self.seeds**2 / seeds
-        error = math.sqrt(self.items**2 + of_seeds)
+        error, freedom = self.error(seeds)
         if error == 0.0:
             return 1.0 if difference > 0 else 0.0
-        freedom = 2 * (seeds - 1) * (error**2 / of_seeds) ** 2 if of_seeds else math.inf
         if freedom > 1e6:
             return float(distributions.norm.sf(distributions.norm.isf(level / 2) - difference / error))
         critical = distributions.t.isf(level / 2, freedom)
         return float(distributions.nct.sf(critical, freedom, difference / error))
+
+    def error(self, seeds: int) -> tuple[float, float]:
+        """The standard error of the difference with `seeds` seeds of each, and its degrees of freedom."""
+        of_seeds = self.seeds**2 / seeds
+        error = math.sqrt(self.items**2 + of_seeds)
+        return error, 2 * (seeds - 1) * (error**2 / of_seeds) ** 2 if of_seeds else math.inf
+
+    def explains(self, interval: float | None, seeds: int) -> bool:
+        """Whether half a 95 % interval of the difference is of the size that this spread gives it."""
+        error, freedom = self.error(seeds)
+        half = float(distributions.t.isf(0.025, freedom)) * error
+        return error > 0 and (interval is None or half >= EXPLAINED * interval)
 
     def seeds_needed(self, difference: float, level: float) -> int | None:
         """The smallest number of seeds of each that shows a true difference with a probability of `POWER`.
@@ -58,7 +69,7 @@ class Spread:
 
     def smallest(self, seeds: int, level: float) -> float:
         """The smallest true difference that `seeds` seeds of each show with a probability of `POWER`."""
-        error = math.sqrt(self.items**2 + self.seeds**2 / seeds)
+        error, _ = self.error(seeds)
         if error == 0.0:
             return 0.0
         most = error
@@ -75,8 +86,8 @@ def power_of(pairs: Sequence[Pair], difference: float | None, *, seeds: int, lev
 
     Of the undecided pairs with the best architecture it is the one whose difference is the least certain; where all are
     decided, the best two. `level` is that of all pairs together; each has an equal part of it. None where one seed
-    leaves the spread between seeds unknown, where no spread was seen, as in scores that are all 0, or without a
-    difference to show.
+    leaves the spread between seeds unknown, without a difference to show, or where the spread that was seen does not
+    explain the interval: near a limit, as where hardly an answer is right, chance is larger than what varied.
     """
     with_best = [pair for pair in pairs if pair.first == pairs[0].first and pair.seed_spread is not None]
     if not with_best or not difference or seeds < 2:
@@ -85,7 +96,7 @@ def power_of(pairs: Sequence[Pair], difference: float | None, *, seeds: int, lev
     still_open = [pair for pair in with_best if pair.outcome == "not decided"] or with_best[:1]
     spreads = [(Spread(pair.item_error or 0.0, pair.seed_spread or 0.0), pair) for pair in still_open]
     spread, pair = max(spreads, key=lambda one: one[0].smallest(seeds, level))
-    if not spread.items and not spread.seeds:
+    if not spread.explains(pair.difference.spread, seeds):
         return None
     needed = spread.seeds_needed(difference, level)
     return Power(pair.first, pair.second, difference, needed, seeds, spread.smallest(seeds, level))

@@ -84,6 +84,7 @@ def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
         verdict=verdict,
         rest=_rest(verdict, [pair for pair, _ in pairs]),
         figures=figures,
+        searched=results.settings.get("comparison", {}).get("search", 1.0) > 0,
         fixed=amount(results.fixed),
         laws=law_rows(results),
         held_out=held_out_rows(results),
