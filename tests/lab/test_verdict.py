@@ -58,6 +58,16 @@ def test_an_interval_above_zero_beside_no_difference_is_explained() -> None:
     assert "95 % interval 0.8–7.4 for this pair alone; p = 0.4 after correction for 3 comparisons" in text
 
 
+def test_an_interval_within_the_margin_of_what_is_not_decided_is_explained() -> None:
+    near = replace(pair("bahdanau", "transformer", -0.004, 0.009, False), outcome="not decided", p_same=0.081)
+    pairs = [near, *decided(ALL_SHOWN[1:])]
+    text = verdict("exact_match", SCORES, pairs, seeds=5, margin=0.01)
+    expected = "95 % interval −0.4 to 0.9 within the margin ±1.0 points for this pair alone; p = 0.081 after correction"
+    assert f"{expected} for 3 comparisons" in text
+    alone = verdict("exact_match", SCORES, [replace(near, difference=Estimate(0.0, -0.02, 0.009)), *pairs[1:]], seeds=5)
+    assert "for this pair alone" not in alone
+
+
 def test_the_verdict_says_that_there_is_no_difference() -> None:
     pairs = [pair(p.first, p.second, -1.0, 1.0, False) for p in ALL_SHOWN]
     text = verdict("exact_match", SCORES, pairs, seeds=2)

@@ -33,7 +33,7 @@ def verdict(
     """
     shown = [*(score.mean for score in scores.values()), *(baseline.metrics.get(metric) for baseline in baselines)]
     info = find_metric(metric).apart(shown, [score.spread for score in scores.values()])
-    sentence = _ranking(info, list(scores.items()), _Pairs(info, pairs), seeds, margin)
+    sentence = _ranking(info, list(scores.items()), _Pairs(info, pairs, margin), seeds)
     if rounds is not None and seeds >= 2 and len(scores) > 1:
         last = sourced(str(rounds.last), ("rounds", "last"))
         used = sourced(str(seeds), *(("architectures", arch, "finished") for arch in scores), how="least")
@@ -89,9 +89,10 @@ def score(info: Metric, arch: str, value: float | None) -> str:
 class _Pairs:
     """The pairs of a comparison in words: differences as leads, and where they are in its results."""
 
-    def __init__(self, info: Metric, pairs: Sequence[Pair]) -> None:
+    def __init__(self, info: Metric, pairs: Sequence[Pair], margin: float | None) -> None:
         self.info = info
         self.pairs = pairs
+        self.margin = margin
 
     def with_best(self, best: str) -> list[int]:
         """The places of the pairs of the best architecture with the others."""
@@ -110,14 +111,25 @@ class _Pairs:
         return _between(self._end(at, "low"), self._end(at, "high"))
 
     def interval(self, at: int) -> str:
-        """The interval, with the reason if it excludes zero and yet no difference is shown."""
+        """The interval, with the reason if it excludes zero and yet no difference is shown, or if it is within the
+        margin and yet the pair is not decided.
+        """
         pair, interval = self.pairs[at], f"95 % interval {self.range(at)}"
-        low, high = pair.difference.low, pair.difference.high
-        if pair.shown or low is None or high is None or low <= 0 <= high:
+        low, high, field = pair.difference.low, pair.difference.high, "p_holm"
+        if pair.shown or low is None or high is None:
             return interval
-        p, count = sourced(f"{pair.p_holm:.2g}", ("pairs", at, "p_holm")), len(self.pairs)
-        comparisons = sourced(str(count), ("pairs",), how="count")
+        within = self.margin is not None and -self.margin < low <= high < self.margin
+        if low <= 0 <= high:
+            if not within or pair.outcome != "not decided" or pair.p_same is None:
+                return interval
+            interval, field = f"{interval} within the {self.named_margin()}", "p_same"
+        p = sourced(f"{getattr(pair, field):.2g}", ("pairs", at, field))
+        comparisons = sourced(str(len(self.pairs)), ("pairs",), how="count")
         return f"{interval} for this pair alone; p = {p} after correction for {comparisons} comparisons"
+
+    def named_margin(self) -> str:
+        """The margin of practical equivalence with its name."""
+        return f"margin ±{sourced(self.info.amount(self.margin or 0.0), ('margin',))}"
 
     def _end(self, at: int, end: str) -> str:
         """The mean or an end of the lead, which is the difference with the other sign where less is better."""
@@ -129,7 +141,7 @@ class _Pairs:
         return sourced(number, ("pairs", at, "difference", other), how="minus")
 
 
-def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, seeds: int, margin: float | None) -> str:
+def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, seeds: int) -> str:
     if not scores:
         return "No verdict: no run finished."
     best, top = scores[0]
@@ -153,7 +165,7 @@ def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, se
     parts = []
     if still_open:
         names = [best, *map(pairs.second, still_open)]
-        opening = "No difference shown" if margin is None else "Not decided"
+        opening = "No difference shown" if pairs.margin is None else "Not decided"
         listed = f"{info.label} {and_joined([means[name] for name in names])}"
         parts.append(f"{opening} between {and_joined(names)}: {listed} ({_difference(names, still_open[0], pairs)})")
     if same:
@@ -161,7 +173,7 @@ def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, se
         alike = f"{and_joined(names)} are" if len(same) == 1 else f"{and_joined(names[1:])} are each"
         with_best = "" if len(same) == 1 else f" as {best}"
         listed = f"{info.label} {and_joined([means[name] for name in names])}"
-        within = "" if margin is None else f", margin ±{sourced(info.amount(margin), ('margin',))}"
+        within = "" if pairs.margin is None else f", {pairs.named_margin()}"
         difference = _difference(names, same[0], pairs)
         parts.append(f"{alike} practically the same{with_best}: {listed} ({difference}{within})")
     if beaten:
