@@ -10,9 +10,12 @@ import pytest
 from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.lab import panel
-from sightline.lab.panel import FILE, PARTS, Sizes, TrainedRun, find_run, run_panel
+from sightline.lab.forms import TrainedRun
+from sightline.lab.panel import FILE, PARTS, Sizes, find_run, run_panel
 from sightline.lab.panel_results import PanelResults
+from sightline.report.panel_text import unmeasured_lines
 from tests.tasks.classification import small
+from tests.tasks.forecasting import small as windows
 from tests.tasks.translation import small as pairs
 
 TINY = Sizes(
@@ -65,11 +68,51 @@ def test_a_run_is_found_with_its_test_part(tmp_path, monkeypatch):
     assert sum(kind.tokens for kind in context.classes) == 6 * 16
 
 
-def test_a_model_without_a_measurement_is_refused(monkeypatch):
-    monkeypatch.setattr(panel, "chosen_run", lambda path: path)
-    monkeypatch.setattr(panel, "load", lambda path: pairs.untrained())
-    with pytest.raises(InputError, match="runs/x: a translation model: the panel measures language models and"):
-        find_run(Path("runs/x"))
+@pytest.mark.slow
+def test_every_form_of_a_model_has_its_axes_and_what_is_missing_is_said(tmp_path):
+    task, data = windows.built(windows.small("nlinear"))
+    runs = [
+        TrainedRun("bahdanau", pairs.untrained("bahdanau"), pairs.corpus().test),
+        TrainedRun("nlinear", task, data.test),
+        TrainedRun("pictures", small.untrained("image", "gru"), small.data("image").test),
+    ]
+    results = run_panel([], runs, tmp_path, TINY, list(PARTS), FACTS)
+    over = [(row.name, row.over) for row in results.reach if row.trained]
+    assert over == [("bahdanau", "source"), ("bahdanau", "target"), ("nlinear", "look-back")]
+    began = {row.name for row in results.reach if not row.trained}
+    assert began == {"bahdanau at initialisation", "nlinear at initialisation"}
+    phases = {(cost.name, cost.phase) for cost in results.growth}
+    assert {name for name, phase in phases if phase == "training"} == {run.name for run in runs}
+    assert {name for name, phase in phases if phase == "decode"} == {"bahdanau"}
+    alone = [(chain.name, chain.along) for chain in results.serial if chain.along != "all"]
+    assert alone == [("bahdanau", "source"), ("bahdanau", "target")]
+    assert [row.name for row in results.saturation] == ["bahdanau, cross-attention"]
+    losses = {(row.name, row.along) for row in results.losses} - {("bahdanau", "source length")}
+    assert losses == {("bahdanau", "target position"), ("nlinear", "step ahead")}
+    assert {row.name for row in results.states} == {"bahdanau"}
+    gaps = {(gap.part, gap.name): gap.reason for gap in results.unmeasured}
+    assert gaps["reach", "pictures"] == "pictures and sounds have no context to cut: expected texts or series"
+    assert gaps["reach", "nlinear"] == "the model has no layers with a state"
+    assert gaps["growth", "nlinear"] == "the model has no step: it reads all positions at once"
+    assert gaps["recall", "pictures"] == "a classifier writes nothing: see its used reach"
+    assert PanelResults.load(tmp_path / FILE) == results
+    lines = [line for _, line in unmeasured_lines(results, "saturation")]
+    assert lines == ["nlinear and pictures: saturation not measured: no layer has softmax attention."]
+
+
+@pytest.mark.slow
+def test_a_table_of_positions_that_ends_is_said(tmp_path):
+    task = small.untrained("text", "transformer")
+    model = replace(task.config.model, input_positions="learned")
+    task = type(task).create(small.data("text"), replace(task.config, model=model))
+    sizes = replace(TINY, serial_lengths=(4, 8, 1100), lengths=(4, 8, 16, 1100), longest_s=1e9)
+    run = TrainedRun("run", task, small.data("text").test)
+    results = run_panel([], [run], tmp_path, sizes, ["serial", "growth"], FACTS)
+    assert [chain.lengths for chain in results.serial] == [[4, 8], [4, 8]]
+    assert {tuple(cost.lengths) for cost in results.growth} == {(4, 8, 16)}
+    reasons = {(gap.part, gap.what): gap.reason for gap in results.unmeasured}
+    assert reasons["serial", "forward from 1,100 positions on"] == "position 1099 exceeds the 1024 learned positions"
+    assert ("growth", "training from 1,100 positions on") in reasons
 
 
 def counting(monkeypatch, fails=()):

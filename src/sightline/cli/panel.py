@@ -37,14 +37,17 @@ def panel(
     time and memory by length with exponents, and the length at which one mechanism becomes faster than another,
     predicted and then checked. saturation: entropy, largest weight and gradient of the softmax. recall: small models
     are trained to give back planted values, which shows how many bits a byte of state stores; of a trained language
-    model the loss on what repeats in its context, and by position.
+    model the loss on what repeats in its context, and by position; of a model that writes for a source, such as a
+    translator, the loss by position and by length of the source, and its state; of a forecaster the error by step.
+
+    What cannot be measured of a run is a line on the page, with the reason.
 
     Training the small models takes most of the time, a few minutes for all mechanisms and each planted task; the other
     parts take about a minute on two cores, half of it with --quick. Keep the machine idle otherwise. A panel that was
     stopped continues with the part that it stopped in.
 
     Args:
-        runs: Directories of trained runs of language models or classifiers, or of comparisons, whose winner is used.
+        runs: Directories of trained runs of any task, or of comparisons, whose winner is used.
         mixers: Comma-separated mechanisms such as lstm,softmax, untrained and with default options; softmax+weights is
             softmax attention that forms its weights. Default: those of the plugins that --plugin names, otherwise all
             without a run and none with one.

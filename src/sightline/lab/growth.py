@@ -14,7 +14,7 @@ from sightline.core.state import map_state, nbytes
 from sightline.lab.bench.timing import call_seconds
 from sightline.lab.exponents import fit_exponent
 from sightline.lab.live_memory import LiveMemory
-from sightline.lab.mechanism import Mechanism, outputs
+from sightline.lab.mechanism import Mechanism, OnStop, not_stopped, outputs
 from sightline.lab.panel_results import Phase, PhaseCost
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def prepare(
     parameters. prefill: outputs and state, without a graph. decode: one step after `length` positions; each call
     continues from the one before, as decoding does, so that a cache is appended to.
     """
-    module = mechanism.build().to(device)
+    module = mechanism.build(length=length).to(device)
     given = map_state(lambda leaf: leaf.to(device), mechanism.inputs(module, batch, length))
     if phase in ("forward", "training"):
         x = given.x.requires_grad_()
@@ -118,18 +118,27 @@ def measure_costs(
     timing: Timing,
     phases: Sequence[Phase] = PHASES,
     on_row: Callable[[str], object] = lambda row: None,
+    on_stop: Callable[[str], OnStop] = lambda name: not_stopped,
 ) -> list[PhaseCost]:
-    """The costs of every mechanism in every phase; a mechanism that takes too long stops at a shorter length."""
+    """The costs of every mechanism in every phase; a mechanism that takes too long stops at a shorter length.
+
+    One that cannot read a length stops there too: `on_stop(name)(phase, length, reason)`.
+    """
     costs, device = [], torch.device(timing.device)
     for phase in phases:
         rows: dict[str, _Measured] = {mechanism.name: _Measured(mechanism) for mechanism in mechanisms}
         for length in lengths:
-            active = [row for row in rows.values() if row.affordable(length, timing.longest_s)]
-            calls = [(row, prepare(row.mechanism, phase, length, timing.batch, device)) for row in active]
-            ready = [(row, call) for row, call in calls if call is not None]
-            warm = [min(call_seconds(call.run, device) for _ in range(2)) for _, call in ready]
-            taken = time_in_turns([call.run for _, call in ready], timing, warm)
-            for (row, call), rounds in zip(ready, taken, strict=True):
+            ready = []
+            for row in (row for row in rows.values() if row.affordable(length, timing.longest_s)):
+                try:
+                    call = prepare(row.mechanism, phase, length, timing.batch, device)
+                    if call is not None:
+                        ready.append((row, call, min(call_seconds(call.run, device) for _ in range(2))))
+                except ValueError as error:
+                    row.stopped = True
+                    on_stop(row.mechanism.name)(phase, length, str(error))
+            taken = time_in_turns([call.run for _, call, _ in ready], timing, [warm for *_, warm in ready])
+            for (row, call, _), rounds in zip(ready, taken, strict=True):
                 row.add(length, rounds, peak_of(call))
             on_row(f"{phase} at {length}: {len(ready)} mechanisms")
         costs += [row.cost(phase) for row in rows.values() if row.lengths]
@@ -145,9 +154,12 @@ class _Measured:
         self.lengths: list[int] = []
         self.seconds: list[list[float]] = []
         self.bytes: list[int] = []
+        self.stopped = False
 
     def affordable(self, length: int, longest_s: float) -> bool:
         """Whether one call at this length would take less than `longest_s`, if the time grew quadratically."""
+        if self.stopped:
+            return False
         return not self.lengths or min(self.seconds[-1]) * (length / self.lengths[-1]) ** 2 <= longest_s
 
     def add(self, length: int, rounds: list[float], peak: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -15,6 +15,7 @@ from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.probe import Probe
 from sightline.core.seeds import derive
 from sightline.core.suggest import unknown
+from sightline.lab.panel_results import Along, Phase
 from sightline.mixers import MIXERS
 
 
@@ -29,6 +30,14 @@ class BuiltModule:
         return copy.deepcopy(self.module)
 
 
+OnStop = Callable[[Phase, int, str], object]  # a phase, a length that cannot be read, and the reason
+
+
+def not_stopped(phase: Phase, length: int, reason: str) -> None:
+    """Raise `ValueError` with the reason: no length is left out in silence."""
+    raise ValueError(reason)
+
+
 class Inputs(NamedTuple):
     """What a call reads: x (B, T, D), and a memory of as many positions where the mechanism reads one."""
 
@@ -36,24 +45,33 @@ class Inputs(NamedTuple):
     memory: Memory | None
 
 
+SHORT = 8  # positions of the side that does not grow
 WEIGHTS = "+weights"  # ends the name of a mechanism that forms its attention weights
 
 
 @final
 @dataclass(frozen=True)
 class Mechanism:
-    """`config.build(d_model)` by a name; with `materialised` its attention weights are formed, as for a listener."""
+    """`config.build(d_model)` by a name; with `materialised` its attention weights are formed, as for a listener.
+
+    A config with a method `build_for(length)` gives a module of its own for each length.
+
+    along: what grows with the length where the mechanism reads a memory: both sides, or one beside `SHORT` positions
+    """
 
     name: str
     config: Any
     d_model: int
     materialised: bool = False
+    along: Along = "all"
 
-    def build(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Any:
+    def build(self, seed: int = 0, dtype: torch.dtype = torch.float32, length: int = 1) -> Any:
         """The module with weights drawn from the seed, in evaluation mode."""
+        build_for = getattr(self.config, "build_for", None)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "initialisation", self.name))
-            module = self.config.build(self.d_model).eval().to(dtype)
+            module = self.config.build(self.d_model) if build_for is None else build_for(length)
+            module = module.eval().to(dtype)
         if self.materialised:
             for probe in _probes(module):
                 probe.register_forward_hook(lambda _module, _inputs, _weights: None)
@@ -62,11 +80,13 @@ class Mechanism:
     def inputs(self, module: Any, batch: int, length: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Inputs:
         """Standard normal inputs of the module, the same for every mechanism."""
         generator = torch.Generator().manual_seed(derive(seed, "inputs"))
+        read = SHORT if self.along == "target" else length
+        length = SHORT if self.along == "source" else length
         x = torch.randn(batch, length, self.d_model, generator=generator, dtype=torch.float64).to(dtype)
         d_memory, d_summary = getattr(module, "d_memory", None), getattr(module, "d_summary", None)
         if d_memory is None and d_summary is None:
             return Inputs(x, None)
-        values = torch.randn(batch, length, d_memory or 1, generator=generator, dtype=torch.float64).to(dtype)
+        values = torch.randn(batch, read, d_memory or 1, generator=generator, dtype=torch.float64).to(dtype)
         summary = None if d_summary is None else torch.randn(batch, d_summary, generator=generator).to(dtype)
         return Inputs(x, Memory(values, None, summary))
 

@@ -6,31 +6,29 @@ Each part is written to panel.json when it is done, and a panel that was stopped
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-import torch
-from torch import Tensor
-
 from sightline.core.errors import InputError
 from sightline.core.files import faults
 from sightline.core.modes import evaluating
-from sightline.data.batches import START
 from sightline.lab.capacity import RecallTraining, recall_curve
-from sightline.lab.context_loss import context_gaps, context_loss
+from sightline.lab.context_loss import context_gaps
 from sightline.lab.crossover import check_crossover, measured_ratio, predict, unchecked
+from sightline.lab.forms import RunForm, Sampled, TrainedRun, run_form
 from sightline.lab.growth import Timing, measure_costs
 from sightline.lab.load import OthersLoad
-from sightline.lab.mechanism import BuiltModule, Mechanism, find_mechanisms
-from sightline.lab.panel_results import PanelPart, PanelResults, Saturation
+from sightline.lab.mechanism import Mechanism, OnStop, find_mechanisms
+from sightline.lab.panel_results import Chain, PanelPart, PanelResults, Phase, Reach, Saturation, Unmeasured
 from sightline.lab.reach import mechanism_reach
-from sightline.lab.saturation import by_depth, by_layer, by_width
+from sightline.lab.run_saturation import run_saturation
+from sightline.lab.saturation import by_depth, by_width
 from sightline.lab.serial import mechanism_chains
-from sightline.lab.trained_reach import MEASURED, Sampled, initial_reach, trained_reach
-from sightline.models.decoder import Decoder
+from sightline.lab.trained_reach import initial_reach, reach_of
 from sightline.models.layers import SELF_MIXERS
 from sightline.tasks.load import load, part_of_run, run_config
 from sightline.tasks.winner import chosen_run
@@ -39,6 +37,7 @@ FILE = "panel.json"
 BUSY = 0.3  # cores that other programs keep busy, above which times are said to be wrong
 
 Say = Callable[[str], object]
+TrainedRuns = Sequence[TrainedRun]
 
 
 @final
@@ -72,45 +71,14 @@ QUICK = Sizes(
 )  # fmt: skip
 
 
-@final
-@dataclass(frozen=True)
-class TrainedRun:
-    """A trained run: its task, the test part of its data, the training part of a language model's, and its seed."""
-
-    name: str
-    task: Any
-    part: Any
-    train: Any = None
-    seed: int = 0
-
-    @property
-    def model(self) -> Any:
-        return getattr(self.task, "decoder", self.task.model)
-
-    @property
-    def layers(self) -> Any:
-        """The layers of the model, between its embedding and its head; None of a user's model without such a part."""
-        return getattr(self.model, "mixer", getattr(self.model, "encoder", None))
-
-    def mechanisms(self) -> list[Mechanism]:
-        """The layers as a mechanism, each build of which is a copy; none without layers."""
-        return [] if self.layers is None else [Mechanism(self.name, BuiltModule(self.layers), self.layers.d_model)]
-
-
-TrainedRuns = Sequence[TrainedRun]
-
-
 def find_run(path: Path) -> TrainedRun:
-    """A run of a language model or of a classifier, and its test part; of a comparison the winner.
+    """A run with the test part of its data; of a comparison the winner.
 
     Raises:
-        InputError: what `tasks.load.load` raises; "runs/x: a translation model: the panel measures language models and
-            classifiers".
+        InputError: what `tasks.load.load` raises.
     """
     directory = chosen_run(path)
     task = load(directory)
-    if task.form not in MEASURED:
-        raise InputError(f"a {task.name} model: the panel measures language models and classifiers", where=path)
     train = part_of_run(directory, "train").items if hasattr(task, "decoder") else None
     return TrainedRun(str(path), task, part_of_run(directory, "test").items, train, run_config(directory).training.seed)
 
@@ -164,8 +132,44 @@ def _started(names: Sequence[str], runs: TrainedRuns, path: Path, sizes: Sizes, 
     return old
 
 
+@final
+class _Gaps:
+    """What a part does not have of each run."""
+
+    def __init__(self, part: PanelPart) -> None:
+        self.part = part
+        self.rows: list[Unmeasured] = []
+
+    def form(self, run: TrainedRun) -> RunForm:
+        """The run under measurement."""
+        return run_form(run, partial(self.add, run.name))
+
+    def add(self, name: str, what: str, reason: str) -> None:
+        """One line."""
+        row = Unmeasured(self.part, name, what, reason.removeprefix(f"{name}: "))
+        if row not in self.rows:
+            self.rows.append(row)
+
+    @contextmanager
+    def of(self, name: str, what: str) -> Iterator[None]:
+        """What is refused inside the block is a line in place of an error."""
+        try:
+            yield
+        except InputError as error:
+            self.add(name, what, str(error))
+
+    def stopped(self, name: str) -> OnStop:
+        """A function of the phase, the length that cannot be read, and the reason."""
+        return lambda phase, length, reason: self.add(name, f"{phase} from {length:,} positions on", reason)
+
+    def added_to(self, results: PanelResults) -> list[Unmeasured]:
+        """All lines."""
+        return [*results.unmeasured, *self.rows]
+
+
 def _reach(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
-    rows = []
+    rows: list[Reach] = []
+    gaps = _Gaps("reach")
     for mechanism in _mechanisms(names, sizes.narrow):
         if not mechanism.materialised:  # which has the same gradients
             say(f"reach: {mechanism.name}")
@@ -173,44 +177,68 @@ def _reach(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes
     for run in runs:
         say(f"reach: {run.name}")
         sampled = Sampled(sizes.labels, sizes.sequences, sizes.seed)
-        rows.append(initial_reach(run.name, run.task, run.part, sampled, run.seed))
-        rows.append(trained_reach(run.name, run.task, run.part, sampled))
-    return replace(results, reach=rows)
+        with gaps.of(run.name, "gradient reach and used reach"):
+            reached = reach_of(gaps.form(run), sampled)
+            rows += [*initial_reach(run_form(run), sampled), *reached]
+    return replace(results, reach=rows, unmeasured=gaps.added_to(results))
 
 
 def _serial(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
-    rows = []
-    for mechanism in [*_mechanisms(names, sizes.narrow), *(one for run in runs for one in run.mechanisms())]:
+    rows: list[Chain] = []
+    gaps = _Gaps("serial")
+    for mechanism in [*_mechanisms(names, sizes.narrow), *_layers(runs, gaps, "serial work")]:
         say(f"serial: {mechanism.name}")
-        rows += mechanism_chains(mechanism, sizes.serial_lengths)
-    return replace(results, serial=rows)
+        stop = gaps.stopped(mechanism.name)
+        phases: tuple[Phase, ...] = ("forward", "training", "decode") if mechanism.along == "all" else ("forward",)
+        rows += mechanism_chains(mechanism, sizes.serial_lengths, phases, stop)
+    return replace(results, serial=rows, unmeasured=gaps.added_to(results))
 
 
 def _growth(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
-    timing = Timing(sizes.rounds, longest_s=sizes.longest_s)
-    own = [one for run in runs for one in run.mechanisms()]
+    timing, gaps = Timing(sizes.rounds, longest_s=sizes.longest_s), _Gaps("growth")
+    own = [one for one in _layers(runs, gaps, "time and memory") if one.along == "all"]
     mechanisms = {one.name: one for one in [*_mechanisms(names, sizes.d_model), *own]}
-    costs = measure_costs(list(mechanisms.values()), sizes.lengths, timing, on_row=lambda row: say(f"growth: {row}"))
+    rows = partial(_row, say)
+    costs = measure_costs(list(mechanisms.values()), sizes.lengths, timing, on_row=rows, on_stop=gaps.stopped)
+    for one in own:
+        if not any(cost.name == one.name and cost.phase == "decode" for cost in costs):
+            gaps.add(one.name, "prefill and decoding", "the model has no step: it reads all positions at once")
     checked = []
     predictions = predict(costs)
     for prediction in predictions[: sizes.checks]:
         say(f"growth: {prediction.cheaper} against {prediction.other}, {prediction.phase}, at {prediction.length:.0f}")
-        checked.append(check_crossover(prediction, mechanisms, measured_ratio(timing)))
-    return replace(results, growth=costs, crossovers=[*checked, *map(unchecked, predictions[sizes.checks :])])
+        try:
+            checked.append(check_crossover(prediction, mechanisms, measured_ratio(timing)))
+        except ValueError:  # a length around the prediction cannot be read
+            checked.append(unchecked(prediction))
+    crossovers = [*checked, *map(unchecked, predictions[sizes.checks :])]
+    return replace(results, growth=costs, crossovers=crossovers, unmeasured=gaps.added_to(results))
+
+
+def _row(say: Say, row: str) -> None:
+    say(f"growth: {row}")
+
+
+def _layers(runs: TrainedRuns, gaps: _Gaps, what: str) -> list[Mechanism]:
+    """The layers of all runs as mechanisms."""
+    found: list[Mechanism] = []
+    for run in runs:
+        with gaps.of(run.name, what):
+            found += gaps.form(run).mechanisms()
+    return found
 
 
 def _saturation(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
     rows: list[Saturation] = []
+    gaps = _Gaps("saturation")
     if names:
         say("saturation: by d_k and by layer")
         rows += by_width(sizes.keys, seed=sizes.seed) + by_depth(sizes.keys, sizes.d_model, sizes.layers, sizes.seed)
-    for run in (run for run in runs if run.layers is not None):
+    for run in runs:
         say(f"saturation: {run.name}")
-        with evaluating(run.model):
-            x = _embedded(run)
-            row = by_layer(run.name, run.layers, partial(run.layers, x), x.shape[1])
-        rows += [] if row is None else [row]
-    return replace(results, saturation=rows)
+        with gaps.of(run.name, "saturation"):
+            rows += run_saturation(run, partial(gaps.add, run.name))
+    return replace(results, saturation=rows, unmeasured=gaps.added_to(results))
 
 
 def _recall(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
@@ -221,24 +249,21 @@ def _recall(results: PanelResults, names: Sequence[str], runs: TrainedRuns, size
             if name in SELF_MIXERS:  # not those that read a memory or both sides, nor weights that are formed
                 say(f"recall: {name}" if task == "recall" else f"recall: {name}, {task}")
                 rows += curve(name, task=task, training=training)
-    losses = []
+    gaps, pasts = _Gaps("recall"), []
     for run in runs:
-        if isinstance(run.model, Decoder):
-            say(f"recall: {run.name}")
-            losses.append(context_loss(run.name, run.task, run.part, run.train, sizes.texts))
-    contexts = [one.result for one in losses]
-    return replace(results, recall=rows, contexts=contexts, gaps=context_gaps(losses))
-
-
-@torch.no_grad()
-def _embedded(run: TrainedRun) -> Tensor:
-    """A batch of embedded inputs, cut to the shortest one; a row of several documents is read as one."""
-    batch, _ = next(run.task.batches(run.part, seed=0).stream(START))
-    batch = batch.to(run.task.device)
-    if isinstance(run.model, Decoder):
-        return run.model.embedding(batch.tokens)
-    x, mask = run.model.front_end(batch.source, batch.source_mask)
-    return x if mask is None else x[:, : int(mask.sum(1).min())]
+        say(f"recall: {run.name}")
+        with gaps.of(run.name, "memory of the past"), evaluating(run.model):
+            pasts.append(gaps.form(run).past(sizes.texts))
+    contexts = [one for past in pasts for one in past.contexts]
+    return replace(
+        results,
+        recall=rows,
+        contexts=[one.result for one in contexts],
+        gaps=context_gaps(contexts),
+        losses=[one for past in pasts for one in past.losses],
+        states=[one for past in pasts for one in past.states],
+        unmeasured=gaps.added_to(results),
+    )
 
 
 def _mechanisms(names: Sequence[str], d_model: int) -> list[Mechanism]:

@@ -12,6 +12,9 @@ from sightline.lab.results import Estimate
 
 PanelPart = Literal["reach", "serial", "growth", "saturation", "recall"]
 Phase = Literal["forward", "training", "prefill", "decode"]
+Over = Literal["sequence", "memory", "source", "target", "look-back"]
+Along = Literal["all", "source", "target"]
+Axis = Literal["target position", "source length", "step ahead"]
 
 
 @final
@@ -47,20 +50,26 @@ class Reach:
     spectral: the largest singular value of ∂h_t/∂h_{t-k}; only where the Jacobian is exact
     exact: all rows of the Jacobians were computed; otherwise random combinations of them, which estimate the norm
     numbers: how many numbers the state of one row contains at t
+    readers: how many parts of an encoder have a state, each with an input of its own; the gain is their root mean
+        square, the largest singular value that of all
     input: ‖∂y_t/∂x_{t-k}‖_F by k, with y the logits of a trained model
-    over: what x is: the sequence itself, or the memory that the mechanism reads
-    used: the loss (`loss_unit`) where only the last k positions are read; None for what is not trained
+    over: what x is: the sequence itself, the memory that a mechanism reads; of an encoder-decoder the source or the
+        target before y; of a forecaster the look-back. Of a source or a look-back k counts positions before its last
+        one, and y is the whole output: the norm is divided by the root of its positions, of a forecast by that of its
+        numbers
+    used: the loss (`loss_unit`) where only the last k positions of x are read; None for what is not trained
     before: the trained run that this is the beginning of, with the weights that it drew
     """
 
     name: str
     trained: bool
     input: Band
-    over: Literal["sequence", "memory"] = "sequence"
+    over: Over = "sequence"
     state: Band | None = None
     spectral: Band | None = None
     exact: bool = True
     numbers: int = 0
+    readers: int = 1
     used: Band | None = None
     loss_unit: str = ""
     matrices: list[RecurrentMatrix] = field(default_factory=list)
@@ -86,7 +95,10 @@ class Growth:
 @final
 @dataclass(frozen=True)
 class Chain:
-    """The longest chain of dependent operations at each length."""
+    """The longest chain of dependent operations at each length.
+
+    along: what the length is that of; of an encoder-decoder source and target grow together ("all") or one of them
+    """
 
     name: str
     phase: Phase
@@ -94,6 +106,7 @@ class Chain:
     operations: list[int]
     total: list[int]  # all operations, dependent or not
     growth: Growth | None
+    along: Along = "all"
 
 
 @final
@@ -147,7 +160,7 @@ class Saturation:
 
     name: str  # "scaled", "unscaled", or the model
     along: Literal["d_k", "layer"]
-    keys: int  # n
+    keys: int  # n; of a trained run the positions of the longest input that was read
     entropy: Band
     largest: Band
     gradient: Band
@@ -263,6 +276,43 @@ class ContextGap:
 
 @final
 @dataclass(frozen=True)
+class LossAlong:
+    """The loss of a trained run along an axis: the mean over all labels up to each place and after the one before.
+
+    items: that were read; the bootstrap of the interval draws them, of windows of a series stretches of a horizon
+    """
+
+    name: str
+    along: Axis
+    loss_unit: str
+    items: int
+    loss: Band
+
+
+@final
+@dataclass(frozen=True)
+class DecodeState:
+    """Bytes of the state that a decoder carries after so many positions of a source and of a target."""
+
+    name: str
+    source: int
+    target: int
+    state_bytes: int
+
+
+@final
+@dataclass(frozen=True)
+class Unmeasured:
+    """What a part does not have of a run, and the reason, in a few words each."""
+
+    part: PanelPart
+    name: str
+    what: str
+    reason: str
+
+
+@final
+@dataclass(frozen=True)
 class PanelResults(SavedResults):
     """All that a panel measured. `seconds` is what each part took; `notes` are whole sentences."""
 
@@ -278,6 +328,9 @@ class PanelResults(SavedResults):
     recall: list[Recall] = field(default_factory=list)
     contexts: list[ContextLoss] = field(default_factory=list)
     gaps: list[ContextGap] = field(default_factory=list)
+    losses: list[LossAlong] = field(default_factory=list)
+    states: list[DecodeState] = field(default_factory=list)
+    unmeasured: list[Unmeasured] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

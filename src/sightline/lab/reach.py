@@ -32,6 +32,7 @@ class StateReach(NamedTuple):
     frobenius: Tensor  # (K,) divided by √(numbers of h_{t-k})
     spectral: Tensor | None  # (K,) the largest singular value; None where the Jacobians are estimated
     numbers: int  # of h_T
+    readers: int = 1  # parts that read step by step, each with a state and an input of its own
 
 
 def mechanism_reach(mechanism: Mechanism, length: int, sequences: int, seed: int = 0) -> Reach:
@@ -66,6 +67,7 @@ def state_bands(lags: Sequence[int], reached: Sequence[StateReach]) -> dict[str,
         "spectral": None if spectral is None else median_band(lags, spectral.cpu().numpy()),
         "exact": exact,
         "numbers": reached[0].numbers,
+        "readers": reached[0].readers,
     }
 
 
@@ -120,12 +122,13 @@ def state_reach(
     return StateReach(torch.stack(frobenius), torch.stack(spectral) if spectral else None, count)
 
 
-def input_reach(outputs: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
+def input_reach(outputs: Tensor, inputs: Tensor, vectors: Tensor, *, retain_graph: bool = False) -> Tensor:
     """‖∂y/∂x_s‖ for every position s, (T,), from outputs (R, C) of R copies of a row, and inputs (R, T, D).
 
     vectors (R, C) are `cotangents`: with the identity the Frobenius norm, with random signs its estimate.
     """
-    (grads,) = torch.autograd.grad(outputs, inputs, vectors, materialize_grads=True, allow_unused=True)
+    kept = {"retain_graph": retain_graph, "materialize_grads": True, "allow_unused": True}
+    (grads,) = torch.autograd.grad(outputs, inputs, vectors, **kept)
     norm = grads.transpose(0, 1).flatten(1).norm(dim=1)
     return norm if len(vectors) == vectors.shape[1] else norm / math.sqrt(len(vectors))
 

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from sightline.core.mixer import SequenceMixer
 from sightline.lab.exponents import fit_exponent
-from sightline.lab.mechanism import Mechanism, outputs
+from sightline.lab.mechanism import Mechanism, OnStop, not_stopped, outputs
 from sightline.lab.panel_results import Chain, Phase
 
 LENGTHS = (32, 64, 128, 256, 512)
@@ -137,7 +137,7 @@ def count_chain(mechanism: Mechanism, phase: Phase, length: int) -> tuple[int, i
     without a graph, which takes other kernels; "decode" is one step after `length` positions. None for a decode of an
     encoder, which has no step.
     """
-    module = mechanism.build(dtype=torch.float64)
+    module = mechanism.build(dtype=torch.float64, length=length)
     given = mechanism.inputs(module, 1, length, dtype=torch.float64)
     if phase in ("prefill", "decode"):
         if not isinstance(module, SequenceMixer):
@@ -160,15 +160,31 @@ def count_chain(mechanism: Mechanism, phase: Phase, length: int) -> tuple[int, i
 
 
 def mechanism_chains(
-    mechanism: Mechanism, lengths: Sequence[int] = LENGTHS, phases: Sequence[Phase] = ("forward", "training", "decode")
+    mechanism: Mechanism,
+    lengths: Sequence[int] = LENGTHS,
+    phases: Sequence[Phase] = ("forward", "training", "decode"),
+    on_stop: OnStop = not_stopped,
 ) -> list[Chain]:
-    """The chains of a mechanism at every length, with the exponents of their growth."""
+    """The chains of a mechanism at every length, with the exponents of their growth.
+
+    A length that it cannot read ends the phase: `on_stop(phase, length, reason)`.
+    """
     chains = []
     for phase in phases:
-        counts = [count for length in lengths if (count := count_chain(mechanism, phase, length)) is not None]
+        counted: list[int] = []
+        counts: list[tuple[int, int]] = []
+        for length in lengths:
+            try:
+                count = count_chain(mechanism, phase, length)
+            except ValueError as error:
+                on_stop(phase, length, str(error))
+                break
+            if count is not None:
+                counted.append(length)
+                counts.append(count)
         if not counts:
             continue
         longest, total = ([count[i] for count in counts] for i in (0, 1))
-        growth = fit_exponent(lengths, [[float(steps)] for steps in longest])
-        chains.append(Chain(mechanism.name, phase, list(lengths), longest, total, growth))
+        growth = fit_exponent(counted, [[float(steps)] for steps in longest])
+        chains.append(Chain(mechanism.name, phase, counted, longest, total, growth, mechanism.along))
     return chains

@@ -19,8 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.caches import content_of
+from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd
 from sightline.core.hooks import removed_after
+from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.batches import START, BatchStream
 from sightline.data.spaced import spaced
@@ -58,7 +60,7 @@ def watcher(task: Any, part: Any) -> WatchModel:
     """A function of the task's model in training that returns what it sees on items of `part`, as plain numbers."""
     batch = _sample(task, part)
     model = getattr(task, "decoder", task.model)  # of text that continues, the part that keeps no state
-    read = next((one for kind, one in READ.items() if isinstance(model, kind)), None)
+    read = reader_of(model)
 
     def watch(trained: nn.Module) -> dict[str, Any]:
         here = batch.to(next(trained.parameters()).device)
@@ -75,6 +77,30 @@ def watcher(task: Any, part: Any) -> WatchModel:
         return {**seen, "matrices": recurrent_matrices(looked), "gradients": gradients}
 
     return watch
+
+
+@torch.no_grad()
+def seen_attention(task: Any, model: nn.Module, part: Any) -> tuple[dict[str, list[Any]], int]:
+    """What the layers of attention of a task's model do on items of `part`, and the positions of the longest input.
+
+    The `attention` of each layer has its path, what it is `over`, and quartiles; `left_out` are paths of layers that
+    are not read.
+
+    Raises:
+        InputError: "a model of one's own, whose layers are not known".
+    """
+    read = reader_of(model)
+    if read is None:
+        raise InputError("a model of one's own, whose layers are not known")
+    batch = _sample(task, part).to(next(model.parameters()).device)
+    with evaluating(model), _looking(model) as seen:
+        answered = read(model, batch)
+    return seen, answered.vectors.shape[1]
+
+
+def reader_of(model: nn.Module) -> Callable[[Any, Any], Read] | None:
+    """The function that reads a batch by a model of this kind; None of a model of one's own."""
+    return next((one for kind, one in READ.items() if isinstance(model, kind)), None)
 
 
 def _sample(task: Any, part: Any) -> Any:

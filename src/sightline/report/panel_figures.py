@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from sightline.lab.panel_results import Band, PanelResults, Phase, Saturation
+from sightline.lab.panel_results import Band, PanelResults, Saturation
 from sightline.report.drawing import Drawing
 from sightline.report.panel_lines import BandLine, known_line, lines
+from sightline.report.panel_text import TITLES
+from sightline.report.past_panel import past_drawings
+from sightline.report.reach_words import REACHED, SIDES, ReachWords
 from sightline.report.recall_panel import recall_drawings
 
-FLOOR = 1e-9  # norms below it are not shown
-TITLES: dict[Phase, str] = {
-    "forward": "a forward pass",
-    "training": "a training step",
-    "prefill": "prefill",
-    "decode": "one step of decoding",
+STATES = {
+    "": "Gain from state to state, by distance",
+    "encoder": "Gain from state to state in the encoder, by distance",
+    "decoder": "Gain from state to state in the decoder, by distance",
 }
-
+FLOOR = 1e-9  # norms below it are not shown
 
 STATISTICS = {
     "entropy": "Entropy, share of that of uniform weights",
@@ -35,7 +37,7 @@ def panel_drawings(results: PanelResults) -> dict[str, list[Drawing]]:
         "serial": _serial(results, order),
         "growth": _growth(results, order),
         "saturation": _saturation(results),
-        "recall": recall_drawings(results, order),
+        "recall": [*recall_drawings(results, order), *past_drawings(results, order)],
     }
     return {part: drawings for part, drawings in parts.items() if drawings}
 
@@ -47,34 +49,47 @@ def _known(rows: Mapping[str, BandLine | None]) -> dict[str, BandLine]:
 def _reach(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
     figures = []
     order = {name: place for place, name in enumerate(dict.fromkeys([*order, *(r.name for r in results.reach)]))}
-    inputs = _known({r.name: known_line(r.input, FLOOR) for r in results.reach})
-    states = _known({r.name: known_line(r.state, FLOOR) for r in results.reach if r.state is not None})
-    used = {r.name: known_line(r.used) for r in results.reach if r.used is not None}
-    if inputs:
-        title = "Gradient of the output by its input, by distance"
-        figures.append(lines("reach-input", title, ("distance k", "norm of ∂y(t)/∂x(t−k)"), inputs, order))
-    if states:
-        title = "Gain from state to state, by distance"
-        label = "root mean square gain of ∂h(t)/∂h(t−k)"
-        figures.append(lines("reach-state", title, ("distance k", label), states, order))
-    if used:
-        unit = next(r.loss_unit for r in results.reach if r.used is not None)
-        title = "Loss where only the last k positions are read"
-        figures.append(lines("reach-used", title, ("positions read", f"loss ({unit})"), _known(used), order, False))
+    for words in REACHED:
+        rows = [r for r in results.reach if r.over in words.over]
+        inputs = _known({r.name: known_line(_from_end(r.input, words), FLOOR) for r in rows})
+        if inputs:
+            name, labels = f"reach-input{words.ending}", (words.distance, words.norm)
+            figures.append(lines(name, words.gradient, labels, inputs, order))
+    for side, title in STATES.items():
+        rows = [r for r in results.reach if r.state is not None and SIDES.get(r.over, "") == side]
+        states = _known({r.name: known_line(r.state, FLOOR) for r in rows if r.state is not None})
+        if states:
+            name, label = f"reach-state{f'-{side}' * bool(side)}", "root mean square gain of ∂h(t)/∂h(t−k)"
+            figures.append(lines(name, title, ("distance k", label), states, order))
+    for words in REACHED:
+        used = [r for r in results.reach if r.used is not None and r.over in words.over]
+        for place, unit in enumerate(dict.fromkeys(r.loss_unit for r in used)):
+            shown = _known({r.name: known_line(r.used) for r in used if r.used is not None and r.loss_unit == unit})
+            name, labels = f"reach-used{words.ending}{f'-{place + 1}' * (place > 0)}", (words.read, f"loss ({unit})")
+            figures.append(lines(name, words.cut, labels, shown, order, False))
     return figures
+
+
+def _from_end(band: Band, words: ReachWords) -> Band:
+    """Of a side with an end, positions counted from it, the last one 1; otherwise the band itself."""
+    return replace(band, at=[at + 1 for at in band.at]) if words.from_end else band
 
 
 def _serial(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
     figures = []
-    for phase in ("forward", "training"):
+    for along, phase in (("all", "forward"), ("all", "training"), ("source", "forward"), ("target", "forward")):
         rows = {
             c.name: _exact(c.lengths, [float(steps) for steps in c.operations])
             for c in results.serial
-            if c.phase == phase
+            if (c.along, c.phase) == (along, phase)
         }
         if rows:
             title = f"Longest chain of dependent operations of {TITLES[phase]}"
-            figures.append(lines(f"serial-{phase}", title, ("positions n", "operations"), rows, order))
+            name, label = f"serial-{phase}", "positions n"
+            if along != "all":
+                title, name = f"{title}, by {along} length alone", f"serial-{along}"
+                label = f"positions of the {along}"
+            figures.append(lines(name, title, (label, "operations"), rows, order))
     return figures
 
 

@@ -8,8 +8,17 @@ from typing import NamedTuple
 from sightline.core.digits import significant
 from sightline.lab.bands import reaches, uses
 from sightline.lab.panel_results import Chain, Crossover, Growth, PanelResults, Phase, PhaseCost, Reach
+from sightline.report.past_panel import past_findings
+from sightline.report.reach_words import REACHED, WORDS_OF, ReachWords
 from sightline.report.recall_panel import bits_per_byte, recall_findings
 from sightline.report.text import names_of, visible
+
+TITLES: dict[Phase, str] = {
+    "forward": "a forward pass",
+    "training": "a training step",
+    "prefill": "prefill",
+    "decode": "one step of decoding",
+}
 
 
 def exponent(growth: Growth) -> str:
@@ -38,8 +47,8 @@ class Row(NamedTuple):
 
 def cost_rows(results: PanelResults) -> list[Row]:
     """The exponents, reach and stored bits of every mechanism and run."""
-    chains = {c.name: c for c in results.serial if c.phase == "forward"}
-    reached = {r.name: r for r in results.reach}
+    chains = {c.name: c for c in results.serial if (c.phase, c.along) == ("forward", "all")}
+    reached = {r.name: r for r in reversed(results.reach)}  # of an encoder-decoder the first: by the source
     rows = []
     for name in results.names:
         costs = {c.phase: c for c in results.growth if c.name == name}
@@ -68,7 +77,13 @@ def _marked(growth: Growth | None) -> str:
 
 def findings(results: PanelResults) -> list[str]:
     """The main results, a sentence each."""
-    return [*_serial(results.serial), *_growth(results.growth), *_reach(results.reach), *recall_findings(results)]
+    return [
+        *_serial(results.serial),
+        *_growth(results.growth),
+        *_reach(results.reach),
+        *recall_findings(results),
+        *past_findings(results),
+    ]
 
 
 def crossover_text(one: Crossover) -> str:
@@ -88,14 +103,31 @@ def crossover_text(one: Crossover) -> str:
 
 def _serial(chains: Sequence[Chain]) -> list[str]:
     forward = [c for c in chains if c.phase == "forward"]
-    constant = [c.name for c in forward if len(set(c.operations)) == 1]
-    linear = [c.name for c in forward if c.growth is not None and c.growth.low > 0.8]
+    both = [c for c in forward if c.along == "all"]
+    constant = [c.name for c in both if len(set(c.operations)) == 1]
+    linear = [c.name for c in both if c.growth is not None and c.growth.low > 0.8]
     sentences = []
     if linear:
         sentences.append(f"The chain of dependent operations grows with the length in {names_of(linear)}.")
     if constant:
         sentences.append(f"The chain is the same at every length in {names_of(constant)}.")
+    sides = {
+        side: [c for c in forward if c.along == side and c.operations[-1] > c.operations[0]]
+        for side in ("source", "target")
+    }
+    for side, grown in sides.items():
+        if grown:
+            steps = [f"{c.name} ({_each(c):.3g})" for c in grown]
+            sentences.append(
+                f"With the {side} alone the chain grows in {names_of(steps)}; in brackets operations for each position "
+                f"of the {side}."
+            )
     return sentences
+
+
+def _each(chain: Chain) -> float:
+    """Operations that each further position adds."""
+    return (chain.operations[-1] - chain.operations[0]) / max(chain.lengths[-1] - chain.lengths[0], 1)
 
 
 def _growth(costs: Sequence[PhaseCost]) -> list[str]:
@@ -114,7 +146,7 @@ def _growth(costs: Sequence[PhaseCost]) -> list[str]:
 def _reach(rows: Sequence[Reach]) -> list[str]:
     sentences = []
     untrained = [r for r in rows if not r.trained and r.before is None]
-    began = {r.before: f" (at initialisation {reaches(r.input):g})" for r in rows if r.before is not None}
+    began = {(r.before, r.over): reaches(r.input) for r in rows if r.before is not None}
     if untrained:
         last = max(max(r.input.at) for r in untrained)
         short = [f"{r.name} ({reaches(r.input):g})" for r in untrained if reaches(r.input) < last]
@@ -124,11 +156,41 @@ def _reach(rows: Sequence[Reach]) -> list[str]:
                 f"{names_of(short)}; in brackets the last distance above it."
             )
     for reach in rows:
-        if reach.used is not None:
-            loss = significant(reach.used.centre[-1] or 0.0)
+        if reach.used is not None and not WORDS_OF[reach.over].kept:
+            loss, before = significant(reach.used.centre[-1] or 0.0), began.get((reach.name, reach.over))
+            at_first = "" if before is None else f" (at initialisation {before:g})"
             sentences.append(
-                f"{visible(reach.name)}: gradients reach {reaches(reach.input):g} positions back"
-                f"{began.get(reach.name, '')}; {uses(reach.used):g} positions of context give the loss of all ({loss} "
-                f"{reach.loss_unit}), to 1 %."
+                f"{visible(reach.name)}: gradients reach {reaches(reach.input):g} positions back{at_first}; "
+                f"{uses(reach.used):g} positions of context give the loss of all ({loss} {reach.loss_unit}), to 1 %."
             )
-    return sentences
+    return [*sentences, *(text for words in REACHED if (text := _kept(words, rows)))]
+
+
+def _kept(words: ReachWords, rows: Sequence[Reach]) -> str:
+    """Of all runs how many positions at the end give the loss of all, and the loss: one sentence."""
+    used = [(r, r.used) for r in rows if r.used is not None and r.over in words.over]
+    if not words.kept or not used:
+        return ""
+    each = [
+        f"{visible(reach.name)} {uses(band):g} of {band.at[-1]:g} ({significant(band.centre[-1] or 0.0)} "
+        f"{reach.loss_unit})"
+        for reach, band in used
+    ]
+    return f"{words.kept}, to 1 %: {names_of(each)}."
+
+
+def chain_words(chain: Chain) -> str:
+    """What is counted: "a forward pass", "a forward pass, source alone"."""
+    return TITLES[chain.phase] + ("" if chain.along == "all" else f", {chain.along} alone")
+
+
+def unmeasured_lines(results: PanelResults, part: str) -> list[tuple[int, str]]:
+    """What a part does not have of each run, with its place in the results; equal reasons of runs in one line."""
+    places: dict[tuple[str, str], tuple[int, list[str]]] = {}
+    for place, one in enumerate(results.unmeasured):
+        if one.part == part:
+            places.setdefault((one.what, one.reason), (place, []))[1].append(visible(one.name))
+    return [
+        (place, f"{names_of(names)}: {what} not measured: {reason}.")
+        for (what, reason), (place, names) in places.items()
+    ]

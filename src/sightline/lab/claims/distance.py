@@ -144,7 +144,8 @@ def _trained(effort: Effort, arch: str, length: int) -> Reach:
     task = LanguageTask.create(corpus, LanguageConfig(arch=arch, model=model, context=length), seed=effort.seed)
     fit(NextToken(task.model), rows_of_text(task, length), _recipe(effort), effort.seed)
     sampled = Sampled(labels=effort.choose(512, 128), sequences=effort.choose(12, 6), seed=effort.seed)
-    return trained_reach(arch, task, corpus.test, sampled)
+    (reach,) = trained_reach(arch, task, corpus.test, sampled)
+    return reach
 
 
 def _recipe(effort: Effort) -> Recipe:

@@ -22,14 +22,17 @@ def window_loss(model: nn.Module, batch: WindowBatch, config: ForecastingConfig)
 
 
 def forecast_loss(predicted: Tensor, targets: Tensor, config: ForecastingConfig) -> Loss:
-    """The sum of the errors of forecasts (B, n, C, Q) of targets (B, n, C): squared, absolute, or the mean over
-    quantiles of the pinball error max(q e, (q - 1) e). It counts values.
+    """The sum of the `forecast_errors` of forecasts (B, n, C, Q) of targets (B, n, C). It counts values."""
+    total = forecast_errors(predicted, targets, config).sum()
+    return Loss(total, total.detach(), targets.numel())
+
+
+def forecast_errors(predicted: Tensor, targets: Tensor, config: ForecastingConfig) -> Tensor:
+    """The errors (B, n, C) of forecasts (B, n, C, Q) of targets (B, n, C): squared, absolute, or the mean over
+    quantiles of the pinball error max(q e, (q - 1) e).
     """
     error = targets.unsqueeze(3) - predicted.float()  # (B, n, C, Q)
     if config.loss == "quantile":
         levels = torch.tensor(config.levels, device=error.device)
-        errors = torch.maximum(levels * error, (levels - 1) * error).mean(3)
-    else:
-        errors = error.squeeze(3).square() if config.loss == "mse" else error.squeeze(3).abs()
-    total = errors.sum()
-    return Loss(total, total.detach(), targets.numel())
+        return torch.maximum(levels * error, (levels - 1) * error).mean(3)
+    return error.squeeze(3).square() if config.loss == "mse" else error.squeeze(3).abs()

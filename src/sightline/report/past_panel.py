@@ -1,0 +1,79 @@
+"""What trained runs make of their past, in a bottleneck panel: losses along axes, and states. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sightline.core.digits import significant
+from sightline.lab.panel_results import Axis, LossAlong, PanelResults
+from sightline.report.drawing import Drawing
+from sightline.report.panel_lines import known_line, lines
+from sightline.report.text import names_of, visible
+
+
+class AxisWords(NamedTuple):
+    """The words for a loss along an axis: the ending of a figure's name, its title, and the label of its axis."""
+
+    ending: str
+    title: str
+    label: str
+
+
+AXES: dict[Axis, AxisWords] = {
+    "target position": AxisWords("target", "Loss by position of the target", "position of the target"),
+    "source length": AxisWords("length", "Loss by length of the source", "positions of the source"),
+    "step ahead": AxisWords("ahead", "Error by step of the horizon", "step ahead"),
+}
+
+
+def past_drawings(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
+    """A figure for each axis and unit of a loss."""
+    figures = []
+    for axis, words in AXES.items():
+        rows = [row for row in results.losses if row.along == axis]
+        for place, unit in enumerate(dict.fromkeys(row.loss_unit for row in rows)):
+            known = {row.name: known_line(row.loss) for row in rows if row.loss_unit == unit}
+            shown = {name: line for name, line in known.items() if line is not None}
+            if shown:
+                name, labels = f"past-{words.ending}{f'-{place + 1}' * (place > 0)}", (words.label, f"loss ({unit})")
+                figures.append(lines(name, words.title, labels, shown, order, log_y=False))
+    return figures
+
+
+def past_findings(results: PanelResults) -> list[str]:
+    """A sentence for each axis: the loss of each run at its beginning and at its end."""
+    return [text for axis in AXES if (text := _text(axis, [row for row in results.losses if row.along == axis]))]
+
+
+def _text(axis: Axis, rows: Sequence[LossAlong]) -> str:
+    each = []
+    for row in rows:
+        known = [(at, value) for at, value in zip(row.loss.at, row.loss.centre, strict=True) if value is not None]
+        if len(known) > 1:
+            (first, low), (last, high) = known[0], known[-1]
+            each.append(
+                f"{visible(row.name)} from {significant(low, 3)} (at {first:g}) to {significant(high, 3)} "
+                f"{row.loss_unit} (at {last:g})"
+            )
+    return f"{AXES[axis].title}, from the first to the last: {names_of(each)}." if each else ""
+
+
+class StateRow(NamedTuple):
+    """A line of the table of states; `place` is where it is in the results."""
+
+    place: tuple[str | int, ...]
+    name: str
+    source: int
+    target: int
+    state_bytes: int
+
+
+def state_rows(results: PanelResults) -> Sequence[StateRow]:
+    """Every state, the name of its run once."""
+    rows, before = [], None
+    for place, one in enumerate(results.states):
+        name = "" if one.name == before else one.name
+        rows.append(StateRow(("states", place), name, one.source, one.target, one.state_bytes))
+        before = one.name
+    return rows
