@@ -157,7 +157,9 @@ def test_the_spectrum_of_a_rotation_and_of_a_shear():
 
 def test_recurrent_weights_are_read_gate_by_gate():
     matrices = recurrent_matrices(nn.ModuleDict({"cell": find_mechanisms(["lstm"], 5)[0].build()}))
-    assert [matrix.name for matrix in matrices] == [f"cell.weight_hidden, gate {i}" for i in range(1, 5)]
+    assert [matrix.name for matrix in matrices] == [
+        f"hidden to {gate}" for gate in ("input", "forget", "candidate", "output")
+    ]
     assert all(matrix.largest == pytest.approx(1.0, abs=1e-5) for matrix in matrices)  # orthogonal at first
 
 

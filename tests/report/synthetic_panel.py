@@ -9,6 +9,8 @@ from sightline.lab.panel_results import (
     ContextGap,
     ContextLoss,
     Crossover,
+    DecodeState,
+    LossAlong,
     PanelResults,
     PhaseCost,
     Reach,
@@ -17,6 +19,7 @@ from sightline.lab.panel_results import (
     RecurrentMatrix,
     Saturation,
     TokenClass,
+    Unmeasured,
 )
 from sightline.lab.results import Estimate
 
@@ -106,5 +109,49 @@ def make_panel(**changes) -> PanelResults:
         "contexts": [context("runs/my <lm>", 0.0)],
         "gaps": [ContextGap("runs/my <lm>", "b", Estimate(0.1, 0.05, 0.15), {"new repeat": Estimate(0.5, 0.4, 0.6)})],
         "seconds": {"reach": 1.0},
+    }
+    return PanelResults(**{**whole, **changes})
+
+
+def make_runs(**changes) -> PanelResults:
+    """Two encoder-decoders and a forecaster, with every axis that they have."""
+    lags, reads = [1, 2, 4, 8], [1, 2, 4, 8, 9]
+    reach = []
+    for name, used in (("bahdanau", [4.0, 3.0, 2.0, 1.0, 0.1]), ("lstm", [4.0, 2.0, 1.001, 1.0, 1.0])):
+        for over in ("source", "target"):
+            gradient = band([0, *lags], [2.0, *(0.5**k for k in lags)])
+            state = band(lags, [0.9**k for k in lags])
+            began = Reach(f"{name} at initialisation", False, gradient, over, before=name)
+            cut = band(reads, used)
+            reach += [
+                began,
+                Reach(name, True, gradient, over, state=state, used=cut, loss_unit="nats/token", readers=2),
+            ]
+    lookback = band([0, *lags], [1.0] * 5)
+    reach.append(Reach("dlinear", True, lookback, "look-back", used=band(reads, used), loss_unit="scaled mse"))
+    counts = {"all": [5 + 18 * n for n in LENGTHS], "source": [5 + 5 * n for n in LENGTHS]}
+    counts["target"] = [5 + 13 * n for n in LENGTHS]
+    grown = {along: fit_exponent(LENGTHS, [[float(n)] for n in steps]) for along, steps in counts.items()}
+    sides = [
+        Chain("bahdanau", "forward", LENGTHS, steps, steps, grown[along], along) for along, steps in counts.items()
+    ]
+    losses = [
+        LossAlong("bahdanau", "target position", "nats/token", 40, band([1, 2, 4], [0.1, 0.2, 0.4])),
+        LossAlong("bahdanau", "source length", "nats/token", 40, band([7, 12, 34], [0.1, 0.2, 0.3])),
+        LossAlong("dlinear", "step ahead", "scaled mse", 9, band([1, 2, 3], [0.5, 0.6, 0.9])),
+    ]
+    whole = {
+        "command": "sightline panel bahdanau lstm dlinear",
+        "environment": {"cpu": "A CPU", "cores": 2, "packages": {"torch": "2.13.0"}},
+        "names": ["bahdanau", "lstm", "dlinear"],
+        "reach": reach,
+        "serial": sides,
+        "losses": losses,
+        "states": [DecodeState("bahdanau", source, 11, 700 * source) for source in (8, 34)],
+        "unmeasured": [
+            Unmeasured("saturation", "lstm", "saturation", "no layer has softmax attention"),
+            Unmeasured("saturation", "dlinear", "saturation", "no layer has softmax attention"),
+            Unmeasured("reach", "dlinear", "gain from state to state", "the model has no layers with a state"),
+        ],
     }
     return PanelResults(**{**whole, **changes})

@@ -29,7 +29,7 @@ from tests.report.synthetic_claims import make_claims
 from tests.report.synthetic_faithfulness import with_retrained
 from tests.report.synthetic_heads import make_heads
 from tests.report.synthetic_ladder import make_ladder
-from tests.report.synthetic_panel import make_panel
+from tests.report.synthetic_panel import make_panel, make_runs
 from tests.report.synthetic_scale import make_scale
 from tests.report.synthetic_swap import make_swap
 from tests.report.synthetic_training import write_run
@@ -78,6 +78,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "nothing finished": lambda: render(failed()),
     "changes": lambda: render(make_results(), against=differences(make_results(), changed(), where="old")),
     "panel": lambda: render_panel(make_panel()),
+    "panel of runs": lambda: render_panel(make_runs()),
     "claims": lambda: render_claims(make_claims()),
     "ladder": lambda: render_ladder(make_ladder()),
     "scale": lambda: render_scaling(make_scale()),

@@ -7,16 +7,19 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import pytest
 
 from sightline.core.errors import InputError
 from sightline.lab.panel_results import PanelResults
 from sightline.lab.recall_tasks import RECALL_TASKS
+from sightline.report.drawing import LIGHT
 from sightline.report.panel import render_panel, write_panel
 from sightline.report.panel_figures import panel_drawings
+from sightline.report.panel_lines import BandLine, lines
 from sightline.report.panel_text import cost_rows, crossover_text, findings, reaches, uses
 from sightline.report.recall_panel import gap_text, recall_rows, token_rows
-from tests.report.synthetic_panel import band, make_panel, recall
+from tests.report.synthetic_panel import band, make_panel, make_runs, recall
 from tests.report.test_html import without_scripts
 
 WITHOUT = {part: [] for part in ("growth", "crossovers", "saturation", "reach", "recall", "contexts", "gaps")}
@@ -182,3 +185,82 @@ def test_the_page_needs_no_torch():
     script = "import sys, sightline.report.panel; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def of_runs():
+    return without_scripts(render_panel(make_runs()))
+
+
+@pytest.mark.slow
+def test_runs_have_a_figure_for_each_input_and_each_side(of_runs):
+    names = {part: [drawing.name for drawing in drawings] for part, drawings in panel_drawings(make_runs()).items()}
+    assert names["reach"] == [
+        *(f"reach-input-{side}" for side in ("source", "target", "lookback")),
+        *(f"reach-state-{side}" for side in ("encoder", "decoder")),
+        *(f"reach-used-{side}" for side in ("source", "target", "lookback")),
+    ]
+    assert names["serial"] == ["serial-forward", "serial-source", "serial-target"]
+    assert names["recall"] == ["past-target", "past-length", "past-ahead"]
+    assert "not measured" not in of_runs[of_runs.index('id="serial"') : of_runs.index('id="saturation"')]
+    assert of_runs.count("a state of its own") == 1
+
+
+def test_positions_of_a_source_count_from_its_end_which_is_1():
+    drawings = panel_drawings(make_runs())["reach"]
+    points = {drawing.name: {row["x"] for row in drawing.chart.rows} for drawing in drawings}
+    assert points["reach-input-source"] == points["reach-input-lookback"] == {1.0, 2.0, 3.0, 5.0, 9.0}
+    assert points["reach-input-target"] == {1.0, 2.0, 4.0, 8.0}
+    assert points["reach-used-source"] == {1.0, 2.0, 4.0, 8.0, 9.0}
+
+
+def test_runs_are_compared_in_one_sentence_for_each_axis():
+    grown = "in brackets operations for each position of the"
+    last = "to 1 %: bahdanau 9 of 9 (0.1000 nats/token) and lstm 4 of 9 (1.000 nats/token)."
+    first = "from the first to the last"
+    assert findings(make_runs()) == [
+        "The chain of dependent operations grows with the length in bahdanau.",
+        f"With the source alone the chain grows in bahdanau (5); {grown} source.",
+        f"With the target alone the chain grows in bahdanau (13); {grown} target.",
+        f"Positions at the end of the source that give the loss of the whole source, {last}",
+        f"Tokens of the target, back from each token, that give the loss of the whole target, {last}",
+        (
+            "Steps at the end of the look-back that give the error of the whole look-back, to 1 %: dlinear 4 of 9 "
+            "(1.000 scaled mse)."
+        ),
+        f"Loss by position of the target, {first}: bahdanau from 0.100 (at 1) to 0.400 nats/token (at 4).",
+        f"Loss by length of the source, {first}: bahdanau from 0.100 (at 7) to 0.300 nats/token (at 34).",
+        f"Error by step of the horizon, {first}: dlinear from 0.500 (at 1) to 0.900 scaled mse (at 3).",
+    ]
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_a_line_of_its_section_also_where_nothing_else_is(of_runs):
+    line = "lstm and dlinear: saturation not measured: no layer has softmax attention."
+    assert of_runs.index('id="saturation"') < of_runs.index(line)
+    assert 'data-source="panel.json#/unmeasured/0"' in of_runs
+    assert "dlinear: gain from state to state not measured: the model has no layers with a state." in of_runs
+
+
+@pytest.mark.slow
+def test_states_are_rows_and_the_table_is_about_the_source(of_runs):
+    table = of_runs[of_runs.index("State of the decoder") :]
+    assert "5.6 kB" in table
+    assert "23.8 kB" in table
+    assert "Of an encoder-decoder both reaches are of the source, from its end." in of_runs
+    bahdanau, lstm, dlinear = cost_rows(make_runs())
+    assert (bahdanau.chain, bahdanau.used, lstm.used, dlinear.used) == ("9,221", "9", "4", "4")
+    assert "decoding time" not in of_runs  # nothing decodes
+
+
+def test_an_axis_within_a_decade_has_labels():
+    def labels(values):
+        line = BandLine([1.0, 2.0], values, values, values)
+        drawing = lines("a", "A", ("x", "y"), {"r": line}, {"r": 0})
+        figure, axes = plt.subplots()
+        drawing.draw(axes, LIGHT, False)
+        figure.canvas.draw()
+        return [label.get_text() for label in axes.get_yticklabels(minor=True) if label.get_text()]
+
+    assert labels([0.2, 0.5])
+    assert labels([0.02, 5.0]) == []

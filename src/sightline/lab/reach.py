@@ -195,15 +195,35 @@ def spectrum(name: str, matrix: Tensor) -> RecurrentMatrix:
 
 
 def recurrent_matrices(model: nn.Module) -> list[RecurrentMatrix]:
-    """The spectra of all hidden-to-hidden weights `weight_hidden` (G·H, H) of a model, gate by gate."""
-    found = []
-    for path, parameter in model.named_parameters():
-        if path.split(".")[-1] != "weight_hidden":
-            continue
-        blocks = parameter.split(parameter.shape[1])
-        names = [path] if len(blocks) == 1 else [f"{path}, gate {number}" for number in range(1, len(blocks) + 1)]
-        found += [spectrum(name, block) for name, block in zip(names, blocks)]
+    """The spectra of all hidden-to-hidden weights `weight_hidden` (G·H, H) of a model, gate by gate.
+
+    They are called by the recurrence, numbered in the order of the model, its direction, and the gate.
+    """
+    found: list[RecurrentMatrix] = []
+    weights = [(path, weight) for path, weight in model.named_parameters() if path.split(".")[-1] == "weight_hidden"]
+    numbers: dict[str, int] = {}
+    for path, weight in weights:
+        owner = path.rpartition(".")[0]
+        outer, _, direction = owner.rpartition(".")
+        halves = direction in ("forwards", "backwards")
+        number = numbers.setdefault(outer if halves else owner, len(numbers) + 1)
+        layer = f"recurrence {number}, " if len(weights) > 1 else ""
+        blocks = weight.split(weight.shape[1])
+        names = _gates(model.get_submodule(owner), len(blocks))
+        found += [
+            spectrum(f"{layer}{direction + ', ' if halves else ''}{name}", block)
+            for name, block in zip(names, blocks, strict=True)
+        ]
     return found
+
+
+def _gates(module: nn.Module, count: int) -> list[str]:
+    """Names of so many blocks of weights: those of the gates, with the head where each gate has several."""
+    order: Any = getattr(module, "gate_order", ())
+    if not order or count % len(order):
+        return ["hidden to hidden" + (f", block {place + 1}" if count > 1 else "") for place in range(count)]
+    heads = count // len(order)
+    return [f"hidden to {gate}{f', head {head + 1}' if heads > 1 else ''}" for gate in order for head in range(heads)]
 
 
 def spectral_radius(matrices: Tensor) -> Tensor:

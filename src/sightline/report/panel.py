@@ -49,6 +49,7 @@ def render_panel(results: PanelResults, *, linked: bool = False) -> str:
         sections=[part for part in panel_sections(results) if part.key in drawings or missing[part.key]],
         figures=drawings,
         missing=missing,
+        decodes=any(cost.phase == "decode" for cost in results.growth),
         sides=SIDES_OF_REACH if any(reach.over == "source" for reach in results.reach) else "",
         rows=cost_rows(results),
         growth_at={(cost.name, cost.phase): at for at, cost in enumerate(results.growth)},
@@ -57,7 +58,7 @@ def render_panel(results: PanelResults, *, linked: bool = False) -> str:
             for at, chain in enumerate(results.serial)
             if (chain.phase, chain.along) == ("forward", "all")
         },
-        reach_at={reach.name: at for at, reach in reversed(list(enumerate(results.reach)))},
+        reach_at={reach.name: at for at, reach in enumerate(results.reach) if reach.over != "target"},
         state_name=state_name,
         states=state_rows(results),
         chain_words=chain_words,

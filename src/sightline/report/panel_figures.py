@@ -65,7 +65,10 @@ def _reach(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
         used = [r for r in results.reach if r.used is not None and r.over in words.over]
         for place, unit in enumerate(dict.fromkeys(r.loss_unit for r in used)):
             shown = _known({r.name: known_line(r.used) for r in used if r.used is not None and r.loss_unit == unit})
-            name, labels = f"reach-used{words.ending}{f'-{place + 1}' * (place > 0)}", (words.read, f"loss ({unit})")
+            name, labels = (
+                f"reach-used{words.ending}{f'-{place + 1}' * (place > 0)}",
+                (words.read, f"{words.quantity} ({unit})"),
+            )
             figures.append(lines(name, words.cut, labels, shown, order, False))
     return figures
 

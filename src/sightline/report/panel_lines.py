@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -50,6 +50,8 @@ def lines(
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
             axes.yaxis.set_minor_formatter(NullFormatter())
+            if _within_a_decade(rows.values()):
+                axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: power(value)))
         if len(groups) > 1:
             draw_others(axes, theme, (list(zip(line.x, line.y)) for row, line in rows.items() if row not in group))
             every = list(rows.values())
@@ -79,6 +81,12 @@ def lines(
     chart = grouped(_chart(labels, rows, order, log_y, log_x), groups)
     first, *parts = (partial(draw, group) for group in groups)
     return Drawing(name, title, visible(f"{title}: {points}"), first, 2.8 if parts else 3.6, chart, parts)
+
+
+def _within_a_decade(rows: Iterable[BandLine]) -> bool:
+    """Whether no power of ten lies between the values, so that an axis of logarithms has no other labels."""
+    values = [value for line in rows for value in (*line.low, *line.high, *line.y) if value > 0]
+    return bool(values) and np.floor(np.log10(min(values))) == np.floor(np.log10(max(values)))
 
 
 def _chart(

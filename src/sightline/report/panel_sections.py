@@ -147,9 +147,10 @@ def _recall(results: PanelResults) -> list[str]:
         )
     if results.losses:
         axes = {row.along for row in results.losses}
-        written = "Losses are those of the next token of the true target. " if "target position" in axes else ""
-        ahead = "Errors are in the units in which the model reads the series. " if "step ahead" in axes else ""
-        notes.append(
-            f"{written}{ahead}Each point is the mean from after the point before; bands are 95 % intervals over items."
+        text = (
+            "Losses are those of the next token of the true target; each point is the mean from after the one before. "
         )
+        written = text if "target position" in axes else ""
+        ahead = "Errors are in the units in which the model reads the series. " if "step ahead" in axes else ""
+        notes.append(f"{written}{ahead}Bands are 95 % intervals over items.")
     return notes

@@ -48,7 +48,7 @@ class Row(NamedTuple):
 def cost_rows(results: PanelResults) -> list[Row]:
     """The exponents, reach and stored bits of every mechanism and run."""
     chains = {c.name: c for c in results.serial if (c.phase, c.along) == ("forward", "all")}
-    reached = {r.name: r for r in reversed(results.reach)}  # of an encoder-decoder the first: by the source
+    reached = {r.name: r for r in results.reach if r.over != "target"}  # of an encoder-decoder that of the source
     rows = []
     for name in results.names:
         costs = {c.phase: c for c in results.growth if c.name == name}

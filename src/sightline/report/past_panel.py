@@ -13,17 +13,18 @@ from sightline.report.text import names_of, visible
 
 
 class AxisWords(NamedTuple):
-    """The words for a loss along an axis: the ending of a figure's name, its title, and the label of its axis."""
+    """The words for a loss along an axis: the ending of a figure's name, its title, the labels of its axes."""
 
     ending: str
     title: str
     label: str
+    quantity: str = "loss"
 
 
 AXES: dict[Axis, AxisWords] = {
     "target position": AxisWords("target", "Loss by position of the target", "position of the target"),
     "source length": AxisWords("length", "Loss by length of the source", "positions of the source"),
-    "step ahead": AxisWords("ahead", "Error by step of the horizon", "step ahead"),
+    "step ahead": AxisWords("ahead", "Error by step of the horizon", "step ahead", "error"),
 }
 
 
@@ -36,8 +37,12 @@ def past_drawings(results: PanelResults, order: Mapping[str, int]) -> list[Drawi
             known = {row.name: known_line(row.loss) for row in rows if row.loss_unit == unit}
             shown = {name: line for name, line in known.items() if line is not None}
             if shown:
-                name, labels = f"past-{words.ending}{f'-{place + 1}' * (place > 0)}", (words.label, f"loss ({unit})")
-                figures.append(lines(name, words.title, labels, shown, order, log_y=False))
+                name, labels = (
+                    f"past-{words.ending}{f'-{place + 1}' * (place > 0)}",
+                    (words.label, f"{words.quantity} ({unit})"),
+                )
+                log_x = axis == "target position"  # whose stretches double
+                figures.append(lines(name, words.title, labels, shown, order, log_y=False, log_x=log_x))
     return figures
 
 

@@ -14,6 +14,7 @@ class ReachWords(NamedTuple):
         position 1
     gradient, cut: titles of figures; distance, norm, read: labels of axes
     kept: before the numbers of positions of all runs that give the loss of all, in a sentence
+    quantity: what is measured where inputs are cut
     """
 
     over: tuple[Over, ...]
@@ -25,6 +26,7 @@ class ReachWords(NamedTuple):
     cut: str
     read: str
     kept: str = ""
+    quantity: str = "loss"
 
 
 REACHED = (
@@ -70,6 +72,7 @@ REACHED = (
         "Error where only the last k steps are read",
         "steps read",
         "Steps at the end of the look-back that give the error of the whole look-back",
+        "error",
     ),
 )
 WORDS_OF = {over: words for words in REACHED for over in words.over}

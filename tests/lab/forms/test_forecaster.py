@@ -35,7 +35,7 @@ def planted():
 def test_a_planted_lag_is_all_that_is_reached_and_used(planted):
     form, _ = planted
     (reach,) = reach_of(form, SAMPLED)
-    assert (reach.over, reach.loss_unit, reach.matrices) == ("look-back", "mse, scaled", [])
+    assert (reach.over, reach.loss_unit, reach.matrices) == ("look-back", "scaled mse", [])
     gradients = dict(zip(reach.input.at, reach.input.centre, strict=True))
     assert set(gradients) == {0, 1, 2, 3, 4, 6, 8, 11, 16, 23}
     assert max(gradients.values()) == 0  # 5 is not among them
@@ -67,7 +67,7 @@ def test_the_error_of_the_whole_look_back_is_the_loss(loss):
     (reach,) = reach_of(form, Sampled(labels=10_000, sequences=6))
     measured = task.measure(data.test).metrics[task.config.metric_name]
     assert reach.used.centre[-1] == pytest.approx(measured, rel=1e-5)
-    assert reach.loss_unit == f"{task.config.metric_name}, scaled"
+    assert reach.loss_unit == f"scaled {task.config.metric_name}"
     assert reach.state is not None
     assert reach.readers == 2  # both directions of one layer
     (began,) = initial_reach(form, Sampled(labels=10_000, sequences=6))

@@ -89,7 +89,7 @@ class EncoderDecoderForm(RunForm):
                 input=_by_lag([0, *lags[1]], [row.target for row in rows]),
                 over="target",
                 used=past,
-                matrices=[one for one in recurrent_matrices(model) if not one.name.startswith("encoder.")],
+                matrices=recurrent_matrices(model.decoder),
                 **self._state("decoder", lags[1], [row.written for row in rows]),
             )
         ]
@@ -101,7 +101,7 @@ class EncoderDecoderForm(RunForm):
             input=_by_lag(whole, [row.source for row in rows]),
             over="source",
             used=band,
-            matrices=[one for one in recurrent_matrices(model) if one.name.startswith("encoder.")],
+            matrices=recurrent_matrices(model.encoder),
             **self._state("encoder", lags[0], [row.read for row in rows]),
         )
         return [reading, *found]

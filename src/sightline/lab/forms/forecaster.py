@@ -100,7 +100,7 @@ class ForecasterForm(RunForm):
 
     @property
     def _unit(self) -> str:
-        return f"{self.task.config.metric_name}, scaled"
+        return f"scaled {self.task.config.metric_name}"
 
     def _windows(self, most: int) -> Any:
         return self.task.spaced(self.task.sized(self.part), most)
