@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from sightline.lab.forms import Sampled, TrainedRun, run_form
+from sightline.core.errors import InputError
+from sightline.lab.forms import RUN_FORMS, Sampled, TrainedRun, run_form
 from sightline.lab.forms.encoder_decoder import Item, _item_reach
 from sightline.lab.forms.written_losses import by_length, by_position, cut_target_sums, token_nats
 from sightline.lab.trained_reach import initial_reach, reach_of
-from sightline.models import ARCHITECTURES
+from sightline.models import ARCHITECTURES, FORMS
 from sightline.tasks.texts_out.costs import state_bytes
 from tests.tasks.media import small as media
 from tests.tasks.translation import small
@@ -180,3 +181,26 @@ def test_pictures_have_no_distance_and_the_rest_is_measured(tmp_path):
     assert ("loss by source length", "all sources have 4 positions") in lacks
     assert {row.along for row in past.losses} == {"target position"}
     assert [one.along for one in form.mechanisms()] == ["all", "source", "target"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+def test_padding_of_sounds_has_no_distance(tmp_path, arch):
+    """The frames of a sound are padded to a length that many share: the last real one is at distance 0."""
+    run = media.run("transcription", media.tones(tmp_path, 40), arch)
+    kind = media.KINDS["transcription"]
+    data = kind.load_data(run)
+    form = run_form(TrainedRun("t", kind.build(data, run), data.test))
+    source, _ = reach_of(form, Sampled(32, 6))
+    assert min(source.input.centre) > 0
+    assert source.used.at[-1] == max(form.task.trained.sources_of(data.test).positions)
+    states = form.past(20).states
+    assert {state.source for state in states} <= set(form.task.trained.sources_of(data.test).positions)
+
+
+def test_every_form_of_a_model_is_measured():
+    assert set(RUN_FORMS) == set(FORMS)
+    task = small.untrained("gru")
+    task.form = "graph"
+    with pytest.raises(InputError, match="r: models of the form 'graph' are not measured"):
+        run_form(TrainedRun("r", task, None))

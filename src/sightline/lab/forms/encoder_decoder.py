@@ -39,6 +39,7 @@ from sightline.models.sequence_model import SequenceModel
 ORDERED = ("tokens", "words", "series", "audio")  # inputs whose positions come one after another
 NUMBERS = 1 << 23  # in the logits of all copies of a row
 LEAST = 8  # copies: random signs
+ALL = 1 << 62  # positions, without padding
 
 
 class Item(NamedTuple):
@@ -147,7 +148,8 @@ class EncoderDecoderForm(RunForm):
 
     @torch.no_grad()
     def _positions(self, model: SequenceModel, item: Item) -> int:
-        return model.encode(_wide(item.source), item.mask).values.shape[1]
+        with last_positions(_front_end(model), ALL):
+            return model.encode(_wide(item.source), item.mask).values.shape[1]
 
     def _cut_source(self, model: SequenceModel, sampled: Sampled) -> Band:
         """The loss of all tokens where the last k positions of the source are read."""
@@ -179,7 +181,8 @@ class EncoderDecoderForm(RunForm):
 
     @torch.no_grad()
     def _state_after(self, model: SequenceModel, item: Item) -> DecodeState:
-        memory = model.encode(item.source, item.mask)
+        with last_positions(_front_end(model), ALL):
+            memory = model.encode(item.source, item.mask)
         _, state = model.decode(item.target[:, :-1], model.initial_state(memory))
         return DecodeState(self.name, memory.values.shape[1], item.target.shape[1] - 1, nbytes(state))
 
@@ -211,21 +214,22 @@ def _item_reach(
     with torch.no_grad():
         count = length * model(source, item.mask, target[:, :1]).shape[2]
     copies = count if count <= EXACT else min(PROBES, max(LEAST, NUMBERS // count))
-    with torch.enable_grad():
-        with vectors_of(_front_end(model), copies) as read:
-            memory = model.encode(source, item.mask)
-        with vectors_of(model.decoder.embedding, copies) as written:
-            logits, _ = model.decode(target, model.initial_state(memory))
-    on_target = _norms(logits[:, -1], written[0], generator, retain_graph=True)
-    on_source = _norms(logits.flatten(1), read[0], generator) / math.sqrt(length)
-    read_lags, written_lags = lags
-    reading = writing = None
-    if read_lags:
-        reading = reading_reach(model.encoder, lambda: model.encode(source, item.mask), read_lags, generator)
-    if written_lags:
-        with torch.no_grad():
-            embedded, memory = model.decoder.embedding(target), model.encode(source, item.mask)
-        writing = state_reach(model.decoder.mixer, embedded, written_lags, memory, generator=generator)
+    with last_positions(_front_end(model), ALL):
+        with torch.enable_grad():
+            with vectors_of(_front_end(model), copies) as read:
+                memory = model.encode(source, item.mask)
+            with vectors_of(model.decoder.embedding, copies) as written:
+                logits, _ = model.decode(target, model.initial_state(memory))
+        on_target = _norms(logits[:, -1], written[0], generator, retain_graph=True)
+        on_source = _norms(logits.flatten(1), read[0], generator) / math.sqrt(length)
+        read_lags, written_lags = lags
+        reading = writing = None
+        if read_lags:
+            reading = reading_reach(model.encoder, lambda: model.encode(source, item.mask), read_lags, generator)
+        if written_lags:
+            with torch.no_grad():
+                embedded, memory = model.decoder.embedding(target), model.encode(source, item.mask)
+            writing = state_reach(model.decoder.mixer, embedded, written_lags, memory, generator=generator)
     return ItemReach(on_source.flip(0), on_target.flip(0), reading, writing)
 
 
