@@ -93,7 +93,7 @@ def test_every_form_of_a_model_has_its_axes_and_what_is_missing_is_said(tmp_path
     gaps = {(gap.part, gap.name): gap.reason for gap in results.unmeasured}
     assert gaps["reach", "pictures"] == "pictures and sounds have no context to cut: expected texts or series"
     assert gaps["reach", "nlinear"] == "the model has no layers with a state"
-    assert gaps["growth", "nlinear"] == "the model has no step: it reads all positions at once"
+    assert gaps["growth", "nlinear"] == "one call gives the whole answer"
     assert gaps["recall", "pictures"] == "a classifier writes nothing: see its used reach"
     assert PanelResults.load(tmp_path / FILE) == results
     lines = [line for _, line in unmeasured_lines(results, "saturation")]

@@ -202,7 +202,7 @@ def _growth(results: PanelResults, names: Sequence[str], runs: TrainedRuns, size
     costs = measure_costs(list(mechanisms.values()), sizes.lengths, timing, on_row=rows, on_stop=gaps.stopped)
     for one in own:
         if not any(cost.name == one.name and cost.phase == "decode" for cost in costs):
-            gaps.add(one.name, "prefill and decoding", "the model has no step: it reads all positions at once")
+            gaps.add(one.name, "prefill and decoding", "one call gives the whole answer")
     checked = []
     predictions = predict(costs)
     for prediction in predictions[: sizes.checks]:
