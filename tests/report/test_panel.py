@@ -260,7 +260,8 @@ def test_an_axis_within_a_decade_has_labels():
         figure, axes = plt.subplots()
         drawing.draw(axes, LIGHT, False)
         figure.canvas.draw()
-        return [label.get_text() for label in axes.get_yticklabels(minor=True) if label.get_text()]
+        plt.close(figure)
+        return {label.get_color() for label in axes.get_yticklabels(minor=True) if label.get_text()}
 
-    assert labels([0.2, 0.5])
-    assert labels([0.02, 5.0]) == []
+    assert labels([0.2, 0.5]) == {LIGHT.ink}
+    assert labels([0.02, 5.0]) == set()

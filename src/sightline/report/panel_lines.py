@@ -52,6 +52,7 @@ def lines(
             axes.yaxis.set_minor_formatter(NullFormatter())
             if _within_a_decade(rows.values()):
                 axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: power(value)))
+                axes.tick_params(axis="y", which="minor", labelsize=7, colors=theme.muted, labelcolor=theme.ink)
         if len(groups) > 1:
             draw_others(axes, theme, (list(zip(line.x, line.y)) for row, line in rows.items() if row not in group))
             every = list(rows.values())
