@@ -24,7 +24,7 @@ from tests.report.cells import wrong_cells, wrong_sentences
 from tests.report.synthetic import make_results
 from tests.report.synthetic_claims import make_claims
 from tests.report.synthetic_ladder import make_ladder
-from tests.report.synthetic_panel import make_panel
+from tests.report.synthetic_panel import make_panel, make_runs
 from tests.report.synthetic_scale import make_scale
 from tests.report.synthetic_swap import make_swap
 
@@ -174,11 +174,12 @@ def test_the_verdict_of_another_version_is_shown_as_it_is_stored():
 
 
 @pytest.mark.slow
-def test_every_number_of_a_panel_is_in_its_results():
-    panel = make_panel()
+@pytest.mark.parametrize(("make", "least"), [(make_panel, 80), (make_runs, 12)])
+def test_every_number_of_a_panel_is_in_its_results(make, least):
+    panel = make()
     right, wrong = wrong_cells(render_panel(panel), "panel.json", panel.to_dict())
     assert wrong == []
-    assert right > 80
+    assert right > least
 
 
 def test_every_number_of_a_ladder_is_in_its_results():

@@ -60,6 +60,7 @@ def test_layers_in_one_direction_have_the_state_of_the_recurrence():
         assert found.frobenius[place].item() == pytest.approx(power.norm().item() / math.sqrt(5), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arch", "readers"), [("lstm", 2), ("bilstm_attention", 2)])
 def test_a_recurrent_classifier_has_a_gain_from_state_to_state(arch, readers):
     form = run_form(TrainedRun("c", small.untrained("text", arch), small.data("text").test))

@@ -50,6 +50,7 @@ def complete_jacobians(model, source, target):
     return by_x[:, :, 0].detach(), by_y[:, :, 0].detach()  # (T, V, M, D), (T, V, T, D)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["lstm", "gru", "bahdanau", "luong", "transformer"])
 def test_gradients_are_those_of_the_complete_jacobian(arch):
     torch.manual_seed(2)
@@ -89,6 +90,7 @@ def nats(logits, labels):
     return nn.functional.cross_entropy(logits.double(), labels, reduction="none")
 
 
+@pytest.mark.slow
 def test_the_loss_with_a_cut_source_is_that_of_the_cut_items(task):
     part = task.spaced(small.corpus().test, 20)
     source, _ = reach_of(run_form(TrainedRun("r", task, part)), ALL)

@@ -60,6 +60,7 @@ def test_errors_by_step_are_those_of_the_task(planted):
     assert row.items < len(data.test)  # windows that overlap are one item
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mae", "quantile"])
 def test_the_error_of_the_whole_look_back_is_the_loss(loss):
     task, data = built(small("gru", loss=loss))
