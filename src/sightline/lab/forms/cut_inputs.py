@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.core.hooks import removed_after
+
 
 @contextmanager
 def vectors_of(module: nn.Module, copies: int) -> Iterator[list[Tensor]]:
@@ -21,11 +23,8 @@ def vectors_of(module: nn.Module, copies: int) -> Iterator[list[Tensor]]:
         nodes.append(x)
         return x if isinstance(result, Tensor) else (x, None if mask is None else mask.expand(copies, -1))
 
-    handle = module.register_forward_hook(hook)
-    try:
+    with removed_after([module.register_forward_hook(hook)]):
         yield nodes
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -40,8 +39,5 @@ def last_positions(front_end: nn.Module, count: int) -> Iterator[None]:
         order = kept.int().argsort(dim=1, descending=True, stable=True)[:, :width]  # the kept ones first
         return x.gather(1, order.unsqueeze(2).expand(-1, -1, x.shape[2])), kept.gather(1, order)
 
-    handle = front_end.register_forward_hook(hook)
-    try:
+    with removed_after([front_end.register_forward_hook(hook)]):
         yield
-    finally:
-        handle.remove()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sightline.core.seeds import derive
 from sightline.data.series.windows import WindowBatch
+from sightline.inspect.record import recorded_inputs
 from sightline.lab.bands import median_band, ratio_band
 from sightline.lab.forms.form import Past, RunForm, Sampled
 from sightline.lab.forms.layers import whole_forecaster
@@ -156,11 +157,6 @@ def _positions(model: nn.Module, batch: WindowBatch) -> int:
     layers = getattr(model, "encoder", getattr(model, "mixer", None))
     if layers is None:
         return 0
-    seen: list[int] = []
-    handle = layers.register_forward_hook(lambda _m, given, _r: seen.append(given[0].shape[1]))
-    try:
-        with torch.no_grad():
-            _forecast(model, batch)
-    finally:
-        handle.remove()
-    return seen[0]
+    with torch.no_grad(), recorded_inputs({"layers": layers}) as inputs:
+        _forecast(model, batch)
+    return inputs["layers"].shape[1]
