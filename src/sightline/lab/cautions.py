@@ -105,13 +105,17 @@ def _short_trials(plan: BudgetPlan, architectures: Sequence[Architecture]) -> Ca
     """Of those whose best trial, one of the longest, had few steps; trials of other budgets are not counted."""
     each = None if plan.search_each is None else Budget.parse(plan.search_each)
     in_steps = each.amount if each is not None and each.unit == "steps" else math.inf
-    short = {}
+    short, shown = {}, []
     for a in architectures:
         planned, best = plan.steps_of(a.arch, a.parameters), a.best_trial
-        steps = planned.trial.steps if planned and planned.trial else in_steps
+        steps, length = in_steps, ("search_each",)
+        if planned is not None and planned.trial is not None:
+            steps, length = planned.trial.steps, ("steps", plan.steps.index(planned), "trial", "steps")
         if best is not None and best.share * steps < FEW_TRIAL_STEPS:
             short[a.arch] = int(best.share * steps)
-    listed = ", ".join(f"{arch} {steps}" for arch, steps in short.items())
+            places = ("budget", *length), ("architectures", a.arch, "rates", a.rates.index(best), "share")
+            shown.append(f"{a.arch} {sourced(str(short[a.arch]), *places, how='derived')}")
+    listed = ", ".join(shown)
     return Caution(
         f"Fewer than {FEW_TRIAL_STEPS} steps in each trial of a learning rate ({listed}): too few to rank rates; give "
         "a larger --budget.",
