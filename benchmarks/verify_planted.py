@@ -115,7 +115,7 @@ TASKS = [
             (*LABELS, "--model.convolution", "3", "--batch-size", "64", "--budget", "400steps")),
     Planted("parity", "classification", parity, "lstm", "transformer",
             (*LABELS, "--batch-size", "32", "--budget", "600steps")),
-    Planted("copy", "translation", copy, "lstm", "rnn", (*LETTERWISE, "--metric", "chrf", "--budget", "800steps")),
+    Planted("copy", "translation", copy, "lstm", "rnn", (*LETTERWISE, "--metric", "chrf", "--budget", "1600steps")),
     Planted("local", "language", local, "window", "transformer",
             ("--tokens", "char", "--context", "32", "--match", "params=20k", "--batch-tokens", "512",
              "--optim.lr", "0.005", "--model.layers", "2", "--model.dropout", "0",

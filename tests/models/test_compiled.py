@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from sightline.core.caches import Growing
+from sightline.core.caches import Growing, content_of
 from sightline.core.errors import InputError
 from sightline.core.state import select
 from sightline.decoding.engine import DecodingConfig, decode
@@ -95,6 +95,26 @@ def test_a_language_model_gives_the_same_logits_and_one_code_serves_all_of_its_f
     two = tokens_of(2)
     assert torch.equal(logits_of(step, model, two), logits_of(model.step, model, two))
     assert len(made) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [1, 3])
+def test_weights_of_8_bits_are_compiled_as_they_are_written(rows, monkeypatch):
+    made = code_alone(monkeypatch)
+    model = for_inference(language_model(), "int8")
+    step = step_of(model, "int8", (rows,))
+    traced = compiled._traced_form(model, "int8")
+    tokens = tokens_of(rows, 16)
+    logits_of(step, model, tokens)
+    assert len(made) == 1
+    (code,) = [code for codes in step._codes.values() for code in codes if code]
+    with torch.inference_mode():
+        _, state = model(tokens, model.initial_state(rows))
+        given, after = code.run(tokens[:, 3], list(step_code.stored_leaves(state)))
+        expected, later = traced.step(tokens[:, 3], state)
+    for one, other in [(given, expected), *zip(after, step_code.stored_leaves(later), strict=True)]:
+        one, other = content_of(one), content_of(other)
+        assert (one - other).abs().max() <= (1e-5 if rows == 1 else 0.02) * other.abs().max()
 
 
 @pytest.mark.slow

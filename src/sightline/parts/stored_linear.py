@@ -43,6 +43,8 @@ class StoredLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows = x.shape[:-1].numel()
         if rows <= FEW:
+            x = x.contiguous()
+            x = x.as_strided(x.shape, x.stride())  # has x stored: else the compiler computes it again for each output
             y = (self.weight[:, : self.inputs].float() * x.unsqueeze(-2)).sum(-1)
             y = y if self.scales is None else y * self.scales
         elif self.narrow_scales is None:
