@@ -15,7 +15,7 @@ from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.probe import Probe
 from sightline.core.seeds import derive
 from sightline.core.suggest import unknown
-from sightline.lab.panel_results import Along, Phase
+from sightline.lab.panel_results import ChainAlong, Phase
 from sightline.mixers import MIXERS
 
 
@@ -63,7 +63,7 @@ class Mechanism:
     config: Any
     d_model: int
     materialised: bool = False
-    along: Along = "all"
+    along: ChainAlong = "all"
 
     def build(self, seed: int = 0, dtype: torch.dtype = torch.float32, length: int = 1) -> Any:
         """The module with weights drawn from the seed, in evaluation mode."""

@@ -12,8 +12,8 @@ from sightline.lab.results import Estimate
 
 PanelPart = Literal["reach", "serial", "growth", "saturation", "recall"]
 Phase = Literal["forward", "training", "prefill", "decode"]
-Over = Literal["sequence", "memory", "source", "target", "look-back"]
-Along = Literal["all", "source", "target"]
+ReachOver = Literal["sequence", "memory", "source", "target", "look-back"]
+ChainAlong = Literal["all", "source", "target"]
 Axis = Literal["target position", "source length", "step ahead"]
 
 
@@ -64,7 +64,7 @@ class Reach:
     name: str
     trained: bool
     input: Band
-    over: Over = "sequence"
+    over: ReachOver = "sequence"
     state: Band | None = None
     spectral: Band | None = None
     exact: bool = True
@@ -106,7 +106,7 @@ class Chain:
     operations: list[int]
     total: list[int]  # all operations, dependent or not
     growth: Growth | None
-    along: Along = "all"
+    along: ChainAlong = "all"
 
 
 @final

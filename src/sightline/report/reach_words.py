@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sightline.lab.panel_results import Over, Reach
+from sightline.lab.panel_results import Reach, ReachOver
 
 
 class ReachWords(NamedTuple):
@@ -17,7 +17,7 @@ class ReachWords(NamedTuple):
     quantity: what is measured where inputs are cut
     """
 
-    over: tuple[Over, ...]
+    over: tuple[ReachOver, ...]
     ending: str
     from_end: bool
     gradient: str
