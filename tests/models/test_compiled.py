@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from copy import deepcopy
 
 import pytest
@@ -214,6 +216,17 @@ def test_code_that_differs_or_is_slower_is_not_used(worse, message, monkeypatch,
     assert torch.equal(given, logits_of(model.step, model, tokens))
     assert (len(calls) > 10) == (worse == "right")
     assert [note.rpartition(" by ")[0] + " by" for note in notes(caplog)] == [message] * bool(message)
+
+
+def test_what_is_kept_for_a_model_goes_with_it():
+    model = language_model()
+    step, gone = step_of(model, "float32", (1,)), weakref.ref(model)
+    assert step_of(model, "float32", (1, 1)) is step
+    del model
+    gc.collect()
+    assert gone() is None
+    with pytest.raises(RuntimeError, match=r"^the model of this step is gone$"):
+        step(torch.tensor([4, 5]), None)
 
 
 def test_where_nothing_can_be_compiled(monkeypatch):

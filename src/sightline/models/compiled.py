@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias, final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakMethod
 
 import torch
 from torch import Tensor, nn
@@ -75,12 +75,18 @@ class CompiledStep:
     """
 
     def __init__(self, model: Any, precision: Precision, rows: tuple[int, ...]) -> None:
-        self._plain: DecoderStep = model.step
+        self._step = WeakMethod(model.step)  # what is kept for a model must not keep it
         self._traced = _traced_form(model, precision)
         self._precision, self._rows = precision, rows
         self._codes: dict[Any, list[StepCode | None]] = {}
         self._sizes: Any = None  # of the state before
         self._last: tuple[Any, list[Leaf], StepCode] | None = None  # what the last call gave, and its code
+
+    def _plain(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        step = self._step()
+        if step is None:
+            raise RuntimeError("the model of this step is gone")
+        return step(tokens, state)
 
     def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         if len(tokens) not in self._rows or torch.is_grad_enabled():
