@@ -8,21 +8,8 @@ import numpy as np
 
 from sightline.core.metrics import Baseline
 from sightline.lab.details import Confusion, Curve, Details, ReliabilityBin
-from sightline.lab.results import (
-    Architecture,
-    ArchitectureMaps,
-    AttentionExample,
-    AttentionMap,
-    BudgetPlan,
-    Data,
-    Estimate,
-    Example,
-    LengthBin,
-    Pair,
-    Rate,
-    Results,
-    Run,
-)
+from sightline.lab.map_results import ArchitectureMaps, AttentionExample, AttentionMap
+from sightline.lab.results import Architecture, BudgetPlan, Data, Estimate, Example, LengthBin, Pair, Rate, Results, Run
 
 LEVELS = {"rnn": 0.021, "lstm": 0.093, "gru": 0.118, "bahdanau": 0.996, "transformer": 0.964}
 SOURCES = [

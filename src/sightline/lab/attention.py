@@ -12,7 +12,7 @@ from sightline.core.probe import Probe
 from sightline.data.batches import on_device
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.inspect.record import POOLED, attention_probes, recorded_attention
-from sightline.lab.results import ArchitectureMaps, AttentionMap
+from sightline.lab.map_results import ArchitectureMaps, AttentionMap
 from sightline.tasks.texts_out.task import TextsOutTask
 
 MOST_HEADS_CELLS = 20_000  # over all heads of one probe; above this only their mean is kept

@@ -11,8 +11,9 @@ from sightline.core.config import decode, encode
 from sightline.core.files import faults, parse_json_object, read_regular, write_file
 from sightline.core.json_text import to_json
 from sightline.core.metrics import Baseline
+from sightline.lab.map_results import ArchitectureMaps
 from sightline.lab.plan import CompareConfig
-from sightline.lab.results import ArchitectureMaps, Data
+from sightline.lab.results import Data
 from sightline.training.budget import Unit
 from sightline.training.plan import Speed
 

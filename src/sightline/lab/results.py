@@ -13,6 +13,7 @@ from sightline.core.sourced import sourced
 from sightline.core.stored import SavedResults
 from sightline.lab.budget_plan import BudgetPlan, PlannedSteps
 from sightline.lab.details import Details
+from sightline.lab.map_results import AttentionExample
 from sightline.lab.rates import Edge, edge
 
 SCHEMA_VERSION = 2
@@ -265,42 +266,6 @@ class LengthBin:
     low: int
     high: int
     items: int
-
-
-@final
-@dataclass(frozen=True)
-class AttentionMap:
-    """Weights (rows, columns) of one probe: rows = output pieces, columns = attended positions.
-
-    `weights` is the mean of the heads; `heads` is empty if there is only one or they were not kept.
-    """
-
-    name: str
-    over: Literal["source", "source itself", "output itself"]
-    weights: list[list[float]]
-    heads: list[list[list[float]]] = field(default_factory=list)
-
-
-@final
-@dataclass(frozen=True)
-class ArchitectureMaps:
-    """The attention maps of one architecture while it writes `output` for an example."""
-
-    arch: str
-    output: list[str]
-    prediction: str
-    maps: list[AttentionMap]
-
-
-@final
-@dataclass(frozen=True)
-class AttentionExample:
-    """One source sentence, split into pieces, with the attention maps of each architecture."""
-
-    source: str
-    reference: str
-    pieces: list[str]
-    architectures: list[ArchitectureMaps]
 
 
 @final

@@ -16,11 +16,11 @@ from sightline.lab.cautions import cautions, marks
 from sightline.lab.details import details_of
 from sightline.lab.halving import length
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
+from sightline.lab.map_results import AttentionExample
 from sightline.lab.plan import CompareConfig
 from sightline.lab.power import power_of
 from sightline.lab.results import (
     Architecture,
-    AttentionExample,
     BudgetPlan,
     Estimate,
     Example,

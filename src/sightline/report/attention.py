@@ -12,7 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from rapidfuzz import fuzz
 
-from sightline.lab.results import ArchitectureMaps, AttentionExample, AttentionMap, Results
+from sightline.lab.map_results import ArchitectureMaps, AttentionExample, AttentionMap
+from sightline.lab.results import Results
 from sightline.report.drawing import LIGHT, save_both
 from sightline.report.picture_fonts import every_script
 from sightline.report.text import piece, shortened, visible

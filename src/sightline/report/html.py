@@ -14,7 +14,8 @@ from sightline.core.metrics import Metric, defined
 from sightline.core.sourced import Place, with_sources
 from sightline.lab.cautions import warnings_of
 from sightline.lab.differences import Differences
-from sightline.lab.results import Architecture, ArchitectureMaps, AttentionExample, Example, Pair, Results
+from sightline.lab.map_results import ArchitectureMaps, AttentionExample
+from sightline.lab.results import Architecture, Example, Pair, Results
 from sightline.lab.verdict import judgement_of
 from sightline.report.attention import MOST_ROWS, learnt, save_attention
 from sightline.report.details import comparison_drawings, label_figures
