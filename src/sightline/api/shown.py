@@ -40,7 +40,7 @@ class ShownResult(ABC):
         verdict, (head, *rows), notes = self._parts()
         place = html.escape(str(self.report))
         link = f'<p>report: <a href="{place}">{place}</a></p>'
-        return f"{html_lines([verdict])}{html_table(head, rows)}{html_lines(notes)}{link}"
+        return f"<p><b>{html.escape(verdict)}</b></p>{html_table(head, rows)}{html_lines(notes)}{link}"
 
 
 def frame_of(rows: Sequence[dict[str, Any]], like: Any = None) -> Any:
