@@ -205,7 +205,7 @@ def test_sizes_are_searched_with_their_rates(pairs: Path, tmp_path: Path) -> Non
     assert planned is not None
     assert planned.trial is not None
     longer = planned.run.steps / (3 * planned.trial.steps)
-    assert gru.learning_rate == pytest.approx(best.lr / longer ** (1 / 3), rel=0.005)  # of two rates there is no middle
+    assert gru.learning_rate == pytest.approx(best.lr / longer ** (1 / 3), rel=0.005)  # two rates have no middle
     assert {run.steps for run in results.runs} == {planned.run.steps}
     again = compare(config, tmp_path / "again", display=Display(quiet=True), plan=tmp_path / "first")
     assert _comparable(again) == _comparable(results)

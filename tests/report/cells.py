@@ -59,20 +59,10 @@ class Cells(HTMLParser):
             self.pieces.append(piece)
 
 
-class Sentences(HTMLParser):
+class Sentences(Cells):
     """The pieces of all text outside of tables, figures, code and foreign text; `words` is False for all."""
 
     LEFT_OUT = frozenset({"table", "figure", "script", "style", "svg", "pre", "code", "bdi", "nav", "title", "summary"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.pieces: list[CellText] = []
-        self.stack: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-        self.close()
-
-    handle_starttag = Cells.handle_starttag
-    handle_endtag = Cells.handle_endtag
 
     def handle_data(self, data: str) -> None:
         if not self.LEFT_OUT.isdisjoint(tag for tag, _ in self.stack):
