@@ -7,6 +7,16 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Bool, Float, Int, RowIndex, Shaped
+
+RowParts = Shaped[Tensor, "N *rest"]
+BranchParts = Shaped[Tensor, "R W *rest"]
+PathColumns = Int[Tensor, "N L"]
+SeenColumns = Bool[Tensor, "R W C"]
+ColumnBias = Float[Tensor, "R W C"]
+UsedRows = Int[Tensor, "U"]
+UsedColumns = Int[Tensor, "U C"]
+
 
 @final
 class Branches:
@@ -16,7 +26,7 @@ class Branches:
     same new one, so that what follows from it is computed once for all of them.
     """
 
-    def __init__(self, owner: Tensor, rows: int) -> None:
+    def __init__(self, owner: RowIndex, rows: int) -> None:
         self.owner, self.rows = owner, rows
         order = owner.argsort(stable=True)
         counts = torch.bincount(owner, minlength=rows)  # (R,)
@@ -34,7 +44,7 @@ class Branches:
         """Whether a quarter of the stored rows is not continued, so that it is time to leave them out."""
         return 4 * len(self.used) <= 3 * self.rows
 
-    def select(self, index: Tensor) -> Branches:
+    def select(self, index: RowIndex) -> Branches:
         """The branches of the rows `index`."""
         return Branches(self.owner.index_select(0, index), self.rows)
 
@@ -46,14 +56,14 @@ class Branches:
             self._of_used = Branches(place[self.owner], len(self.used))
         return self._of_used
 
-    def group(self, x: Tensor) -> Tensor:
+    def group(self, x: RowParts) -> BranchParts:
         """x (N, …) as (R, W, …); branches that do not exist are zero."""
         if self.full:
             return x.unflatten(0, (self.rows, self.width))
         grouped = x.new_zeros(self.rows * self.width, *x.shape[1:])
         return grouped.index_copy_(0, self._place, x).unflatten(0, (self.rows, self.width))
 
-    def ungroup(self, x: Tensor) -> Tensor:
+    def ungroup(self, x: BranchParts) -> RowParts:
         """x (R, W, …) as (N, …)."""
         flat = x.flatten(0, 1)
         return flat if self.full else flat.index_select(0, self._place)
@@ -66,7 +76,7 @@ class Paths:
     `end` is the number of columns written so far, for all stored rows.
     """
 
-    def __init__(self, branches: Branches, columns: Tensor, end: int) -> None:
+    def __init__(self, branches: Branches, columns: PathColumns, end: int) -> None:
         self.branches, self.columns, self.end = branches, columns, end
         self._following: Paths | None = None
         self._compact: tuple[Tensor, Tensor, Paths] | None = None
@@ -76,7 +86,7 @@ class Paths:
     def length(self) -> int:
         return self.columns.shape[1]
 
-    def select(self, index: Tensor) -> Paths:
+    def select(self, index: RowIndex) -> Paths:
         """The paths of the rows `index`."""
         return Paths(self.branches.select(index), self.columns.index_select(0, index), self.end)
 
@@ -88,13 +98,13 @@ class Paths:
             self._following = Paths(self.branches, columns, self.end + self.branches.width)
         return self._following
 
-    def visible(self) -> Tensor:
+    def visible(self) -> SeenColumns:
         """Who sees which column, bool (R, W, end)."""
         branches = self.branches
         seen = torch.zeros(len(self.columns), self.end, dtype=torch.bool, device=self.columns.device)
         return branches.group(seen.scatter_(1, self.columns, True))
 
-    def bias(self, dtype: torch.dtype) -> Tensor:
+    def bias(self, dtype: torch.dtype) -> ColumnBias:
         """0 where a branch sees a column and -inf where not, (R, W, end); a branch that does not exist sees all."""
         if self._bias is None or self._bias.dtype != dtype:
             hidden = ~self.visible()
@@ -103,7 +113,7 @@ class Paths:
             self._bias = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
         return self._bias
 
-    def compact(self) -> tuple[Tensor, Tensor, Paths]:
+    def compact(self) -> tuple[UsedRows, UsedColumns, Paths]:
         """The stored rows (R',) and their columns (R', C) that a branch still sees, and the paths among those alone."""
         if self._compact is None:
             branches = self.branches.of_used()
@@ -116,7 +126,7 @@ class Paths:
         return self._compact
 
 
-def selected(value: Any, index: Tensor, known: dict[Any, Any], rows: int, columns: int | None = None) -> Any:
+def selected(value: Any, index: RowIndex, known: dict[Any, Any], rows: int, columns: int | None = None) -> Any:
     """`value.select(index)`, once for each value in `known`; value None begins branches of `rows` rows."""
     key = (id(value), rows, columns)
     if key not in known:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree
 
 from sightline.core.branches import Branches, Paths, selected
+from sightline.core.shapes import AnyTensor, RowIndex
 from sightline.core.transforms import in_place
 
 SPARE = 8  # columns that a copied cache has room for at least
@@ -50,7 +51,7 @@ class Growing:
 
     __slots__ = ("_buffer", "_paths", "_tail", "axis", "length")
 
-    def __init__(self, tensor: Tensor, axis: int) -> None:
+    def __init__(self, tensor: AnyTensor, axis: int) -> None:
         if axis < 1:
             raise ValueError(f"axis must be positive (axis 0 is the batch), got {axis}")
         self.axis = axis
@@ -60,7 +61,7 @@ class Growing:
         self._paths: Paths | None = None
 
     @property
-    def tensor(self) -> Tensor:
+    def tensor(self) -> AnyTensor:
         """The content, of length `length` along `axis`: a view, or for branches a copy that is kept."""
         if self._paths is not None:
             content = self._gathered(self._paths)
@@ -68,7 +69,7 @@ class Growing:
         return self._buffer.narrow(self.axis, 0, self.length)
 
     @property
-    def branched(self) -> tuple[Tensor, Paths] | None:
+    def branched(self) -> tuple[AnyTensor, Paths] | None:
         """The stored rows and the paths of this value's rows through them; None where each row is stored by itself."""
         if self._paths is None:
             return None
@@ -85,7 +86,7 @@ class Growing:
         end = self.length if self._paths is None else self._paths.end
         return self._buffer.narrow(self.axis, 0, end).numel() * self._buffer.element_size()
 
-    def append(self, new: Tensor) -> Growing:
+    def append(self, new: AnyTensor) -> Growing:
         """This content followed by `new`, whose other axes must agree."""
         added = new.shape[self.axis]
         if added == 0:
@@ -142,7 +143,7 @@ class Growing:
         content = self._buffer.movedim(self.axis, 1)
         return content[paths.branches.owner.unsqueeze(1), paths.columns].movedim(1, self.axis)
 
-    def select(self, index: Tensor, known: dict[Any, Any]) -> Growing:
+    def select(self, index: RowIndex, known: dict[Any, Any]) -> Growing:
         """The rows `index`, in that order; `known` has what other caches of the same state found out about `index`."""
         if not in_place() or not self.length or not len(index):
             return self.map(lambda content: content.index_select(0, index))
@@ -151,7 +152,7 @@ class Growing:
             return self._with_room(content, 2 * self.length + SPARE)
         return self._sharing(self.length, selected(self._paths, index, known, self._buffer.shape[0], self.length))
 
-    def room(self, added: int) -> tuple[Tensor, Growing]:
+    def room(self, added: int) -> tuple[AnyTensor, Growing]:
         """The buffer (L + added, …) that `added` items are to be written into, and this value followed by them.
 
         The buffer is contiguous and has the axis first, so that its strides do not depend on its capacity.
@@ -178,7 +179,7 @@ class Growing:
         return self._buffer is before._buffer and self.length - before.length == added
 
     @classmethod
-    def within(cls, buffer: Tensor, axis: int, added: int) -> Growing:
+    def within(cls, buffer: AnyTensor, axis: int, added: int) -> Growing:
         """The value that `room` gave this buffer (L + added, …) of, without the items that are to be written."""
         value = cls(buffer.movedim(0, axis), axis)
         value.length = value._tail.length = buffer.shape[0] - added
@@ -199,7 +200,7 @@ class Growing:
         shared._buffer, shared._tail, shared._paths = self._buffer, self._tail, paths
         return shared
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Growing:
+    def map(self, function: Callable[[AnyTensor], AnyTensor]) -> Growing:
         """`function` of the content, in a buffer of its own."""
         return Growing(function(self.tensor), self.axis)
 
@@ -235,16 +236,16 @@ class Shared:
 
     __slots__ = ("_branches", "_stored")
 
-    def __init__(self, tensor: Tensor, branches: Branches | None = None) -> None:
+    def __init__(self, tensor: AnyTensor, branches: Branches | None = None) -> None:
         self._stored, self._branches = tensor, branches
 
     @property
-    def tensor(self) -> Tensor:
+    def tensor(self) -> AnyTensor:
         """The content: the tensor, or for branches a copy."""
         return self._stored if self._branches is None else self._stored.index_select(0, self._branches.owner)
 
     @property
-    def branched(self) -> tuple[Tensor, Branches] | None:
+    def branched(self) -> tuple[AnyTensor, Branches] | None:
         """The stored rows and the branches that this value's rows are; None where each row is stored by itself."""
         return None if self._branches is None else (self._stored, self._branches)
 
@@ -253,11 +254,11 @@ class Shared:
         """Bytes of what is stored."""
         return self._stored.numel() * self._stored.element_size()
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Shared:
+    def map(self, function: Callable[[AnyTensor], AnyTensor]) -> Shared:
         """`function` of the content."""
         return Shared(function(self.tensor))
 
-    def select(self, index: Tensor, known: dict[Any, Any]) -> Shared:
+    def select(self, index: RowIndex, known: dict[Any, Any]) -> Shared:
         """See `Growing.select`."""
         alone = self._branches is None and not (len(index) and repeats(index, known))
         if alone or not in_place() or not len(index):
@@ -279,14 +280,14 @@ class Shared:
         return f"Shared({tuple(self.tensor.shape)})"
 
 
-def repeats(index: Tensor, known: dict[Any, Any]) -> bool:
+def repeats(index: RowIndex, known: dict[Any, Any]) -> bool:
     """Whether a row is selected several times."""
     if "repeats" not in known:
         known["repeats"] = len(index.unique()) < len(index)
     return known["repeats"]
 
 
-def beginning(x: Tensor, length: int, axis: int) -> Tensor:
+def beginning(x: AnyTensor, length: int, axis: int) -> AnyTensor:
     """The first `length` items of x along `axis`, with zeros (False) for those that are missing."""
     if length <= x.shape[axis]:
         return x.narrow(axis, 0, length)
@@ -295,7 +296,7 @@ def beginning(x: Tensor, length: int, axis: int) -> Tensor:
     return torch.cat([x, x.new_zeros(shape)], axis)
 
 
-def content_of(leaf: Tensor | Growing | Shared | None) -> Tensor | None:
+def content_of(leaf: AnyTensor | Growing | Shared | None) -> AnyTensor | None:
     """The tensor of a leaf of a state."""
     return leaf.tensor if isinstance(leaf, Growing | Shared) else leaf
 

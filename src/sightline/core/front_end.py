@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sightline.core.shapes import Mask, MemoryMask, MemoryValues
+from sightline.core.shapes import AnyMask, AnyTensor, Mask, MemoryMask, MemoryValues
 
 InputKind = Literal["tokens", "words", "series", "audio", "image", "windows", "several"]
 
@@ -37,7 +37,7 @@ class FrontEnd(nn.Module, ABC):
     def forward(self, inputs: Any, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         """Vectors (B, M, D) of the inputs, and their mask (B, M), True = real; None where the input's is None."""
 
-    def hidden(self, inputs: Tensor, mask: Tensor) -> Tensor:
+    def hidden(self, inputs: AnyTensor, mask: Mask) -> AnyMask:
         """Which numbers of the inputs the mask hides, bool and broadcastable to them; by default a mask of axis 1."""
         return ~mask.view(*mask.shape, *[1] * (inputs.dim() - 2))
 
@@ -65,7 +65,7 @@ class FrontEndConfig(Protocol):
         ...
 
 
-def sample_lengths(rows: int, length: int) -> Tensor:
+def sample_lengths(rows: int, length: int) -> Mask:
     """A mask (B, T) for the laws: a whole row, then shorter ones, padded on the right, then one of padding alone."""
     lengths = torch.tensor([length, length // 2 + 1, 1, 0] * rows)[:rows]
     return torch.arange(length) < lengths.unsqueeze(1)

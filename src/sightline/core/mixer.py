@@ -10,9 +10,10 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.core.shapes import (
+    AnyTensor,
     Mask,
     MemoryMask,
     MemoryValues,
@@ -88,7 +89,7 @@ class SequenceEncoder(nn.Module, ABC):
         """Outputs (B, T, d_out) from x (B, T, d_model); mask and starts (B, T) as in `SequenceMixer.forward`."""
 
 
-def check_inputs(x: Tensor, d_model: int, mask: Tensor | None = None, starts: Tensor | None = None) -> None:
+def check_inputs(x: AnyTensor, d_model: int, mask: AnyTensor | None = None, starts: AnyTensor | None = None) -> None:
     """Raise `ValueError` where x is not (B, T, d_model) or a mask or starts is not a bool (B, T)."""
     if x.dim() != 3 or x.shape[2] != d_model:
         raise ValueError(f"expected x of shape (B, T, {d_model}), got {tuple(x.shape)}")

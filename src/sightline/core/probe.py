@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
+
+from sightline.core.shapes import Elementwise
 
 
 @final
@@ -28,7 +30,7 @@ class Probe(nn.Module):
         """Whether the probe has a hook."""
         return bool(self._forward_hooks or self._forward_pre_hooks)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Elementwise) -> Elementwise:
         return x
 
     def extra_repr(self) -> str:

@@ -24,15 +24,24 @@ class _Unchecked:
 
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    from jaxtyping import Bool, Float, Int, Num
+    from jaxtyping import Bool, Float, Int, Num, Shaped
 else:
-    Bool = Float = Int = Num = _Unchecked
+    Bool = Float = Int = Num = Shaped = _Unchecked
+
+# Any shape, where it does not matter or follows from an object
+AnyTensor = Shaped[Tensor, "..."]  # of any dtype too: a leaf of a state, a parameter
+AnyFloat = Float[Tensor, "..."]
+AnyMask = Bool[Tensor, "..."]
+Elementwise = Float[Tensor, "*shape"]  # the argument and the result of one call have the same shape
+RowIndex = Int[Tensor, "N"]  # rows of a batch, in an order, that may repeat
 
 # Sequences
 Sequences = Float[Tensor, "B T D"]
 Position = Float[Tensor, "B D"]  # one position of a sequence
 MixedSequences = Float[Tensor, "B T O"]  # a mixer's output, O = d_out
 MixedPosition = Float[Tensor, "B O"]
+Projected = Float[Tensor, "B T P"]  # products with the input, several side by side
+ProjectedPosition = Float[Tensor, "B P"]
 Mask = Bool[Tensor, "B T"]  # True = real
 Starts = Bool[Tensor, "B T"]  # True where a new document begins
 Counts = Int[Tensor, "B"]  # a number for each row, such as its length
@@ -56,7 +65,9 @@ Slopes = Float[Tensor, "H"]  # ALiBi's
 
 # Linear attention and recurrences
 SharedQueries = Float[Tensor, "B G T K"]  # queries or keys that each of G groups of heads shares; G = H without sharing
+PositionProducts = Float[Tensor, "B G T T"]
 HeadValues = Float[Tensor, "B H T V"]
 Rates = Float[Tensor, "B H T"]  # a number for each head and position, such as beta
+HeadRates = Float[Tensor, "H"]  # a number for each head, such as a constant decay
 Hidden = Float[Tensor, "B H"]  # H hidden units
 HiddenSequences = Float[Tensor, "B T H"]

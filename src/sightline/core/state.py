@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from sightline.core.caches import Growing, Shared
+from sightline.core.shapes import AnyTensor, KeyMask, RowIndex
 
 S = TypeVar("S")
-Leaf: TypeAlias = Tensor | Growing | Shared
+Leaf: TypeAlias = AnyTensor | Growing | Shared
 
 
-def map_state(function: Callable[[Tensor], Tensor], state: S) -> S:
+def map_state(function: Callable[[AnyTensor], AnyTensor], state: S) -> S:
     """The state with `function` applied to every tensor in it."""
     return _mapped(function, lambda cache: cache.map(function), state)
 
@@ -56,7 +57,7 @@ def _no_state(state: Any) -> TypeError:
     return TypeError(f"a state consists of tensors, Growing and Shared ones, None and tuples of them, found {kind}")
 
 
-def leaves(state: Any) -> Iterator[Tensor]:
+def leaves(state: Any) -> Iterator[AnyTensor]:
     """Every tensor in the state, in order."""
     for leaf in stored_leaves(state):
         yield leaf if isinstance(leaf, Tensor) else leaf.tensor
@@ -73,7 +74,7 @@ def stored_leaves(state: Any) -> Iterator[Leaf]:
         raise _no_state(state)
 
 
-def select(state: S, index: Tensor) -> S:
+def select(state: S, index: RowIndex) -> S:
     """The state of the rows `index` (N,), in that order; rows may repeat. Forks, beams and dropped rows are this."""
     known: dict[Any, Any] = {}  # about this index: the caches of one state branch in the same way
     return _mapped(lambda leaf: leaf.index_select(0, index), lambda cache: cache.select(index, known), state)
@@ -138,7 +139,7 @@ def _shapes(state: Any) -> Any:
     return tuple(map(_shapes, state))
 
 
-def first_to_end(real: Tensor) -> int:
+def first_to_end(real: KeyMask) -> int:
     """Columns of real (B, S), bool, from the first that is True in a row to the last column."""
     columns = real.any(0).nonzero()
     return real.shape[1] - int(columns[0]) if len(columns) else 0

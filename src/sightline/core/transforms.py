@@ -7,8 +7,9 @@ differentiation, know the derivatives of torch's operations, and nothing of a ke
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 from torch.autograd import forward_ad
+
+from sightline.core.shapes import AnyTensor
 
 _functorch = torch._C._functorch
 
@@ -33,7 +34,7 @@ def in_place() -> bool:
     return not torch.is_grad_enabled() and (torch.compiler.is_compiling() or not transformed())
 
 
-def batched(x: Tensor) -> bool:
+def batched(x: AnyTensor) -> bool:
     """Whether `torch.func.vmap` runs over an axis of x, so that its values cannot be looked at."""
     if not torch._C._are_functorch_transforms_active():
         return False

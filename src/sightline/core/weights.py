@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.core.errors import InputError
+from sightline.core.shapes import AnyTensor
 
 HEADER_BYTES = 9  # 8 of the header's length and the brace that opens it
 PICKLED = (b"\x80", b"PK", b"\x1f\x8b")  # pickle, zip (as torch.save writes), gzip
 
 
-def own_tensors(model: nn.Module) -> dict[str, Tensor]:
+def own_tensors(model: nn.Module) -> dict[str, AnyTensor]:
     """The model's parameters and saved buffers, detached; a shared (tied) tensor once, under its first name."""
     saved = model.state_dict().keys()
     named = [*model.named_parameters(), *model.named_buffers()]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from sightline.core.probe import Probe
-from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
+from sightline.core.shapes import Elementwise, Mask, MixedSequences, Projected, Sequences, Starts
 from sightline.ops.linear import LinearState, linear_attention
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
@@ -103,7 +103,7 @@ class GatedDelta(ConvolvedRecurrence):
         return [name for name, _, _ in copied]
 
     def recur(
-        self, x: Sequences, read: Tensor, memory: LinearState, mask: Mask | None, starts: Starts | None
+        self, x: Sequences, read: Projected, memory: LinearState, mask: Mask | None, starts: Starts | None
     ) -> tuple[MixedSequences, LinearState]:
         q, k, v = (split_heads(part, self.heads) for part in read.split(self.sizes, 2))
         wide = memory.memory.dtype
@@ -123,6 +123,6 @@ class GatedDelta(ConvolvedRecurrence):
         return self.out(y), memory
 
 
-def unit(x: Tensor) -> Tensor:
+def unit(x: Elementwise) -> Elementwise:
     """x over its length along the last axis, 0 and finite gradients for 0."""
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)

@@ -65,7 +65,7 @@ class GRU(Recurrent):
         if reset == "after":
             self.bias_candidate = nn.Parameter(torch.zeros(self.d_hidden))
 
-    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
+    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Hidden]:
         both = slice(2 * self.d_hidden)
         gates = x @ self.weight_input[both].T + hidden @ self.weight_hidden[both].T + self.bias[both]
         reset, update = torch.sigmoid(gates).chunk(2, 1)

@@ -9,11 +9,21 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
-from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
+from sightline.core.shapes import (
+    HeadValues,
+    Mask,
+    MixedPosition,
+    MixedSequences,
+    Position,
+    PositionProducts,
+    Sequences,
+    SharedQueries,
+    Starts,
+)
 from sightline.ops.linear import (
     LinearState,
     full_linear_attention,
@@ -75,7 +85,7 @@ class _FeatureAttention(nn.Module, ABC):
         self.features = FeatureMap(features, self.heads.d_head, random_features)
         self.weights = Probe("B H T S", implicit=True)
 
-    def project(self, x: Sequences, mask: Mask | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Sequences, mask: Mask | None) -> tuple[SharedQueries, SharedQueries, HeadValues]:
         """φ(q), φ(k) (B, H, T, ·) and v (B, H, T, V) of x (B, T, D); keys at masked positions are 0."""
         x = keep(x, mask)
         k, v = self.heads.keys_values(x)
@@ -137,7 +147,7 @@ class FullLinearAttention(_FeatureAttention, SequenceEncoder):
         return self.heads.join((weights @ v.to(weights.dtype)).to(v.dtype), mask)
 
 
-def products_within(q: Tensor, k: Tensor, starts: Tensor | None) -> Tensor:
+def products_within(q: SharedQueries, k: SharedQueries, starts: Starts | None) -> PositionProducts:
     """φ(q_t) · φ(k_s) (B, H, T, S), 0 where t and s are in different documents."""
     products = q @ k.transpose(2, 3)
     if starts is None:

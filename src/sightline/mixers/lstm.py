@@ -104,7 +104,7 @@ class LSTM(Recurrent):
             parameter.uniform_(-bound, bound)
         self.bias.add_(torch.empty_like(self.bias).uniform_(-bound, bound))
 
-    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
+    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Hidden]:
         gates = x @ self.weight_input.T + self._mixed(hidden) + self.bias
         named = zip(self.gate_order, gates.chunk(len(self.gate_order), 1), strict=True)
         return {name: torch.sigmoid(gate) for name, gate in named if name != "candidate"}

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor
 
-from sightline.core.shapes import Hidden, HiddenSequences, Mask, Starts
+from sightline.core.shapes import Hidden, HiddenSequences, Mask, Projected, ProjectedPosition, Starts
 from sightline.ops.minimal import min_gru_scan
 from sightline.parts.minimal import Candidate, MinimalRecurrence
 
@@ -45,10 +44,10 @@ class MinGRU(MinimalRecurrence):
         super().__init__(d_model, d_hidden, d_summary, candidate, gates=1)
 
     def scan(
-        self, u: Tensor, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+        self, u: Projected, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
     ) -> HiddenSequences:
         return min_gru_scan(u, initial, first, mask, starts, self.candidate == "linear")
 
-    def advance(self, u_t: Tensor, hidden: Hidden) -> Hidden:
+    def advance(self, u_t: ProjectedPosition, hidden: Hidden) -> Hidden:
         z, c = u_t.chunk(2, 1)
         return torch.lerp(hidden, self.activate(c), torch.sigmoid(z))

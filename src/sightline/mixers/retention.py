@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
-from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
+from sightline.core.shapes import HeadRates, Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.positions import advance, rotate
@@ -104,7 +104,7 @@ class Retention(SequenceMixer[RetentionState]):
         """See `parts.projections.StartsFrom`."""
         return fill_projections(trained, self.query, self.key, self.value, self.out)
 
-    def log_decay(self, device: torch.device | None = None) -> Tensor:
+    def log_decay(self, device: torch.device | None = None) -> HeadRates:
         """ln γ of each head (H,), in float64 whatever the module's dtype: γ is close to 1."""
         powers = torch.arange(self.heads, dtype=torch.float64, device=device)
         return torch.log1p(-torch.exp2(-5.0 - powers))

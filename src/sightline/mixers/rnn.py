@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.core.shapes import Counts, Hidden, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.core.state import replaced
@@ -49,7 +49,7 @@ class RNN(Recurrent):
         self.weight_hidden = recurrent_weight(1, self.d_hidden)
         self.bias = nn.Parameter(torch.zeros(self.d_hidden))
 
-    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
+    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Hidden]:
         """The new hidden state, moved from (-1, 1) to (0, 1)."""
         h = torch.tanh(x @ self.weight_input.T + hidden @ self.weight_hidden.T + self.bias)
         return {"hidden": (1 + h) / 2}

@@ -17,12 +17,20 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import AnyMask, Bool, Int
 from sightline.ops.eager import eager
 from sightline.ops.traced import any_length
 
 BlockPattern = Literal["bigbird", "longformer", "strided", "fixed"]
 NONE = torch.iinfo(torch.long).max  # a rank behind all others
 PAIRS = 2**17  # pairs of blocks that random blocks are drawn from at a time, so that caches hold them
+
+BlockNumbers = Int[Tensor, "..."]
+BlockEntries = Int[Tensor, "E"]  # of lists of blocks, row after row
+ChosenEntries = Bool[Tensor, "E"]
+BlockRow = Int[Tensor, "R 1"]
+BlockColumns = Int[Tensor, "R C"]
+BlockMatrix = Bool[Tensor, "N N"]
 
 
 class BlockLists(NamedTuple):
@@ -32,11 +40,11 @@ class BlockLists(NamedTuple):
     counts: Tensor  # (R,) long, how many each sees
     columns: Tensor  # (Σ counts,) long
 
-    def rows(self) -> Tensor:
+    def rows(self) -> BlockEntries:
         """The query block of each entry, (Σ counts,)."""
         return self.first + torch.arange(len(self.counts)).repeat_interleave(self.counts)
 
-    def where(self, chosen: Tensor) -> BlockLists:
+    def where(self, chosen: ChosenEntries) -> BlockLists:
         """The entries where `chosen` (Σ counts,) bool is True."""
         counts = torch.bincount(self.rows()[chosen] - self.first, minlength=len(self.counts))
         return BlockLists(self.first, counts, self.columns[chosen])
@@ -47,7 +55,7 @@ class BlockLists(NamedTuple):
         before, counts = int(self.counts[:begin].sum()), self.counts[begin:end]
         return BlockLists(self.first + begin, counts, self.columns[before : before + int(counts.sum())])
 
-    def equal(self, count: int) -> tuple[Tensor, Tensor]:
+    def equal(self, count: int) -> tuple[BlockRow, BlockColumns]:
         """The rows (R, 1) that see `count` blocks, and those blocks (R, count)."""
         at = (self.counts == count).nonzero()
         begins = (self.counts.cumsum(0) - self.counts)[at]
@@ -74,7 +82,7 @@ class BlockMask(NamedTuple):
         if there < number:
             raise ValueError(f"{length} positions are {number} blocks of {self.size}, but the mask has {there}")
 
-    def sees(self, row: Tensor, column: Tensor, number: int, causal: bool) -> Tensor:
+    def sees(self, row: BlockNumbers, column: BlockNumbers, number: int, causal: bool) -> AnyMask:
         """Whether query blocks `row` see key blocks `column`, bool; ignores `causal`."""
         return self.visible.to(row.device)[row, column]
 
@@ -114,7 +122,7 @@ class BlockLayout(NamedTuple):
             raise ValueError(f"block must be at least 1, got {self.size}")
         _check(self.pattern, causal, self.local, self.globals, self.random)
 
-    def sees(self, row: Tensor, column: Tensor, number: int, causal: bool) -> Tensor:
+    def sees(self, row: BlockNumbers, column: BlockNumbers, number: int, causal: bool) -> AnyMask:
         """Whether blocks `row` of `number` see blocks `column`, bool."""
         if self.pattern == "strided":
             seen = (row - column < self.local) | ((row - column) % self.local == 0)
@@ -148,7 +156,7 @@ class BlockLayout(NamedTuple):
             whole = BlockLists(first, torch.zeros_like(whole.counts), whole.columns[:0])
         return BlockLists(first, torch.cat([whole.counts, there.sum(1)]), torch.cat([whole.columns, columns[there]]))
 
-    def common(self, row: Tensor, number: int, causal: bool) -> Tensor:
+    def common(self, row: BlockRow, number: int, causal: bool) -> BlockColumns:
         """The global and the local blocks that blocks `row` (R, 1) of `number` see, (R, ·) long, -1 for none."""
         most = number if not any_length(number) else max(self.globals, self.local)
         summary, half = min(self.globals, most), min(self.local // 2, most)
@@ -167,7 +175,7 @@ class BlockLayout(NamedTuple):
         return random_blocks(self._replace(size=1, rows="all"), first, last, number, causal)
 
 
-def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> Tensor:
+def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> BlockColumns:
     """The random blocks of the query blocks first..last-1 of `number`, (R, `random`) long; -1 where none is left.
 
     They are kept for later calls, except in a trace, whose tensors have no values.
@@ -215,7 +223,7 @@ def _ranked(layout: BlockLayout, begin: int, end: int, number: int, causal: bool
 
 def block_pattern(
     name: BlockPattern, number: int, *, causal: bool, local: int = 3, globals: int = 2, random: int = 3, seed: int = 0
-) -> Tensor:
+) -> BlockMatrix:
     """Whether block i of `number` sees block j, (N, N) bool, by the rule `name`; where `causal`, for j <= i only.
 
     `bigbird` (Zaheer et al. 2020, arXiv:2007.14062, internal construction): |i - j| <= local / 2; the first
@@ -237,7 +245,7 @@ def block_pattern(
     return layout.sees(torch.arange(number).unsqueeze(1), torch.arange(number), number, causal)
 
 
-def scatter(row: Tensor, column: Tensor, seed: int = 0) -> Tensor:
+def scatter(row: BlockNumbers, column: BlockNumbers, seed: int = 0) -> BlockNumbers:
     """A number in 0…2³² - 1 for every pair, long: of the remaining blocks, those with the smallest numbers are drawn.
 
     x = 0x9E3779B1·i + 0x85EBCA77·j + 0xC2B2AE3D·seed, then x ^= x >> 15, x *= 0x2C1B3C6D, x ^= x >> 12,

@@ -25,7 +25,7 @@ KEPT = 1.0  # weights are kept for the gradient if they are no more than so many
 SHORTEST = 32  # queries from which it is used
 
 
-def products_pay(q: Tensor) -> bool:
+def products_pay(q: Queries) -> bool:
     """Whether `attention_by_products` is the fastest for queries (B, H, T, K): the processor's instructions decide."""
     return (
         q.dtype == torch.bfloat16

@@ -14,7 +14,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Bool, Float, Int, Shaped
+
 PORTION = 2**21  # numbers in the keys of one kernel call where blocks overlap: 8 MiB, so that caches hold them
+
+PackedRows = Shaped[Tensor, "P T *rest"]  # P rows, such as the heads of all batch entries
+BlockParts = Shaped[Tensor, "P N Z *rest"]  # N blocks of Z positions of each row
+MixedShare = Float[Tensor, "P N Z 1"]
+BlockPositions = Int[Tensor, "N Z"]
+GatheredBlocks = Int[Tensor, "N R"]
+KernelMask = Float[Tensor, "1 _ _ Z"]
+RealKeys = Bool[Tensor, "S"]
 
 
 class Blocks(NamedTuple):
@@ -25,17 +35,17 @@ class Blocks(NamedTuple):
     number: int = 1
     step: int = 1
 
-    def take(self, x: Tensor) -> Tensor:
+    def take(self, x: PackedRows) -> BlockParts:
         """The blocks (P, N, size, …) of x (P, T, …): a view, whose blocks share memory where they overlap."""
         span = x.narrow(1, self.first, (self.number - 1) * self.step + self.size)
         return span.unfold(1, self.size, self.step).movedim(-1, 2)
 
-    def put(self, total: Tensor, part: Tensor, weight: Tensor | None = None) -> None:
+    def put(self, total: PackedRows, part: BlockParts, weight: MixedShare | None = None) -> None:
         """Write blocks `part` (P, N, size, …) into `total`, or mix them in, `weight` parts to 1 - weight."""
         place = self.take(total)
         place.copy_(part) if weight is None else place.lerp_(part, weight)
 
-    def add(self, total: Tensor, part: Tensor) -> None:
+    def add(self, total: PackedRows, part: BlockParts) -> None:
         """Add blocks `part` (P, N, size, …) into `total` (P, T, …), in place."""
         width = self.size if self.number == 1 else min(self.step, self.size)
         for at in range(0, self.size, width):  # slices of this width do not overlap
@@ -46,7 +56,7 @@ class Blocks(NamedTuple):
         """The blocks first..last-1."""
         return Blocks(self.first + first * self.step, self.size, last - first, self.step)
 
-    def members(self, shift: int = 0) -> Tensor:
+    def members(self, shift: int = 0) -> BlockPositions:
         """The positions (N, size), moved by `shift`."""
         begins = shift + self.first + self.step * torch.arange(self.number).unsqueeze(1)
         return begins + torch.arange(self.size)
@@ -71,7 +81,7 @@ class Gathered(NamedTuple):
     def size(self) -> int:
         return self.index.shape[1] * self.block
 
-    def take(self, x: Tensor) -> Tensor:
+    def take(self, x: PackedRows) -> BlockParts:
         """The blocks (P, N, R·block, …) of x (P, T, …): a copy."""
         parts, within = self._split(x), self._within()
         if parts.is_contiguous():
@@ -82,12 +92,12 @@ class Gathered(NamedTuple):
                 torch.index_select(row, 0, within, out=into)
         return taken.unflatten(1, self.index.shape).flatten(2, 3)
 
-    def put(self, total: Tensor, part: Tensor, weight: Tensor | None = None) -> None:
+    def put(self, total: PackedRows, part: BlockParts, weight: MixedShare | None = None) -> None:
         """Write blocks `part` (P, N, R·block, …) into `total`, or mix them in, `weight` parts to 1 - weight."""
         part = part if weight is None else self.take(total).lerp_(part, weight)
         self._split(total).index_copy_(1, self._within(), self._parts(part))
 
-    def add(self, total: Tensor, part: Tensor) -> None:
+    def add(self, total: PackedRows, part: BlockParts) -> None:
         """Add blocks `part` (P, N, R·block, …) into `total` (P, T, …), in place."""
         self._split(total).index_add_(1, self._within(), self._parts(part))
 
@@ -107,7 +117,7 @@ class Gathered(NamedTuple):
         return (self.index + self.shift // self.block).flatten()
 
 
-def gather(index: Tensor, size: int, shift: int = 0) -> Blocks | Gathered:
+def gather(index: GatheredBlocks, size: int, shift: int = 0) -> Blocks | Gathered:
     """The n-th block is put together from the blocks `index[n]` of `size` positions, moved by `shift`.
 
     The result is `Blocks`, which copy nothing, where the index (N, R) is regular: [[2, 3], [4, 5]], but not [[2, 4]].
@@ -142,7 +152,7 @@ class Piece(NamedTuple):
             own = self.mask if self.mask is None or self.mask.dim() == 2 else self.mask[first:last]
             yield Piece(self.queries.portion(first, last), self.keys.portion(first, last), self.causal, own)
 
-    def kernel_mask(self, dtype: torch.dtype) -> Tensor | None:
+    def kernel_mask(self, dtype: torch.dtype) -> KernelMask | None:
         """The mask as torch's kernel takes it, (1, 1 or N, 1 or size, size) in the dtype of the queries."""
         if self.mask is None:
             return None
@@ -154,7 +164,7 @@ class Piece(NamedTuple):
             raise ValueError("gathered blocks have no common distance between queries and keys")
         return self.queries, self.keys
 
-    def without_hidden(self, real: Tensor) -> Piece:
+    def without_hidden(self, real: RealKeys) -> Piece:
         """The piece without the keys that are False in `real` (S,)."""
         taken = self.keys.take(real.unsqueeze(0))[0].unsqueeze(1)  # (N, 1, size)
         if bool(taken.all()):

@@ -14,19 +14,28 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Float
+
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # (gradient, σ, grad_input=out)
 tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
-Parts = tuple[Tensor, ...]
+InputProducts = Float[Tensor, "N I"]
+HiddenProducts = Float[Tensor, "N U"]
+HiddenWeights = Float[Tensor, "U H"]
+GateRows = Float[Tensor, "R G"]
+CellOutputs = Float[Tensor, "R H"]
+CarriedVectors = Float[Tensor, "N H"]
+CellState = tuple[CarriedVectors, ...]
+CellTrace = tuple[CellOutputs, ...]
 
 
 class Trace(NamedTuple):
     """The tensors of a cell's run over rows."""
 
-    gates: Tensor  # (R, columns · H)
-    first: Parts  # (N, H) the state before the rows
-    after: Parts  # (R, H) the state after each position
-    kept: Parts = ()  # (R, H) other tensors that the derivatives need
+    gates: GateRows  # (R, columns · H)
+    first: CellState  # (N, H) the state before the rows
+    after: CellTrace  # (R, H) the state after each position
+    kept: CellTrace = ()  # (R, H) other tensors that the derivatives need
 
 
 class Cell(ABC):
@@ -38,17 +47,17 @@ class Cell(ABC):
     of_hidden: slice  # the columns that U h is added to
 
     @abstractmethod
-    def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
+    def advance(self, from_input: InputProducts, from_hidden: HiddenProducts, carried: CellState) -> CellState:
         """The next state (N, H) from W x + b and U h (N, ·), by plain operations."""
 
     @abstractmethod
-    def forward(self, gates: Tensor, first: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+    def forward(self, gates: GateRows, first: CellState, weight: HiddenWeights, sizes: list[int]) -> Trace:
         """All steps; weight (·, H) is U, `sizes` counts the rows that reach each step."""
 
     @abstractmethod
     def backward(
-        self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
-    ) -> tuple[Tensor, Parts]:
+        self, trace: Trace, weight: HiddenWeights, sizes: list[int], of_output: CellOutputs, of_carried: CellState
+    ) -> tuple[GateRows, CellState]:
         """The derivatives (R, columns · H) by the buffer's columns, and those (N, H) by the first state.
 
         of_output (R, H) is the gradient of the outputs and of_carried (N, H) that of the rest of the last state; both
@@ -62,18 +71,18 @@ class ElmanCell(Cell):
 
     columns, of_input, of_hidden = 1, slice(0, 1), slice(0, 1)
 
-    def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
+    def advance(self, from_input: InputProducts, from_hidden: HiddenProducts, carried: CellState) -> CellState:
         return (torch.tanh(from_input + from_hidden),)
 
-    def forward(self, gates: Tensor, first: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+    def forward(self, gates: GateRows, first: CellState, weight: HiddenWeights, sizes: list[int]) -> Trace:
         (hidden,), transposed = first, weight.T
         for y in gates.split(sizes):
             hidden = torch.addmm(y, hidden[: len(y)], transposed, out=y).tanh_()
         return Trace(gates, first, (gates,))
 
     def backward(
-        self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
-    ) -> tuple[Tensor, Parts]:
+        self, trace: Trace, weight: HiddenWeights, sizes: list[int], of_output: CellOutputs, of_carried: CellState
+    ) -> tuple[GateRows, CellState]:
         y, d = trace.gates.split(sizes), of_output.split(sizes)
         for t in reversed(range(len(sizes))):
             tanh_backward(d[t], y[t], grad_input=d[t])
@@ -94,13 +103,13 @@ class LSTMCell(Cell):
         self.columns = 4 if forget_gate else 3
         self.of_input = self.of_hidden = slice(0, self.columns)
 
-    def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
+    def advance(self, from_input: InputProducts, from_hidden: HiddenProducts, carried: CellState) -> CellState:
         i, *f, g, o = (from_input + from_hidden).chunk(self.columns, 1)
         cell = carried[1] if not f else torch.sigmoid(f[0]) * carried[1]
         cell = cell + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(cell), cell
 
-    def forward(self, gates: Tensor, first: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+    def forward(self, gates: GateRows, first: CellState, weight: HiddenWeights, sizes: list[int]) -> Trace:
         (hidden, cell), transposed, width = first, weight.T, weight.shape[1]
         outputs, cells, bounded = (gates.new_empty(len(gates), width) for _ in range(3))
         i, *f, g, o = (part.split(sizes) for part in gates.split(width, 1))
@@ -120,8 +129,8 @@ class LSTMCell(Cell):
         return Trace(gates, first, (outputs, cells), (bounded,))
 
     def backward(
-        self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
-    ) -> tuple[Tensor, Parts]:
+        self, trace: Trace, weight: HiddenWeights, sizes: list[int], of_output: CellOutputs, of_carried: CellState
+    ) -> tuple[GateRows, CellState]:
         (of_cell,), width = of_carried, weight.shape[1]
         room, of_gates = torch.empty_like(of_cell), torch.empty_like(trace.gates)
         i, *f, g, o = (part.split(sizes) for part in trace.gates.split(width, 1))
@@ -157,12 +166,12 @@ class GRUCell(Cell):
 
     columns, of_input, of_hidden = 4, slice(1, 4), slice(0, 3)
 
-    def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
+    def advance(self, from_input: InputProducts, from_hidden: HiddenProducts, carried: CellState) -> CellState:
         (of_r, of_z, of_n), (a, r, z) = from_input.chunk(3, 1), from_hidden.chunk(3, 1)
         n = torch.tanh(of_n + torch.sigmoid(of_r + r) * a)
         return (torch.lerp(n, carried[0], torch.sigmoid(of_z + z)),)
 
-    def forward(self, gates: Tensor, first: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+    def forward(self, gates: GateRows, first: CellState, weight: HiddenWeights, sizes: list[int]) -> Trace:
         (hidden,), transposed, width = first, weight.T, weight.shape[1]
         outputs = gates.new_empty(len(gates), width)
         a, r, z, n = (part.split(sizes) for part in gates.split(width, 1))
@@ -176,8 +185,8 @@ class GRUCell(Cell):
         return Trace(gates, first, (outputs,))
 
     def backward(
-        self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
-    ) -> tuple[Tensor, Parts]:
+        self, trace: Trace, weight: HiddenWeights, sizes: list[int], of_output: CellOutputs, of_carried: CellState
+    ) -> tuple[GateRows, CellState]:
         width, of_gates = weight.shape[1], torch.empty_like(trace.gates)
         a, r, z, n = (part.split(sizes) for part in trace.gates.split(width, 1))
         of_a, of_r, of_z, of_n = (part.split(sizes) for part in of_gates.split(width, 1))

@@ -11,11 +11,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Elementwise, Float
 from sightline.core.transforms import in_place
 from sightline.ops.chunks import (
+    ChunkKeys,
+    ChunkStates,
+    ChunkValues,
+    ChunkWeight,
     ChunkWeights,
     LinearInputs,
     LinearOutputs,
+    RowDecay,
     carry,
     chunk_weights,
     join,
@@ -26,6 +32,11 @@ from sightline.ops.chunks import (
     split,
     times,
 )
+
+ChunkEnds = Float[Tensor, "R N K"]
+KeyStates = Float[Tensor, "R N *keys V"]
+FinalState = Float[Tensor, "R *keys V"]
+EndProducts = Float[Tensor, "R N *keys"]
 
 
 class LinearKept(NamedTuple):
@@ -95,7 +106,7 @@ def linear_backward(
     return LinearInputs(to_q, to_k, to_v, to_memory, to_keys, None, to_decay)
 
 
-def add_product(base: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def add_product(base: ChunkValues, left: ChunkKeys, right: ChunkStates) -> ChunkValues:
     """base + left @ right over (R, N), in place where no graph is recorded."""
     if not in_place():
         return base + left @ right
@@ -103,13 +114,13 @@ def add_product(base: Tensor, left: Tensor, right: Tensor) -> Tensor:
     return base
 
 
-def reciprocal(x: Tensor) -> Tensor:
+def reciprocal(x: Elementwise) -> Elementwise:
     """1 / x, and 0 with gradient 0 where x is 0."""
     zero = x == 0
     return x.masked_fill(zero, 1.0).reciprocal().masked_fill(zero, 0.0)
 
 
-def decay_gradient(decay: Tensor, weights: ChunkWeights, at: Tensor, end: Tensor, length: int) -> Tensor:
+def decay_gradient(decay: RowDecay, weights: ChunkWeights, at: ChunkKeys, end: ChunkEnds, length: int) -> RowDecay:
     """The gradient of `decay` from `at` (R, N, C, K) and `end` (R, N, K), those of its cumulative sums by channel."""
     end = end.unsqueeze(2)
     if decay.dim() < 3:
@@ -117,12 +128,12 @@ def decay_gradient(decay: Tensor, weights: ChunkWeights, at: Tensor, end: Tensor
     return log_decay_gradient(decay, weights, at, end, length)
 
 
-def end_products(before: Tensor, final: Tensor, after: Tensor) -> Tensor:
+def end_products(before: KeyStates, final: FinalState, after: KeyStates) -> EndProducts:
     """Σ_v S ∘ dS (R, N, K) of the states after each chunk, from those before, the final one, and gradients `after`."""
     inner, last = (before[:, 1:] * after[:, :-1]).sum(-1), (final * after[:, -1]).sum(-1)
     return torch.cat([inner, last.unsqueeze(1)], 1)
 
 
-def add_weighted(base: Tensor, x: Tensor, weight: Tensor | None) -> Tensor:
+def add_weighted(base: ChunkKeys, x: ChunkKeys, weight: ChunkWeight | None) -> ChunkKeys:
     """base + x · weight, in place."""
     return base.add_(x) if weight is None else base.addcmul_(x, weight)

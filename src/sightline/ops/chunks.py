@@ -27,11 +27,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightline.core.shapes import AnyFloat, Bool, Elementwise, Float, Shaped
 from sightline.core.state import replaced
 from sightline.core.transforms import composed, in_place, transformed
 from sightline.ops.traced import TracedTensors, any_length, traced_scan
 
 RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e17 is far from overflow
+
+LinearRows = Shaped[Tensor, "R T *rest"]
+ChunkParts = Shaped[Tensor, "R N C *rest"]
+ChunkKeys = Float[Tensor, "R N C K"]  # or queries
+ChunkValues = Float[Tensor, "R N C V"]
+ChunkStates = Float[Tensor, "R N K V"]
+ChunkScores = Float[Tensor, "R N C C"]
+ChunkWeight = Float[Tensor, "R N #C #K"]  # for each position and channel, or for all
+ChunkFactors = Float[Tensor, "R N ..."]
+StatesBefore = Float[Tensor, "R N *state"]  # before each chunk, their sizes (K, V), shared (K, P, V)
+LastState = Float[Tensor, "R *state"]
+RowState = Float[Tensor, "R K *values"]
+RowKeys = Float[Tensor, "R K"]
+RowDecay = Float[Tensor, "R *span"]  # for a row, for each position, or for each channel too
+RowStarts = Bool[Tensor, "R T"]
+PositionGradient = Float[Tensor, "R N C J"]
+EndGradient = Float[Tensor, "R N 1 J"]
 
 
 class LinearInputs(NamedTuple):
@@ -46,7 +64,7 @@ class LinearInputs(NamedTuple):
     decay: Tensor | None = None  # (R,), (R, T) or (R, T, K), shared (R, T, P)
     starts: Tensor | None = None  # (R, T)
 
-    def cut(self, rows: slice, span: slice, memory: Tensor, keys: Tensor | None) -> LinearInputs:
+    def cut(self, rows: slice, span: slice, memory: RowState, keys: RowKeys | None) -> LinearInputs:
         """Some rows over a span of positions, with the state before that span."""
         q, k, v = (x[rows, span] for x in self[:3])
         rest = (x if x is None else x[rows] if x.dim() == 1 else x[rows, span] for x in self[5:])
@@ -66,7 +84,7 @@ class LinearOutputs(NamedTuple):
 # earlier block to its end, both (R, N, M, size, K). At exactly one level two positions are in the two blocks of a pair:
 # their weight is a product of these two, both <= 1. In a chunk of 4, positions 0 and 3 are in a pair of blocks of 2:
 # weight(3, 0) = (decay after 0 to the end of 1) · (decay of 2 and 3).
-Levels = list[tuple[Tensor, Tensor]]
+Levels = list[tuple[AnyFloat, AnyFloat]]
 
 
 class Scale(NamedTuple):
@@ -100,7 +118,7 @@ class ChunkWeights(NamedTuple):
     reach: tuple[Scale, Tensor] | None = None  # a scale, and (R, N, C, 1) the positions whose pairs it weighs
 
 
-def split(x: Tensor, chunk: int) -> Tensor:
+def split(x: LinearRows, chunk: int) -> ChunkParts:
     """x (R, T, …) as chunks (R, N, C, …), the last one filled up with zeros."""
     length = x.shape[1]
     chunks = -(-length // chunk)
@@ -112,12 +130,14 @@ def split(x: Tensor, chunk: int) -> Tensor:
     return x.reshape(x.shape[0], chunks, chunk, *x.shape[2:]).contiguous()
 
 
-def join(x: Tensor, length: int) -> Tensor:
+def join(x: ChunkParts, length: int) -> LinearRows:
     """Chunks (R, N, C, …) as rows (R, T, …), T = `length`."""
     return x.flatten(1, 2)[:, :length]
 
 
-def chunk_weights(decay: Tensor | None, starts: Tensor | None, length: int, chunk: int, like: Tensor) -> ChunkWeights:
+def chunk_weights(
+    decay: RowDecay | None, starts: RowStarts | None, length: int, chunk: int, like: AnyFloat
+) -> ChunkWeights:
     """The weights for rows of `length`; decay (R,), (R, T) or (R, T, K), starts (R, T); dtype and device of `like`.
 
     Cumulative sums of the decay by position are float64, so that strong decays leave later weak ones exact, and to base
@@ -237,7 +257,9 @@ def _cumulative(decay: Tensor, length: int, chunk: int) -> Tensor:
     return (decay[:, None, None] * real).unsqueeze(3)
 
 
-def log_decay_gradient(decay: Tensor, weights: ChunkWeights, at: Tensor, end: Tensor, length: int) -> Tensor:
+def log_decay_gradient(
+    decay: RowDecay, weights: ChunkWeights, at: PositionGradient, end: EndGradient, length: int
+) -> RowDecay:
     """The gradient of `decay` from those of its cumulative sums: `at` (R, N, C, ·) of positions, `end` of chunks.
 
     A position's decay reaches every later position of its document; no sum crosses a document's border.
@@ -253,31 +275,31 @@ def log_decay_gradient(decay: Tensor, weights: ChunkWeights, at: Tensor, end: Te
     return (total if decay.dim() == 3 else total.squeeze(2)).to(decay.dtype)
 
 
-def scaled(q: Tensor, k: Tensor, weights: ChunkWeights) -> tuple[Tensor, Tensor]:
+def scaled(q: ChunkKeys, k: ChunkKeys, weights: ChunkWeights) -> tuple[ChunkKeys, ChunkKeys]:
     """Queries (or their gradients) times `shrink` and keys times `grow`, where the weights have a scale."""
     return (q, k) if weights.scale is None else (q * weights.scale.shrink, k * weights.scale.grow)
 
 
-def required(x: Tensor | None, name: str) -> Tensor:
+def required(x: AnyFloat | None, name: str) -> AnyFloat:
     """x, or `ValueError` where it is None."""
     if x is None:
         raise ValueError(f"this form of linear attention needs {name}")
     return x
 
 
-def times(x: Tensor, weight: Tensor | None) -> Tensor:
+def times(x: Elementwise, weight: AnyFloat | None) -> Elementwise:
     """x · weight, into a new tensor."""
     return x if weight is None else x * weight
 
 
-def weigh(scores: Tensor, weights: ChunkWeights) -> Tensor:
+def weigh(scores: ChunkScores, weights: ChunkWeights) -> ChunkScores:
     """Scores of all pairs (R, N, C, C) times their weights. Overwrites `scores` where no graph is recorded."""
     if weights.within is None:
         return scores.tril() if transformed() else scores.tril_()
     return scores.mul_(weights.within) if in_place() else scores * weights.within
 
 
-def pair_scores(q: Tensor, k: Tensor, weights: ChunkWeights) -> Tensor:
+def pair_scores(q: ChunkKeys, k: ChunkKeys, weights: ChunkWeights) -> ChunkScores:
     """Σ_c q_ic k_jc · (decay of channel c between j and i) for the pairs of each chunk, 0 where j > i (R, N, C, C)."""
     if weights.levels is None:
         scores = weigh(q @ k.transpose(-1, -2), weights)
@@ -298,7 +320,9 @@ def pair_scores(q: Tensor, k: Tensor, weights: ChunkWeights) -> Tensor:
     return torch.where(near if weights.stretches is None else near & weights.stretches.same, quotients, scores)
 
 
-def pair_gradients(gradient: Tensor, q: Tensor, k: Tensor, weights: ChunkWeights) -> tuple[Tensor, Tensor]:
+def pair_gradients(
+    gradient: ChunkScores, q: ChunkKeys, k: ChunkKeys, weights: ChunkWeights
+) -> tuple[ChunkKeys, ChunkKeys]:
     """Gradients of q and k from that of `pair_scores`, which is overwritten."""
     if weights.levels is None:
         gradient = weigh(gradient, weights)
@@ -348,7 +372,9 @@ def _later_by_earlier(scores: Tensor, half: int) -> Tensor:
     return pairs[:, :, :, 1, :, :, 0, :].diagonal(dim1=2, dim2=4).movedim(-1, 2)
 
 
-def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bool = False) -> tuple[Tensor, Tensor]:
+def carry(
+    updates: StatesBefore, total: ChunkFactors | None, first: LastState, *, backwards: bool = False
+) -> tuple[StatesBefore, LastState]:
     """The states before each chunk (R, N, K, V) and after the last one (R, K, V): S ← total S + update.
 
     updates (R, N, K, V); total broadcasts to them; first (R, K, V). `backwards` begins with the last chunk.

@@ -10,9 +10,23 @@ from torch.nn import functional as F
 
 from sightline.core.modes import without_autocast
 from sightline.core.probe import Probe
-from sightline.core.shapes import Attended, Keys, MemoryMask, MemoryValues, Queries, Scores, ScoreSums, Values
+from sightline.core.shapes import (
+    Attended,
+    Bool,
+    Float,
+    Keys,
+    MemoryMask,
+    MemoryValues,
+    Queries,
+    Scores,
+    ScoreSums,
+    Values,
+)
 from sightline.core.transforms import transformed
 from sightline.ops.derivatives import connected_zeros
+
+VisibleKeys = Bool[Tensor, "#B #H #T #S"]
+LogitBias = Float[Tensor, "#B #H #T #S"]
 
 
 def dense_attention(
@@ -20,8 +34,8 @@ def dense_attention(
     k: Keys,
     v: Values,
     *,
-    visible: Tensor | None = None,
-    bias: Tensor | None = None,
+    visible: VisibleKeys | None = None,
+    bias: LogitBias | None = None,
     causal: bool = False,
     scale: float | None = None,
     softcap: float | None = None,

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-Maybe = Tensor | None
+from sightline.core.shapes import AnyTensor
+
+Maybe = AnyTensor | None
 MaybeTensors = Sequence[Maybe]
 
 
 def differentiable_gradients(
     outputs: MaybeTensors, inputs: MaybeTensors, gradients: MaybeTensors, needed: Sequence[bool]
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Maybe, ...]:
     """Gradients of the inputs that are needed, None for others, which can be differentiated in turn.
 
     `outputs` are computed from the inputs by plain operations, and have `gradients`; outputs without a graph are left
@@ -27,7 +28,7 @@ def differentiable_gradients(
     return tuple(next(results) if need else None for need in needed)
 
 
-def connected_zeros(shape: Sequence[int], like: Tensor, *parts: Maybe) -> Tensor:
+def connected_zeros(shape: Sequence[int], like: AnyTensor, *parts: Maybe) -> AnyTensor:
     """Zeros in the dtype of `like` that depend on it and all parts, so that each of them gets the gradient 0.
 
     Ranks of several that train together need a gradient for every weight, of a batch without rows too.

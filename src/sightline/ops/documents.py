@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.core.shapes import Counts, HiddenSequences, Mask, Sequences, Starts, TokenPositions
+from sightline.core.shapes import Counts, Float, Hidden, HiddenSequences, Mask, Sequences, Starts, TokenPositions
 from sightline.core.transforms import batched
 from sightline.ops.eager import eager
 
-Carried = tuple[Tensor, ...]  # what one step passes to the next, each (N, H)
+Carried = tuple[Hidden, ...]  # what one step passes to the next
+DocumentVectors = Float[Tensor, "N H"]
+DocumentStates = tuple[DocumentVectors, ...]
 
 
 class Documents(NamedTuple):
@@ -84,7 +86,7 @@ def right_padded(mask: Mask) -> bool:
 
 
 def run_documents(
-    run: Callable[[Tensor, Carried, Tensor], tuple[Tensor, Carried]],
+    run: Callable[[Sequences, Carried, Counts], tuple[HiddenSequences, Carried]],
     x: Sequences,
     carried: Carried,
     fresh: Carried,
@@ -104,7 +106,7 @@ def run_documents(
     return out.view(batch, steps, -1), tuple(part[documents.last] for part in final)
 
 
-def first_states(documents: Documents, carried: Carried, fresh: Carried) -> Carried:
+def first_states(documents: Documents, carried: Carried, fresh: Carried) -> DocumentStates:
     """The state (N, H) before each document: that of its row (B, H), or that of a new document (B, H)."""
     begins = documents.begins.unsqueeze(1)
     return tuple(
@@ -112,7 +114,7 @@ def first_states(documents: Documents, carried: Carried, fresh: Carried) -> Carr
     )
 
 
-def at_length(first: Tensor, y: Tensor, length: Tensor) -> Tensor:
+def at_length(first: Hidden, y: HiddenSequences, length: Counts) -> Hidden:
     """The last of the first `length` (N,) positions of y (N, L, H), or `first` (N, H) where the length is 0."""
     whole = torch.cat([first.unsqueeze(1), y], 1)
     return whole[torch.arange(len(length), device=y.device), length]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sightline.core.shapes import Hidden, Position
+from sightline.core.shapes import Float, Hidden, ProjectedPosition
+
+GateWeights = Float[Tensor, "H 2*H"]
+CandidateWeights = Float[Tensor, "H H"]
+ThreeWeights = Float[Tensor, "_ H"]
 
 
 def gate_and_candidate(
-    from_input: Position, hidden: Hidden, weight_gates: Tensor, weight_candidate: Tensor
+    from_input: ProjectedPosition, hidden: Hidden, weight_gates: GateWeights, weight_candidate: CandidateWeights
 ) -> tuple[Hidden, Hidden]:
     """Update gate z and candidate n (B, H), the reset gate applied before the product (Cho et al. 2014).
 
@@ -23,7 +27,7 @@ def gate_and_candidate(
     return z.to(hidden.dtype), n.to(hidden.dtype)  # under autocast the products are narrower
 
 
-def transposed_parts(weight_hidden: Tensor) -> tuple[Tensor, Tensor]:
+def transposed_parts(weight_hidden: ThreeWeights) -> tuple[GateWeights, CandidateWeights]:
     """weight_hidden (3H, H) as `gate_and_candidate` takes it: (H, 2H) and (H, H)."""
     width = weight_hidden.shape[1]
     gates, candidate = weight_hidden.T.split([2 * width, width], 1)

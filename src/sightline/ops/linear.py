@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sightline.core.modes import without_autocast
 from sightline.core.probe import Probe
-from sightline.core.shapes import Attended, Float, HeadValues, Rates, SharedQueries, Starts
+from sightline.core.shapes import AnyFloat, Attended, Float, HeadRates, HeadValues, Rates, SharedQueries, Starts
 from sightline.core.transforms import composed
 from sightline.ops.chunked_linear import reciprocal
 from sightline.ops.chunks import LinearInputs
@@ -28,6 +28,11 @@ DELTA_CHUNK = 32  # the same for the delta rule, which solves a system over them
 
 OneQuery = Float[Tensor, "B G K"]
 OneValue = Float[Tensor, "B H V"]
+Decays = HeadRates | Rates | Float[Tensor, "B H T K"]
+OneDecay = HeadRates | Float[Tensor, "B H"] | Float[Tensor, "B H K"]
+OneRate = Float[Tensor, "B H"]
+Sums = Float[Tensor, "*rows V"]
+Totals = Float[Tensor, "*rows 1"]
 
 
 class LinearState(NamedTuple):
@@ -38,7 +43,7 @@ class LinearState(NamedTuple):
 
 
 def initial_linear_state(
-    batch: int, heads: int, d_key: int, d_value: int, *, normaliser: bool = False, like: Tensor
+    batch: int, heads: int, d_key: int, d_value: int, *, normaliser: bool = False, like: AnyFloat
 ) -> LinearState:
     """A state of zeros, in the dtype of `like` or float32 where that is narrower."""
     dtype = torch.promote_types(like.dtype, torch.float32)
@@ -51,7 +56,7 @@ def linear_attention(
     k: SharedQueries,
     v: HeadValues,
     *,
-    decay: Tensor | None = None,
+    decay: Decays | None = None,
     beta: Rates | None = None,
     normaliser: bool = False,
     state: LinearState | None = None,
@@ -109,8 +114,8 @@ def linear_attention_step(
     k: OneQuery,
     v: OneValue,
     *,
-    decay: Tensor | None = None,
-    beta: Tensor | None = None,
+    decay: OneDecay | None = None,
+    beta: OneRate | None = None,
     state: LinearState,
 ) -> tuple[OneValue, LinearState]:
     """One position of `linear_attention`: y (B, H, V) and the next state.
@@ -155,7 +160,7 @@ def full_linear_attention(
     return (normalised(y[..., :-1], y[..., -1:]) if normaliser else y).to(narrow)
 
 
-def normalised(y: Tensor, total: Tensor) -> Tensor:
+def normalised(y: Sums, total: Totals) -> Sums:
     """y / total, and 0 with gradient 0 where the total is 0."""
     return y * reciprocal(total)
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.core.shapes import HiddenSequences, Sequences
+from sightline.core.shapes import AnyFloat, AnyTensor, HiddenSequences, Sequences
 from sightline.core.transforms import composed
-from sightline.ops.cells import Cell, Parts, Trace
+from sightline.ops.cells import Cell, CellState, Trace
 from sightline.ops.derivatives import connected_zeros, differentiable_gradients
 from sightline.ops.documents import Carried, Documents, first_states
 
@@ -39,7 +39,7 @@ class CellWeights(NamedTuple):
     bias_hidden: Tensor | None = None  # (H,) c, added to the first H of U h
 
 
-def packable(*tensors: Tensor) -> bool:
+def packable(*tensors: AnyTensor) -> bool:
     """Whether rows are packed: on the CPU, all float32 or float64, without autocast and transforms."""
     return (
         all(part.device.type == "cpu" for part in tensors)
@@ -83,7 +83,9 @@ def pack(documents: Documents) -> Packing:
     return Packing(position, sizes, order, last)
 
 
-def packed_composed(cell: Cell, packing: Packing, x: Tensor, weights: CellWeights, carried: Parts) -> Parts:
+def packed_composed(
+    cell: Cell, packing: Packing, x: Sequences, weights: CellWeights, carried: CellState
+) -> tuple[AnyFloat, ...]:
     """Outputs (B, T, H) and the states (n, H) after the documents, by plain operations."""
     rows = x.flatten(0, 1)[packing.position]
     bias = weights.bias_hidden
@@ -103,7 +105,7 @@ def packed_composed(cell: Cell, packing: Packing, x: Tensor, weights: CellWeight
 @final
 class _Packed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, cell: Cell, packing: Packing, x: Tensor, *weights_and_carried: Any) -> Parts:
+    def forward(ctx: Any, cell: Cell, packing: Packing, x: Tensor, *weights_and_carried: Any) -> tuple[AnyFloat, ...]:
         weight_input, weight_hidden, bias, bias_hidden, *carried = weights_and_carried
         width = weight_hidden.shape[1]
         rows = x.flatten(0, 1).index_select(0, packing.position)

@@ -7,11 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import AnyMask, Int
 from sightline.ops.block_patterns import BlockLayout, BlockMask
 from sightline.ops.block_pieces import block_pieces
 from sightline.ops.blocks import Blocks, Piece
 from sightline.ops.traced import any_length
 from sightline.ops.window_pieces import causal_pieces, sink_pieces, window_pieces
+
+Places = Int[Tensor, "..."]
 
 
 class Pattern(NamedTuple):
@@ -62,7 +65,7 @@ class Pattern(NamedTuple):
             return self
         return Pattern(True)
 
-    def sees(self, at: Tensor, keys: Tensor, length: int) -> Tensor:
+    def sees(self, at: Places, keys: Places, length: int) -> AnyMask:
         """Whether queries at positions `at` see keys at positions `keys`, bool, in a document of `length` positions."""
         seen = keys <= at if self.causal else torch.ones_like(keys <= at)
         if self.window is not None:

@@ -21,7 +21,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from sightline.core.shapes import Float, Queries
+from sightline.core.shapes import AnyTensor, Float, Queries
 from sightline.core.transforms import transformed
 from sightline.ops.blocks import Blocks, Gathered, Piece
 from sightline.ops.eager import eager
@@ -30,7 +30,7 @@ FORWARD, BACKWARD = (f"_scaled_dot_product_flash_attention_for_cpu{end}" for end
 HeadKeys = Float[Tensor, "B H S K"]
 
 
-def available(q: Tensor) -> bool:
+def available(q: AnyTensor) -> bool:
     """Whether the kernel runs on tensors like q and is switched on.
 
     `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`, which makes attention twice differentiable, switches it off, and

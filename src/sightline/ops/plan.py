@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sightline.core.shapes import Mask, Queries, Starts, TokenPositions
+from sightline.core.shapes import Bool, Float, Int, Mask, Num, Queries, Slopes, Starts, TokenPositions
 from sightline.core.state import replaced
 from sightline.core.transforms import batched
 from sightline.ops.block_products import products_pay
@@ -25,6 +25,14 @@ TRIM_TO = 768  # from here on torch's kernel wastes less, and only one thread ga
 SLOPED = 2**24  # pairs of a query and a key up to which ALiBi's penalty is formed for whole pieces, float64
 
 Kernel = Literal["products", "pieces", "fused", "masked"]
+
+
+PlanVisible = Bool[Tensor, "#B 1 _ _"]
+PlanBias = Float[Tensor, "#B H _ _"]
+DocumentIndex = Int[Tensor, "N L"]
+DocumentReal = Bool[Tensor, "N L"]
+Distances = Num[Tensor, "*rows T S"]
+DistanceBias = Float[Tensor, "*rows H T S"]
 
 
 class Plan(NamedTuple):
@@ -93,7 +101,7 @@ class Plan(NamedTuple):
             return "pieces"
         return "fused" if plain and not (pattern.causal and self.real is not None) else "masked"
 
-    def relate(self, q: Queries, length: int, first: int, last: int) -> tuple[Tensor | None, Tensor | None]:
+    def relate(self, q: Queries, length: int, first: int, last: int) -> tuple[PlanVisible | None, PlanBias | None]:
         """Who sees whom (B or 1, 1, t, S), bool, and the bias (B or 1, H, t, S) of the queries first..last-1.
 
         None where nothing is hidden or added. What `pattern.causal` hides may be missing from a mask that is None.
@@ -121,7 +129,7 @@ class Plan(NamedTuple):
         bias = None if self.slopes is None or distance is None else alibi_bias(self.slopes, distance, q.dtype)
         return None if visible is None else visible.unsqueeze(1), bias
 
-    def groups(self, documents: Documents) -> Iterator[tuple[Tensor, Tensor, Plan]]:
+    def groups(self, documents: Documents) -> Iterator[tuple[DocumentIndex, DocumentReal, Plan]]:
         """Documents that share a call: positions (N, L) in the flattened (B·S), which of these are real, and a plan."""
         pattern, lengths, members = self.pattern, documents.length.tolist(), {}
         for document, length in enumerate(lengths):
@@ -135,7 +143,7 @@ class Plan(NamedTuple):
             yield index, valid, replaced(self, real=None if bool(seen.all()) else seen, documents=None)
 
 
-def alibi_bias(slopes: Tensor, distance: Tensor, dtype: torch.dtype) -> Tensor:
+def alibi_bias(slopes: Slopes, distance: Distances, dtype: torch.dtype) -> DistanceBias:
     """-slope · distance, (…, H, T, S), for slopes (H,) and distances (…, T, S)."""
     return -(slopes.to(dtype)[:, None, None] * distance.unsqueeze(-3).to(dtype))
 

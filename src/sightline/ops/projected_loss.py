@@ -12,7 +12,14 @@ from typing import Any, Literal, NamedTuple, final
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Float, Int
+
 Smoothing = Literal["uniform", "others", "others_but_pad"]
+Vectors = Float[Tensor, "N D"]
+ClassWeights = Float[Tensor, "V D"]
+ClassBias = Float[Tensor, "V"]
+Labels = Int[Tensor, "N"]
+LossSum = Float[Tensor, ""]
 
 CHUNK_BYTES = {"cpu": 2**23}  # of a chunk's logits in float32, which the caches of a processor hold
 DEVICE_CHUNK_BYTES = 2**28
@@ -43,8 +50,14 @@ class SmoothedLabel(NamedTuple):
 
 
 def projected_cross_entropy(
-    x: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, target: SmoothedLabel, *, chunk: int | None = None
-) -> tuple[Tensor, Tensor]:
+    x: Vectors,
+    weight: ClassWeights,
+    bias: ClassBias | None,
+    labels: Labels,
+    target: SmoothedLabel,
+    *,
+    chunk: int | None = None,
+) -> tuple[LossSum, LossSum]:
     """The sums over N positions of -Σ q log p and of -log p(label), p = softmax(x Wᵀ + b) and q the target.
 
     x (N, D), weight (V, D), bias (V,), labels (N,) int64. The products are in autocast's dtype where it is on, all else

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from sightline.core.shapes import Num
+from sightline.core.shapes import Elementwise, Num
 from sightline.core.transforms import composed
 from sightline.ops.traced import TracedTensors, any_length, traced_scan
 
@@ -31,6 +31,7 @@ FEWEST = 16  # chunks below which a second loop costs more than it saves
 
 ScanRows = Num[Tensor, "B T D"]
 ScanState = Num[Tensor, "B D"]
+SameShape = Num[Tensor, "*shape"]
 
 
 def linear_scan(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
@@ -88,7 +89,7 @@ def _traced(advance: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, y: T
     return traced_scan(step, [initial], [x, y])[1][0]
 
 
-def positive(x: Tensor) -> Tensor:
+def positive(x: Elementwise) -> Elementwise:
     """g(x) = x + 1/2 for x >= 0 and σ(x) below: a candidate that is positive (Feng et al. 2024).
 
     That is max(σ(x), x + 1/2), whose derivative is 1 where g >= 1/2 and g (1 - g) below.
@@ -115,13 +116,13 @@ class _Positive(torch.autograd.Function):
         return positive_slope(g, torch.empty_like(g)).mul_(grad)
 
 
-def write_positive(x: Tensor, out: Tensor) -> Tensor:
+def write_positive(x: Elementwise, out: Elementwise) -> Elementwise:
     """`positive` of x, written to `out`; no graph is recorded."""
     torch.sigmoid(x, out=out)
     return torch.maximum(out, x + 0.5, out=out)
 
 
-def positive_slope(g: Tensor, room: Tensor) -> Tensor:
+def positive_slope(g: Elementwise, room: Elementwise) -> Elementwise:
     """The derivative of `positive` where it is g, computed in memory of the same shape; no graph is recorded."""
     torch.ge(g, 0.5, out=room)  # a blend by zeros and ones, several times faster than a fill by a mask of bits
     return torch.lerp(torch.addcmul(g, g, g, value=-1.0), g.new_ones(()), room, out=room)
@@ -199,7 +200,7 @@ def _suffix_sums(a: Tensor, grad: Tensor) -> Tensor:
     return g
 
 
-def fill(h: Tensor, step: ScanStep, x: Tensor, y: Tensor, state: Tensor, from_end: bool = False) -> None:
+def fill(h: ScanRows, step: ScanStep, x: ScanRows, y: ScanRows, state: ScanState, from_end: bool = False) -> None:
     """Write the recurrence from `state` (B, D) into h (B, T, D), T >= 1, forwards or from the last position.
 
     No graph is recorded. h may share its memory with x or y.
@@ -260,7 +261,7 @@ def _conjugate(a: Tensor) -> Tensor:
     return torch.conj_physical(a[:1, :1] if constant else a).expand_as(a)
 
 
-def empty_like(like: Tensor) -> Tensor:
+def empty_like(like: SameShape) -> SameShape:
     """Contiguous memory for a tensor of this shape and dtype."""
     return torch.empty_like(like, memory_format=torch.contiguous_format)
 

@@ -12,6 +12,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import AnyFloat
 from sightline.ops.chunked_delta import DeltaKept, delta_backward, delta_forward, delta_plain
 from sightline.ops.chunked_linear import LinearKept, linear_backward, linear_forward
 from sightline.ops.chunked_shared import SharedKept, shared_backward, shared_forward
@@ -41,7 +42,7 @@ class Tiled(torch.autograd.Function):
     """`forward_tiled` with an explicit backward: `Tiled.apply(chunk, *inputs)`."""
 
     @staticmethod
-    def forward(ctx: Any, chunk: int, *inputs: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(ctx: Any, chunk: int, *inputs: Any) -> tuple[AnyFloat, AnyFloat, AnyFloat | None]:
         kept: list[Any] = []
         outputs = _forward(LinearInputs(*inputs), chunk, kept)
         ctx.chunk = chunk
@@ -50,7 +51,7 @@ class Tiled(torch.autograd.Function):
         return tuple(outputs)  # type: ignore[return-value]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[AnyFloat | None, ...]:
         saved, count = ctx.saved_tensors, len(LinearInputs._fields)
         inputs, to = LinearInputs(*saved[:count]), LinearOutputs(*gradients)
         with torch.autocast(inputs.q.device.type, enabled=False):

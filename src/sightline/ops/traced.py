@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-TracedTensors = tuple[Tensor, ...]
+from sightline.core.shapes import AnyTensor
+
+TracedTensors = tuple[AnyTensor, ...]
 
 
 def any_length(*sizes: int | torch.SymInt) -> bool:
@@ -22,9 +24,9 @@ def any_length(*sizes: int | torch.SymInt) -> bool:
 
 def traced_scan(
     step: Callable[[TracedTensors, TracedTensors, TracedTensors], tuple[TracedTensors, TracedTensors]],
-    carried: Sequence[Tensor],
-    inputs: Sequence[Tensor],
-    constants: Sequence[Tensor] = (),
+    carried: Sequence[AnyTensor],
+    inputs: Sequence[AnyTensor],
+    constants: Sequence[AnyTensor] = (),
 ) -> tuple[TracedTensors, TracedTensors]:
     """The carried tensors after a loop over axis 1 of the inputs (B, T, …), T >= 1, and its outputs (B, T, …).
 

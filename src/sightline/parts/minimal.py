@@ -17,6 +17,8 @@ from sightline.core.shapes import (
     MixedPosition,
     MixedSequences,
     Position,
+    Projected,
+    ProjectedPosition,
     Sequences,
     Starts,
 )
@@ -57,12 +59,12 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
 
     @abstractmethod
     def scan(
-        self, u: Tensor, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+        self, u: Projected, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
     ) -> HiddenSequences:
         """All states (B, T, H) from u = W x + b (B, T, G·H), flags as in `ops.minimal.minimal_scan`."""
 
     @abstractmethod
-    def advance(self, u_t: Tensor, hidden: Hidden) -> Hidden:
+    def advance(self, u_t: ProjectedPosition, hidden: Hidden) -> Hidden:
         """The next state (B, H) from u_t (B, G·H) and the last one."""
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> RecurrentState:

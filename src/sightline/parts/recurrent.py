@@ -61,7 +61,7 @@ class Recurrent(SequenceMixer[RecurrentState]):
     def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         """Outputs (B, T, H), T >= 1, and the state after `length` (B,) positions, None = T."""
 
-    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
+    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Hidden]:
         """Values of the squashing functions of a step, by name, in (0, 1): x (N, D), hidden state before it (N, H)."""
         return {}
 
