@@ -57,7 +57,7 @@ def do(fields: dict[str, Any], threads: int, directory: str) -> dict[str, Any]:
     worker = None
     try:
         put_job(job)
-        worker = _given(job, threads, directory)
+        worker = _start(job, threads, directory)
         reported = 0.0
         while not worker.ended():
             time.sleep(POLL_S)
@@ -77,7 +77,7 @@ def do(fields: dict[str, Any], threads: int, directory: str) -> dict[str, Any]:
             (job.directory / PROGRESS).unlink(missing_ok=True)
 
 
-def _given(job: Job, threads: int, directory: str) -> Worker:
+def _start(job: Job, threads: int, directory: str) -> Worker:
     """A worker process that has begun the job: the one that did the last job here, or a new one."""
     worker = _workers.pop((threads, directory), None)
     if worker is not None and worker.alive:

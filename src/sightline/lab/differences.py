@@ -189,7 +189,7 @@ def _settings(old: Results, new: Results) -> list[tuple[str, str, str]]:
     archs = {a.arch for a in old.architectures} & {a.arch for a in new.architectures}
     then, now = (_facts(results, archs, bool(old.settings and new.settings)) for results in (old, new))
     names = [name for name in {**then, **now} if name not in VOLATILE and then.get(name) != now.get(name)]
-    return [(name, _said(then.get(name)), _said(now.get(name))) for name in names]
+    return [(name, _cell(then.get(name)), _cell(now.get(name))) for name in names]
 
 
 def _facts(results: Results, archs: set[str], settings: bool) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _said(value: Any) -> str:
+def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

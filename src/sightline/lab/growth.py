@@ -56,16 +56,16 @@ def prepare(
     continues from the one before, as decoding does, so that a cache is appended to.
     """
     module = mechanism.build(length=length).to(device)
-    given = map_state(lambda leaf: leaf.to(device), mechanism.inputs(module, batch, length))
+    inputs = map_state(lambda leaf: leaf.to(device), mechanism.inputs(module, batch, length))
     if phase in ("forward", "training"):
-        x = given.x.requires_grad_()
+        x = inputs.x.requires_grad_()
         learnt = [x, *(p for p in module.parameters() if p.requires_grad)]
 
         def forward() -> object:
-            return outputs(module, given._replace(x=x))[0]
+            return outputs(module, inputs._replace(x=x))[0]
 
         def training() -> object:
-            y, _ = outputs(module, given._replace(x=x))
+            y, _ = outputs(module, inputs._replace(x=x))
             return torch.autograd.grad(y.sum(), learnt, allow_unused=True)
 
         return PreparedPhase(forward if phase == "forward" else training)
@@ -75,12 +75,12 @@ def prepare(
 
         def prefill() -> object:
             with torch.inference_mode():
-                return outputs(module, given)
+                return outputs(module, inputs)
 
         return PreparedPhase(prefill)
     with torch.inference_mode():
-        _, state = outputs(module, given)
-    carried, x_t = [state], given.x[:, -1]
+        _, state = outputs(module, inputs)
+    carried, x_t = [state], inputs.x[:, -1]
 
     def decode() -> object:
         with torch.inference_mode():

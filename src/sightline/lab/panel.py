@@ -221,11 +221,11 @@ def _row(say: Say, row: str) -> None:
 
 def _layers(runs: TrainedRuns, gaps: _Gaps, what: str) -> list[Mechanism]:
     """The layers of all runs as mechanisms."""
-    found: list[Mechanism] = []
+    layers: list[Mechanism] = []
     for run in runs:
         with gaps.of(run.name, what):
-            found += gaps.form(run).mechanisms()
-    return found
+            layers += gaps.form(run).mechanisms()
+    return layers
 
 
 def _saturation(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:

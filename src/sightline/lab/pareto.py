@@ -152,7 +152,7 @@ def fronts(results: Results) -> list[Front]:
     """
     quality, sign = qualities(results), _sign(results)
     rows = {a.arch: a for a in results.ranked if a.arch in quality}
-    made = []
+    by_cost = []
     for cost in COSTS:
         known = [a for a in rows.values() if cost.of(results, a) is not None]
         if len(known) < 2:
@@ -167,5 +167,5 @@ def fronts(results: Results) -> list[Front]:
         for a in known:
             by = [other.arch for other in known if other is not a and dominates(other, a)]
             points.append(Point(a.arch, sign * quality[a.arch], float(cost.of(results, a) or 0), by))
-        made.append(Front(cost, points))
-    return made
+        by_cost.append(Front(cost, points))
+    return by_cost

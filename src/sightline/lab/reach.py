@@ -38,11 +38,11 @@ class StateReach(NamedTuple):
 def mechanism_reach(mechanism: Mechanism, length: int, sequences: int, seed: int = 0) -> Reach:
     """The reach of an untrained mechanism in float64 over standard normal sequences of `length` positions."""
     module, lags = mechanism.build(seed, torch.float64), distances(length)
-    given = mechanism.inputs(module, sequences, length, seed, torch.float64)
+    inputs = mechanism.inputs(module, sequences, length, seed, torch.float64)
     generator = torch.Generator().manual_seed(derive(seed, "cotangents"))
     states, gradients = [], []
     for row in range(sequences):
-        x, memory = given.x[row : row + 1], _rows(given.memory, slice(row, row + 1))
+        x, memory = inputs.x[row : row + 1], _rows(inputs.memory, slice(row, row + 1))
         gradients.append(_output_reach(module, Inputs(x, memory)).flip(0)[[0, *lags]])
         if isinstance(module, SequenceMixer):
             states.append(state_reach(module, x, lags, memory, generator=generator))
@@ -50,7 +50,7 @@ def mechanism_reach(mechanism: Mechanism, length: int, sequences: int, seed: int
         mechanism.name,
         trained=False,
         input=median_band([0, *lags], torch.stack(gradients).numpy()),
-        over="sequence" if given.memory is None else "memory",
+        over="sequence" if inputs.memory is None else "memory",
         matrices=recurrent_matrices(module),
         **state_bands(lags, [one for one in states if one is not None]),
     )
@@ -71,11 +71,11 @@ def state_bands(lags: Sequence[int], reached: Sequence[StateReach]) -> dict[str,
     }
 
 
-def _output_reach(module: Any, given: Inputs) -> Tensor:
+def _output_reach(module: Any, inputs: Inputs) -> Tensor:
     """‖∂y_T/∂x_s‖_F for every position s of one row; of the memory where the module reads one."""
     rows = module.d_out
-    x = given.x.expand(rows, -1, -1).clone().requires_grad_(given.memory is None)
-    memory = _repeated(given.memory, rows)
+    x = inputs.x.expand(rows, -1, -1).clone().requires_grad_(inputs.memory is None)
+    memory = _repeated(inputs.memory, rows)
     if memory is not None:
         memory = memory._replace(values=memory.values.clone().requires_grad_())
     y, _ = outputs(module, Inputs(x, memory))
@@ -199,7 +199,7 @@ def recurrent_matrices(model: nn.Module) -> list[RecurrentMatrix]:
 
     They are called by the recurrence, numbered in the order of the model, its direction, and the gate.
     """
-    found: list[RecurrentMatrix] = []
+    spectra: list[RecurrentMatrix] = []
     weights = [(path, weight) for path, weight in model.named_parameters() if path.split(".")[-1] == "weight_hidden"]
     numbers: dict[str, int] = {}
     for path, weight in weights:
@@ -210,11 +210,11 @@ def recurrent_matrices(model: nn.Module) -> list[RecurrentMatrix]:
         layer = f"recurrence {number}, " if len(weights) > 1 else ""
         blocks = weight.split(weight.shape[1])
         names = _gates(model.get_submodule(owner), len(blocks))
-        found += [
+        spectra += [
             spectrum(f"{layer}{direction + ', ' if halves else ''}{name}", block)
             for name, block in zip(names, blocks, strict=True)
         ]
-    return found
+    return spectra
 
 
 def _gates(module: nn.Module, count: int) -> list[str]:

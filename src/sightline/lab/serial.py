@@ -58,9 +58,9 @@ class ChainCounter(TorchDispatchMode):
         if name.startswith(HIDING):
             raise ValueError(f"aten.{name} hides a recurrence: count it in float64")
         written = [t for t in tree_leaves(results) if isinstance(t, Tensor) and t.numel()]
-        given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        arguments = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         if not func._schema.is_mutable:
-            known = {_address(t) for t in given}
+            known = {_address(t) for t in arguments}
             written = [t for t in written if _address(t) not in known]
             if not written:
                 return results
@@ -138,22 +138,22 @@ def count_chain(mechanism: Mechanism, phase: Phase, length: int) -> tuple[int, i
     encoder, which has no step.
     """
     module = mechanism.build(dtype=torch.float64, length=length)
-    given = mechanism.inputs(module, 1, length, dtype=torch.float64)
+    inputs = mechanism.inputs(module, 1, length, dtype=torch.float64)
     if phase in ("prefill", "decode"):
         if not isinstance(module, SequenceMixer):
             return None
         with torch.no_grad():
             if phase == "prefill":
                 with ChainCounter() as counter:
-                    outputs(module, given)
+                    outputs(module, inputs)
             else:
-                _, state = outputs(module, given)
+                _, state = outputs(module, inputs)
                 with ChainCounter() as counter:
-                    module.step(given.x[:, 0], state)
+                    module.step(inputs.x[:, 0], state)
         return counter.longest, counter.total
-    x = given.x.requires_grad_()
+    x = inputs.x.requires_grad_()
     with ChainCounter() as counter:
-        y, _ = outputs(module, given._replace(x=x))
+        y, _ = outputs(module, inputs._replace(x=x))
         if phase == "training":
             y.sum().backward()
     return counter.longest, counter.total

@@ -294,7 +294,7 @@ class _Weights:
         self.path, self.seen, self.pooled = path, seen, pooled
         self.read: list[Tensor] = []
 
-    def weights(self, _probe: nn.Module, _given: Any, weights: Tensor) -> None:
+    def weights(self, _probe: nn.Module, _args: Any, weights: Tensor) -> None:
         self.read.append(weights.detach())
 
     def called(self, module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any], _result: Any) -> None:

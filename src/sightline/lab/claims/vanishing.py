@@ -238,7 +238,7 @@ def judge(reached: Sequence[GradientNorms], learnt: Sequence[AddingError]) -> tu
     vanish = all(one.bound_met and one.last < VANISHED for one in below)
     explode = [one for one in above if one.last > EXPLODED]
     learned = [one.length for one in learnt if one.learned]
-    as_said = [length for length in learned if length != BORDER] == [WITHIN]
+    as_claimed = [length for length in learned if length != BORDER] == [WITHIN]
     errors = ", ".join(f"{np.median(one.errors):.3f} at T = {one.length}" for one in learnt)
     text = (
         f"Below one gradients {'vanish' if vanish else 'do not always vanish'}: at most "
@@ -247,9 +247,9 @@ def judge(reached: Sequence[GradientNorms], learnt: Sequence[AddingError]) -> tu
         f"adding problem (without memory {MEAN_ERROR:.3f}): {errors}."
     )
     exploding = len(explode) == len(above)
-    if vanish and exploding and as_said:
+    if vanish and exploding and as_claimed:
         return "holds", text
-    if not vanish or not (exploding or as_said):
+    if not vanish or not (exploding or as_claimed):
         return "does not hold", text
     lengths = f"learned at T = {and_joined([str(n) for n in learned])}" if learned else "learned at no length"
     return "depends", f"{text} The adding problem was {lengths}."

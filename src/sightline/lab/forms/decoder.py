@@ -87,8 +87,7 @@ class DecoderForm(RunForm):
     def _windows(self, sampled: Sampled) -> tuple[Tensor, Tensor]:
         """Tokens (N, T) and the label (N,) after them, T so long that enough windows are whole."""
         context, tokenizer = self.task.config.context, self.task.tokenizer
-        found = windows(stretches(self.part.numbered(), tokenizer), context, context)
-        sample = list(islice(found, 8 * sampled.labels))
+        sample = list(islice(windows(stretches(self.part.numbered(), tokenizer), context, context), 8 * sampled.labels))
         if not sample:
             raise InputError(f"no text in the {self.part.name} part", where=self.name)
         # Documents may be shorter than the context.

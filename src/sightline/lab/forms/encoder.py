@@ -75,14 +75,14 @@ class EncoderForm(RunForm):
             return {}
         wide: Any = copy.deepcopy(model).double()
         generator = torch.Generator().manual_seed(derive(sampled.seed, "cotangents"))
-        found = []
+        reached = []
         for row in rows:
             source = batch.source[row : row + 1, : int(lengths[row])]
             source = source.double() if source.is_floating_point() else source
-            found.append(reading_reach(wide.encoder, lambda x=source: wide(x, None), lags, generator))
-        if found[0] is None:
+            reached.append(reading_reach(wide.encoder, lambda x=source: wide(x, None), lags, generator))
+        if reached[0] is None:
             self.lacks("gain from state to state", NO_STATE)
-        return state_bands(lags, [one for one in found if one is not None])
+        return state_bands(lags, [one for one in reached if one is not None])
 
 
 def _mask(batch: Any) -> Tensor:

@@ -84,18 +84,16 @@ class EncoderDecoderForm(RunForm):
         band = self._cut_source(model, sampled) if used and ordered else None
         past = self._cut_target(model, sampled) if used else None
         common = {"name": self.name, "trained": True, "loss_unit": self.task.loss_unit if used else ""}
-        found = [
-            Reach(
-                **common,
-                input=_by_lag([0, *lags[1]], [row.target for row in rows]),
-                over="target",
-                used=past,
-                matrices=recurrent_matrices(model.decoder),
-                **self._state("decoder", lags[1], [row.written for row in rows]),
-            )
-        ]
+        writing = Reach(
+            **common,
+            input=_by_lag([0, *lags[1]], [row.target for row in rows]),
+            over="target",
+            used=past,
+            matrices=recurrent_matrices(model.decoder),
+            **self._state("decoder", lags[1], [row.written for row in rows]),
+        )
         if not ordered:
-            return found
+            return [writing]
         whole = [0, *distances(max(len(row.source) for row in rows))]
         reading = Reach(
             **common,
@@ -105,7 +103,7 @@ class EncoderDecoderForm(RunForm):
             matrices=recurrent_matrices(model.encoder),
             **self._state("encoder", lags[0], [row.read for row in rows]),
         )
-        return [reading, *found]
+        return [reading, writing]
 
     def past(self, most: int) -> Past:
         model, items = self._known(self.model), self.task.spaced(self.part, most)
@@ -173,8 +171,8 @@ class EncoderDecoderForm(RunForm):
         chosen = [_some(batch.target_mask[:, 1:], each) for batch in batches]
         return ratio_band(reads, *cut_target_sums(model, batches, chosen, reads))
 
-    def _state(self, side: str, lags: list[int], found: list[StateReach | None]) -> dict[str, Any]:
-        known = [one for one in found if one is not None]
+    def _state(self, side: str, lags: list[int], reached: list[StateReach | None]) -> dict[str, Any]:
+        known = [one for one in reached if one is not None]
         if not known:
             self.lacks(f"gain from state to state in the {side}", NO_STATE if lags else "items of one position")
         return state_bands(lags, known)

@@ -29,12 +29,12 @@ def reading_reach(
     with recorded_inputs(readers) as inputs:
         read()
     length = lags[-1] + 1
-    found = []
+    blocks = []
     for path, x in inputs.items():
         reached = state_reach(readers[path], x[:1, :length].detach(), lags, generator=generator)
         if reached is not None:
-            found.append(reached)
-    return joined(found) if found else None
+            blocks.append(reached)
+    return joined(blocks) if blocks else None
 
 
 def joined(blocks: Sequence[StateReach]) -> StateReach:
