@@ -61,7 +61,7 @@ def replace_sources(text: str, written: Callable[[str, list[Place], str], str]) 
     return _MARKED.sub(one, text)
 
 
-def told_again(written: str, stored: str) -> str:
+def as_stored(written: str, stored: str) -> str:
     """A stored text as it is `written` again with places; the stored one where another version wrote it differently."""
     return written if without_sources(written) == stored else stored
 

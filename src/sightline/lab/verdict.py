@@ -7,7 +7,7 @@ from typing import get_args
 
 from sightline.core.digits import and_joined
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
-from sightline.core.sourced import Place, sourced, told_again
+from sightline.core.sourced import Place, as_stored, sourced
 from sightline.lab.results import Decision, Estimate, Pair, Results, Rounds
 
 
@@ -68,7 +68,7 @@ def judgement_of(results: Results) -> str:
         baselines=results.baselines,
         unfinished=[a.arch for a in results.architectures if not a.finished],
     )
-    return told_again(written, results.judgement)
+    return as_stored(written, results.judgement)
 
 
 def all_decided(pairs: Sequence[Pair]) -> bool:

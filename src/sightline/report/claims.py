@@ -29,7 +29,7 @@ def render_claims(results: ClaimsResults, *, linked: bool = False) -> str:
     rows = [(sayings[one.claim], one, chart_drawings(one), map_drawings(one)) for one in results.results]
     with with_sources():
         texts = [measured(one, at) for at, one in enumerate(results.results)]
-        head, notes_told = heading(results), notes(results)
+        head, remarks = heading(results), notes(results)
     return render_page(
         "claims.html.j2",
         "claims.json",
@@ -37,7 +37,7 @@ def render_claims(results: ClaimsResults, *, linked: bool = False) -> str:
         [drawing for _, _, charts, _ in rows for drawing in charts],
         linked=linked,
         heading=head,
-        notes=notes_told,
+        notes=remarks,
         rows=rows,
         texts=texts,
         amount=amount,

@@ -116,7 +116,7 @@ def render(
         unfinished=[run for run in results.runs if run.status != "done"],
         unfinished_at=[("runs", at) for at, run in enumerate(results.runs) if run.status != "done"],
         without_attention=_without_attention(results),
-        labels={a.arch: made for a in results.ranked if (made := label_figures(a))},
+        labels={a.arch: shown for a in results.ranked if (shown := label_figures(a))},
         environment=environment_rows(results.environment),
         using=using(results, directory) if directory else "",
         timed=next((a for a in results.architectures if a.ms is not None), None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sightline.core.sourced import told_again, with_sources
+from sightline.core.sourced import as_stored, with_sources
 from sightline.lab.ladder import described
 from sightline.lab.ladder_claims import ladder_verdict
 from sightline.lab.ladder_results import LADDER, PAGE, LadderResults
@@ -25,7 +25,7 @@ def render_ladder(results: LadderResults, *, linked: bool = False) -> str:
     figures = ladder_drawings(results)
     timed = next((rung for rung in results.rungs if rung.costs is not None), None)
     with with_sources():
-        verdict = told_again(ladder_verdict(results.rungs), results.verdict)
+        verdict = as_stored(ladder_verdict(results.rungs), results.verdict)
         speeds = {rung.name: ladder_text.speed_text(results, rung) for rung in results.rungs}
         margins = ladder_text.margins_text(results)
     return render_page(

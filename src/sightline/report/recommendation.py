@@ -21,52 +21,52 @@ from sightline.report.text import quantity, size
 
 def recommendation_line(results: Results, prefer: Prefer | None = None) -> str:
     """What to take for the priority and why, in a line: "Recommended for speed: gru. …"."""
-    made = recommend(results, prefer)
-    if made.arch is None:
-        return f"Recommended for {made.prefer}: no architecture. {_obstacle(results, made)}"
-    return f"Recommended for {made.prefer}: {made.arch}. {reason(results, made)}"
+    choice = recommend(results, prefer)
+    if choice.arch is None:
+        return f"Recommended for {choice.prefer}: no architecture. {_obstacle(results, choice)}"
+    return f"Recommended for {choice.prefer}: {choice.arch}. {reason(results, choice)}"
 
 
-def reason(results: Results, made: Recommendation) -> str:
+def reason(results: Results, choice: Recommendation) -> str:
     """Why an architecture is recommended, in plain words; why none is."""
-    if made.arch is None or made.best is None:
-        return _obstacle(results, made)
+    if choice.arch is None or choice.best is None:
+        return _obstacle(results, choice)
     info, rows = results.metric, {a.arch: a for a in results.architectures}
     means = {arch: score(info, arch, a.metrics[info.name].mean) for arch, a in rows.items() if info.name in a.metrics}
-    others = [arch for arch in made.among if arch != made.best]
+    others = [arch for arch in choice.among if arch != choice.best]
     if not others:
-        worse = all(shown_better(results, made.best, arch) for arch in means if arch != made.best)
+        worse = all(shown_better(results, choice.best, arch) for arch in means if arch != choice.best)
         rest = "every other architecture is worse" if worse else "no other one is shown to be practically the same"
-        return f"It has the best {info.label} ({means[made.best]}), and {rest}."
-    if made.prefer == "quality" or (made.cost is None and made.multiple is None):
+        return f"It has the best {info.label} ({means[choice.best]}), and {rest}."
+    if choice.prefer == "quality" or (choice.cost is None and choice.multiple is None):
         same = "is" if len(others) == 1 else "are"
-        return f"It has the best {info.label} ({means[made.best]}); {and_joined(others)} {same} practically the same."
-    among = [("architectures", arch) for arch in made.among]
+        return f"It has the best {info.label} ({means[choice.best]}); {and_joined(others)} {same} practically the same."
+    among = [("architectures", arch) for arch in choice.among]
     count = sourced(number_of(len(among), "architecture"), *among, how="count")
     group = f"the {count} that are best or practically the same"
-    if made.multiple is not None:
-        costs = [place for cost in COSTS for arch in made.among for place in cost.places(results, rows[arch])]
-        multiple = sourced(significant(made.multiple, 3), *costs, how="derived")
+    if choice.multiple is not None:
+        costs = [place for cost in COSTS for arch in choice.among for place in cost.places(results, rows[arch])]
+        multiple = sourced(significant(choice.multiple, 3), *costs, how="derived")
         why = f"Of {group}, it costs the least over all costs: on average {multiple} times the "
         why += "smallest of each"
     else:
-        assert made.cost is not None
-        why = f"Of {group}, it has {_least(results, made.cost, rows, made)}"
-    if made.arch == made.best:
-        return f"{why}, and the best {info.label} ({means[made.best]})."
-    return f"{why}. Its {info.label} is {means[made.arch]}, that of {made.best}, the best, {means[made.best]}."
+        assert choice.cost is not None
+        why = f"Of {group}, it has {_least(results, choice.cost, rows, choice)}"
+    if choice.arch == choice.best:
+        return f"{why}, and the best {info.label} ({means[choice.best]})."
+    return f"{why}. Its {info.label} is {means[choice.arch]}, that of {choice.best}, the best, {means[choice.best]}."
 
 
-def _least(results: Results, cost: Cost, rows: dict[str, Architecture], made: Recommendation) -> str:
+def _least(results: Results, cost: Cost, rows: dict[str, Architecture], choice: Recommendation) -> str:
     """Its cost beside that of the best, or of the next candidate where it is the best itself."""
-    assert made.arch is not None
-    own = cost.of(results, rows[made.arch]) or 0.0
-    other = made.best if made.best != made.arch else next(arch for arch in made.among if arch != made.arch)
-    beside = cost.of(results, rows[other or made.arch]) or 0.0
-    least = min(cost.of(results, rows[arch]) or 0.0 for arch in made.among)
+    assert choice.arch is not None
+    own = cost.of(results, rows[choice.arch]) or 0.0
+    other = choice.best if choice.best != choice.arch else next(arch for arch in choice.among if arch != choice.arch)
+    beside = cost.of(results, rows[other or choice.arch]) or 0.0
+    least = min(cost.of(results, rows[arch]) or 0.0 for arch in choice.among)
     tie = "the least" if own <= least else "about the least"
-    named = f"{tie} {cost_label(results, cost)}, {_cost(results, cost, rows[made.arch], own)}"
-    return f"{named}; {other} has {_cost(results, cost, rows[other or made.arch], beside)}"
+    named = f"{tie} {cost_label(results, cost)}, {_cost(results, cost, rows[choice.arch], own)}"
+    return f"{named}; {other} has {_cost(results, cost, rows[other or choice.arch], beside)}"
 
 
 def _cost(results: Results, cost: Cost, architecture: Architecture, value: int | float) -> str:
@@ -74,14 +74,14 @@ def _cost(results: Results, cost: Cost, architecture: Architecture, value: int |
     return sourced(written(cost, value), *places, how="mean" * (len(places) > 1))
 
 
-def _obstacle(results: Results, made: Recommendation) -> str:
-    if made.obstacle == "one seed":
+def _obstacle(results: Results, choice: Recommendation) -> str:
+    if choice.obstacle == "one seed":
         return "With one seed the spread between trainings is unknown; two seeds or more are needed."
-    if made.obstacle == "baseline" and made.baseline is not None:
+    if choice.obstacle == "baseline" and choice.baseline is not None:
         name = results.primary_metric
-        place = ("baselines", made.baseline.name, "metrics", name)
-        value = sourced(results.metric.text(made.baseline.metrics[name]), place)
-        return f"The baseline “{made.baseline.name}” is at least as good ({value}) and needs no training."
+        place = ("baselines", choice.baseline.name, "metrics", name)
+        value = sourced(results.metric.text(choice.baseline.metrics[name]), place)
+        return f"The baseline “{choice.baseline.name}” is at least as good ({value}) and needs no training."
     return "No run finished."
 
 
@@ -90,9 +90,9 @@ def using_recommended(results: Results, directory: Path) -> str:
 
     Of its runs the one with the lowest validation loss, as of the winner.
     """
-    made = recommend(results)
-    runs = [run for run in results.runs if run.arch == made.arch and run.status == "done"]
-    if made.arch == made.best or not runs:
+    choice = recommend(results)
+    runs = [run for run in results.runs if run.arch == choice.arch and run.status == "done"]
+    if choice.arch == choice.best or not runs:
         return ""
     run = min(runs, key=_lowest_loss)
     example = shlex.quote(results.examples[0].source) if results.examples else "INPUT"
@@ -107,19 +107,19 @@ def _lowest_loss(run: Run) -> float:
 
 def fronts_line(results: Results) -> str:
     """Which architectures are on a Pareto front, in a line; "" where there is none."""
-    made = fronts(results)
-    if not made:
+    all_fronts = fronts(results)
+    if not all_fronts:
         return ""
     order = [a.arch for a in results.ranked]
-    on = {arch: [front for front in made if arch in front.kept] for arch in order}
-    parts = [f"{arch} ({_costs(results, its, made)})" for arch, its in on.items() if its]
-    left = [arch for arch, its in on.items() if not its and any(arch == p.arch for f in made for p in f.points)]
+    on = {arch: [front for front in all_fronts if arch in front.kept] for arch in order}
+    parts = [f"{arch} ({_costs(results, its, all_fronts)})" for arch, its in on.items() if its]
+    left = [arch for arch, its in on.items() if not its and any(arch == p.arch for f in all_fronts for p in f.points)]
     line = f"Pareto fronts of {results.metric.label} against each cost: {', '.join(parts)}"
     return line + (f"; {and_joined(left)} on none." if left else ".")
 
 
-def _costs(results: Results, its: Sequence[Front], made: Sequence[Front]) -> str:
-    if len(its) == len(made):
+def _costs(results: Results, its: Sequence[Front], all_fronts: Sequence[Front]) -> str:
+    if len(its) == len(all_fronts):
         return "all"
     return ", ".join(cost_label(results, front.cost) for front in its)
 
@@ -140,9 +140,9 @@ def written(cost: Cost, value: int | float) -> str:
 
 def choice_record(results: Results) -> dict[str, Any]:
     """The recommendation and the fronts in plain JSON types."""
-    made = recommend(results)
+    choice = recommend(results)
     return {
-        "recommendation": {"prefer": made.prefer, "arch": made.arch, "reason": reason(results, made)},
+        "recommendation": {"prefer": choice.prefer, "arch": choice.arch, "reason": reason(results, choice)},
         "fronts": [
             {"cost": front.cost.name, "kept": front.kept, "points": [asdict(point) for point in front.points]}
             for front in fronts(results)

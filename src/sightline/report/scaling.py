@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sightline.core.digits import amount
-from sightline.core.sourced import told_again, with_sources
+from sightline.core.sourced import as_stored, with_sources
 from sightline.lab.directory import RESULTS, SCALE, SCALE_PAGE, SIZES, size_directory
 from sightline.lab.results import Estimate, Results
 from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults, SizePoint
@@ -71,7 +71,7 @@ def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
     """The page as HTML; linked: whether scale.json is beside the page, for a link to it."""
     info, figures = results.info, scaling_drawings(results)
     with with_sources():
-        verdict = told_again(scaling_verdict(results), results.verdict)
+        verdict = as_stored(scaling_verdict(results), results.verdict)
         pairs = [(pair_sentence(pair, at), bend_sentence(pair, at)) for at, pair in enumerate(results.pairs)]
     return render_page(
         "scale.html.j2",

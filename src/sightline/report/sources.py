@@ -19,7 +19,7 @@ from sightline.core.sourced import Place, pointer, replace_sources
 
 def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
     """The functions of a template that write these attributes: `at` for one place, in parts or tuples of parts,
-    `at_all` for several places, and `told` for a sentence whose numbers carry their places (`core.sourced`).
+    `at_all` for several places, and `with_places` for a sentence whose numbers carry their places (`core.sourced`).
 
     A place whose value is unknown, null in the file or not in it, gets no attribute. In a place, an index may be the
     name of an architecture, a rung or a baseline.
@@ -28,7 +28,7 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
     """
 
     def at_all(places: Iterable[Place], how: str = "") -> Markup:
-        known = [f"{file}#{pointer(*at)}" for place in places if (at := _found(plain, place))]
+        known = [f"{file}#{pointer(*at)}" for place in places if (at := _resolved(plain, place))]
         if not known:
             return Markup("")
         first = known[0] if len(known) == 1 else f"{known[0]} and {len(known) - 1} more"
@@ -42,21 +42,21 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
             place += part if isinstance(part, tuple) else (part,)
         return at_all([place], how)
 
-    def told(sentence: str) -> Markup:
+    def with_places(sentence: str) -> Markup:
         def written(number: str, places: list[Place], how: str) -> str:
             attributes = at_all([tuple(Markup(part).unescape() for part in place) for place in places], how)
             return f"<span{attributes}>{number}</span>" if attributes else number
 
         return Markup(replace_sources(str(escape(sentence)), written))
 
-    return {"at": at, "at_all": at_all, "told": told}
+    return {"at": at, "at_all": at_all, "with_places": with_places}
 
 
-def _found(plain: Any, place: Place) -> Place:
+def _resolved(plain: Any, place: Place) -> Place:
     """The place with indices for names, and those from the end counted from the beginning; empty where its value is not
     known.
     """
-    found: Place = ()
+    resolved: Place = ()
     for part in place:
         try:
             if isinstance(plain, list):
@@ -64,8 +64,8 @@ def _found(plain: Any, place: Place) -> Place:
             plain = plain[part]
         except (KeyError, IndexError, TypeError, ValueError):
             return ()
-        found += (part,)
-    return () if plain is None else found
+        resolved += (part,)
+    return () if plain is None else resolved
 
 
 def _index(records: list[Any], part: str | int) -> int:
