@@ -192,7 +192,7 @@ class Batcher:
     def _compute(self, jobs: Sequence[PendingJob]) -> list[Any]:
         """The result, or the exception, of each job; where one input is refused, each job is computed alone."""
         try:
-            with interruptible(self.check_wanted):
+            with interruptible(self.stop_if_abandoned):
                 return jobs[0].work.run(self._task, jobs)
         except Abandoned as error:
             return [error] * len(jobs)
@@ -204,7 +204,7 @@ class Batcher:
             logger.exception("a request failed")
             return [error]
 
-    def check_wanted(self) -> None:
+    def stop_if_abandoned(self) -> None:
         """Stop the batch that is computed if nobody waits for it; called at every step of it.
 
         Raises:
