@@ -188,8 +188,8 @@ def retraction_is_rollback(subject: Subject) -> Iterator[Finding]:
     for mode in (torch.no_grad, torch.inference_mode, nullcontext):
         with mode():
             _, state = steps(module, past, module.initial_state(len(past), memory))
-            for given_up in (1, 4):
-                _, later = module(other[:, :given_up], state)
+            for retracted in (1, 4):
+                _, later = module(other[:, :retracted], state)
                 retract(state, later)
                 y, _ = feed(module, x, state, (2, 1, 3))
-                yield close(y, expected, f"after {given_up} positions were given up")
+                yield close(y, expected, f"after {retracted} positions were given up")
