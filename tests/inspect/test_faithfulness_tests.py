@@ -96,7 +96,7 @@ def test_an_erasure_is_that_of_a_loop_over_sets():
     """Removal against masks by hand; replacement against every position replaced by its own draws, in a loop."""
     one = item([5, 2, 5, 3, 4], [1.0, 0.0, 2.0, 0.0, 0.0], replacements=3)
     eraser, model = one.eraser, one.model
-    given = one.opened.source.given
+    given = one.opened.source.input
     sets = np.array([[True, False, True, False, False], [False, True, False, False, True]])
     whole = model(given).softmax(1)[0, 0]
     for taken, removed, replaced in zip(sets, eraser.drops(sets, "removal"), eraser.drops(sets, "replacement")):

@@ -275,7 +275,7 @@ def answer_with_scaled(model: Any, side: OpenedSide, patch: int, factor: float) 
         return x
 
     handle = model.eval().front_end.register_forward_hook(hook)
-    answer = side.answer(side.given.double())[0, :, 0]
+    answer = side.answer(side.input.double())[0, :, 0]
     handle.remove()
     assert len(calls) == 2  # horizon 6, in patches of 4
     return answer

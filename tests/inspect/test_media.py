@@ -115,7 +115,7 @@ def test_a_position_of_one_source_is_replaced_alone(tmp_path: Path) -> None:
     assert side.pieces == [*"row?", "1, 1", "1, 2", "2, 1", "2, 2"]
     words, pixels = 4, (8, 8)
     for position in range(len(side.pieces)):
-        changed = (side.replaced(position, 5) != side.given).any(0)
+        changed = (side.replaced(position, 5) != side.input).any(0)
         expected = torch.zeros(words, dtype=torch.bool)
         patches = torch.zeros(pixels, dtype=torch.bool)
         if position < words:

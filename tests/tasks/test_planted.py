@@ -85,10 +85,10 @@ def test_a_trigger_is_planted_in_texts_of_the_data():
     texts = [f"the {number} of these is {number} or {number}" for number in range(60)]
     own = text_problems(texts, 0, FEW)[-1]
     assert own.name == OWN
-    held = {item.given for item in own.items}
-    assert not held & {item.given for item in own.train}
+    held = {item.input for item in own.items}
+    assert not held & {item.input for item in own.train}
     for item in own.items:
-        words, changed = item.given.split(), item.variants[0].split()
+        words, changed = item.input.split(), item.variants[0].split()
         assert sum(a != b for a, b in zip(words, changed, strict=True)) == 1
     assert len(text_problems(texts[:15], 0, FEW)) == 3  # too few
 
@@ -96,7 +96,7 @@ def test_a_trigger_is_planted_in_texts_of_the_data():
 def opened_rightly(planted: Planted, *causal: int) -> None:
     """The positions where items and variants differ are so many, and a batch has a loss."""
     item = planted.measured[0]
-    opened = planted.open(item.given)
+    opened = planted.open(item.input)
     found = planted.causal(item, opened)
     assert found.shape == (len(opened.source.pieces) - opened.source.added,)
     assert int(found.sum()) in causal
@@ -120,7 +120,7 @@ def test_problems_for_series_sounds_and_pictures(kind: Any) -> None:
     assert [one.name for one in found] == ["token lookup", "first occurrence", OWN]
     for planted in found:
         opened_rightly(planted, 1)
-        assert (planted.measured[0].given != planted.measured[0].variants[0]).any()
+        assert (planted.measured[0].input != planted.measured[0].variants[0]).any()
 
 
 def test_problems_for_a_translator():

@@ -14,7 +14,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
-from sightline.inspect.calibration import MADE, CallWorth, KnownMap, known_maps, worth_of
+from sightline.inspect.calibration import UNOWNED, CallWorth, KnownMap, known_maps, worth_of
 from sightline.inspect.explained import REFERENCES, ExplainedItem, ShownMap
 from sightline.inspect.faithfulness import SHARES
 from sightline.inspect.faithfulness_results import (
@@ -179,7 +179,7 @@ def _calibrated_test(test: FaithfulnessTest, worth: CallWorth, looked: Sequence[
             effect = item.changes.mean(1)
             random = np.random.default_rng(derive(item.seed, "shuffled"))
             for calls, values in zip(passes, (effect, random.permutation(effect)), strict=True):
-                score = test.score(item, ShownMap(MADE, "", -1, values))
+                score = test.score(item, ShownMap(UNOWNED, "", -1, values))
                 calls.append(float(calls_faithful(score, threshold, test.faithful)))
         control, shuffled = rate_of(EFFECT, passes[0]), rate_of("shuffled effect", passes[1])
     about = test.name, test.group, test.definition, test.applies, test.faithful

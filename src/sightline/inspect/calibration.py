@@ -31,7 +31,7 @@ from sightline.inspect.rates import best_threshold, calls_faithful, rate_of
 from sightline.tasks.planted import Planted
 
 NOISE = 0.1  # of the made maps
-MADE = "made"  # the method of a map that no layer has
+UNOWNED = "made"  # the method of a map that no layer has
 
 MapKind = Literal["made map", "own map that points there", "shuffled map", "map of another item", "own map elsewhere"]
 RIGHT: tuple[MapKind, ...] = ("made map", "own map that points there")
@@ -80,7 +80,7 @@ def known_maps(
     with evaluating(model):
         looked = []
         for number, item in enumerate(held):
-            opened = planted.open(item.given)
+            opened = planted.open(item.input)
             causal = planted.causal(item, opened).cpu().numpy()
             own = derive(seed, planted.name, number)
             one = ExplainedItem(model, opened, planted.row, replacements=replacements, seed=own, causal=causal)
@@ -120,7 +120,7 @@ def _hits(looked: Iterable[ExplainedItem], of: Callable[[ExplainedItem], np.ndar
 
 
 def _scored(looked: Sequence[ExplainedItem], tests: Sequence[FaithfulnessTest], first: int) -> list[KnownMap]:
-    planted_maps = [_made(item) for item in looked]
+    planted_maps = [_planted_map(item) for item in looked]
     known = []
     for number, item in enumerate(looked):
         random = np.random.default_rng(derive(item.seed, "shuffled"))
@@ -144,7 +144,7 @@ def _scored(looked: Sequence[ExplainedItem], tests: Sequence[FaithfulnessTest], 
     return known
 
 
-def _made(item: ExplainedItem) -> np.ndarray:
+def _planted_map(item: ExplainedItem) -> np.ndarray:
     """The planted positions, each about 1, and noise, as a map that sums to 1."""
     random = np.random.default_rng(derive(item.seed, "made"))
     values = NOISE * random.random(item.positions) + _causal(item)
@@ -152,7 +152,7 @@ def _made(item: ExplainedItem) -> np.ndarray:
 
 
 def _unowned(values: np.ndarray) -> ShownMap:
-    return ShownMap(MADE, "", -1, values)
+    return ShownMap(UNOWNED, "", -1, values)
 
 
 def worth_of(test: FaithfulnessTest, known: Sequence[KnownMap]) -> CallWorth:

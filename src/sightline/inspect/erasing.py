@@ -41,7 +41,7 @@ class Eraser:
     @cached_property
     def whole(self) -> Tensor:
         """The answer (1, 1, C) to the whole input."""
-        return self.side.answer(self.side.given)
+        return self.side.answer(self.side.input)
 
     @torch.no_grad()
     def drops(self, sets: np.ndarray, way: str) -> np.ndarray:
@@ -58,7 +58,7 @@ class Eraser:
         parts: list[float] = []
         step = max(1, ROWS // self.replacements)
         for first in range(0, len(sets), step):
-            chosen = torch.from_numpy(sets[first : first + step]).to(self.side.given.device)
+            chosen = torch.from_numpy(sets[first : first + step]).to(self.side.input.device)
             answers = self.ways[way](chosen)  # (R, N, C)
             if self.labels is None:
                 moved = (answers - self.whole).abs().mean(2)
@@ -78,16 +78,16 @@ class Eraser:
         if self.side.masked is None:
             raise InputError("the model has no mask by which positions can be left out")
         moved = numbers_moved if self.labels is None else probabilities_moved
-        answers = torch.cat([self._removed(part) for part in sets.to(self.side.given.device).split(ROWS)])
+        answers = torch.cat([self._removed(part) for part in sets.to(self.side.input.device).split(ROWS)])
         return moved(answers, self.whole)[:, 0].double().cpu().numpy()
 
     def _removed(self, sets: Tensor) -> Tensor:
         assert self.side.masked is not None
-        inputs = self.side.given.expand(len(sets), *self.side.given.shape[1:])
+        inputs = self.side.input.expand(len(sets), *self.side.input.shape[1:])
         return self.side.masked(inputs, ~sets)
 
     def _replaced(self, sets: Tensor) -> Tensor:
-        inputs = self.side.given
+        inputs = self.side.input
         changed = inputs.unsqueeze(1).repeat(len(sets), self.replacements, *[1] * (inputs.dim() - 1))  # (R, N, …)
         for place, (other, differs) in enumerate(self._others):
             rows = sets[:, place].nonzero().squeeze(1)
@@ -100,7 +100,7 @@ class Eraser:
     def _others(self) -> list[tuple[Tensor, Tensor]]:
         """Of each position its replacements (N, …), and where they differ from the input."""
         others = [self.side.replaced(place, self.replacements) for place in range(self.positions)]
-        return [(other, other != self.side.given) for other in others]
+        return [(other, other != self.side.input) for other in others]
 
 
 class ErasureCurves(NamedTuple):

@@ -148,7 +148,7 @@ class ExplainedItem:
         moved = numbers_moved if self.opened.labels is None else probabilities_moved
         number = self._one.replacements
         by_position = changes_of_replacing(
-            side.answer, side.given, lambda place: side.replaced(place, number), self.positions, moved
+            side.answer, side.input, lambda place: side.replaced(place, number), self.positions, moved
         )
         return torch.stack(by_position)[:, :, 0].double().cpu().numpy()
 

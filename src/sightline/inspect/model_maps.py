@@ -30,7 +30,7 @@ def effect_maps(look: OpenedModel) -> list[InfluenceMap]:
         def replaced(position: int, side: OpenedSide = side) -> Tensor:
             return side.replaced(position, look.replacements)
 
-        effects = effects_of_replacing(side.answer, side.given, replaced, positions, moved)
+        effects = effects_of_replacing(side.answer, side.input, replaced, positions, moved)
         maps += _whole(look, "effect", name, look.with_added(side, effects))
     return maps
 
@@ -126,7 +126,7 @@ def integrated_gradients_maps(look: OpenedModel) -> list[InfluenceMap]:
 
         def score(vectors: Tensor, t: int = t) -> Tensor:
             with replaced_outputs(module, first_call(lambda _: vectors)):
-                answer = side.answer(side.given.expand(len(vectors), *side.given.shape[1:]))[:, t]
+                answer = side.answer(side.input.expand(len(vectors), *side.input.shape[1:]))[:, t]
             return answer.sum(-1) if labels is None else answer.softmax(-1)[:, labels[t]]
 
         with torch.enable_grad():
@@ -150,7 +150,7 @@ def _vectors(look: OpenedModel, module: nn.Module, inputs: Tensor | None = None)
         return x
 
     with replaced_outputs(module, keep):
-        look.opened.source.answer(look.opened.source.given if inputs is None else inputs)
+        look.opened.source.answer(look.opened.source.input if inputs is None else inputs)
     return vectors[0]
 
 

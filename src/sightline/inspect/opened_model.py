@@ -88,7 +88,7 @@ class OpenedModel:
 
     def run(self) -> Tensor:
         """The model's answer (1, T, C)."""
-        return self.opened.source.answer(self.opened.source.given)
+        return self.opened.source.answer(self.opened.source.input)
 
     @cached_property
     def answer(self) -> Tensor:

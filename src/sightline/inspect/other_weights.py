@@ -62,7 +62,7 @@ def layer_weights(item: ExplainedItem, shown: ShownMap) -> LayerWeights | None:
 def _answers(item: ExplainedItem, layer: LayerWeights, weights: Tensor) -> Tensor:
     """The answers (R, C) with weights (R · N, …, K) in the layer."""
     source = item.one.opened.source
-    inputs = source.given.expand(len(weights) // len(layer.own), *source.given.shape[1:])
+    inputs = source.input.expand(len(weights) // len(layer.own), *source.input.shape[1:])
     done = 0
 
     def replace(path: str, own: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class PlantedTraining(NamedTuple):
 def accuracy_of(planted: Planted, items: Sequence[PlantedItem]) -> float:
     """The share of right answers."""
     with evaluating(planted.task.model):
-        return sum(planted.right(planted.open(item.given), item) for item in items) / len(items)
+        return sum(planted.right(planted.open(item.input), item) for item in items) / len(items)
 
 
 def train_planted(planted: Planted, seed: int, rounds: int = ROUNDS) -> PlantedTraining:

@@ -20,7 +20,7 @@ class OpenedSide(NamedTuple):
     """A sequence that the model reads, and its answers when it changes.
 
     pieces: what each position shows; the first `added` are the model's own, such as a class token
-    given: (1, …) the input; answer: inputs (R, …) in its place, each row for itself, to logits or numbers (R, T, C)
+    input: what is read (1, …); answer: inputs (R, …) in its place, each row for itself, to logits or numbers (R, T, C)
     replaced: inputs in which what one position covers, the added ones not counted, is replaced
     vectors: the module that gives the vectors (·, M, D) of the positions; None where nothing does
     masked: inputs (R, …) and masks (R, S) of the positions, the added ones not counted, True = kept, to answers as if
@@ -28,7 +28,7 @@ class OpenedSide(NamedTuple):
     """
 
     pieces: list[str]
-    given: Tensor
+    input: Tensor
     answer: Callable[[Tensor], Tensor]
     replaced: Replaced
     vectors: nn.Module | None = None
@@ -123,9 +123,9 @@ def replaced_patches(picture: Tensor, side: int) -> Replaced:
 
 def covered(side: OpenedSide, changed: Tensor) -> Tensor:
     """Which positions (S,), the added ones not counted, cover a place where `changed` (1, …) differs from the input."""
-    differs = changed != side.given
+    differs = changed != side.input
     positions = range(len(side.pieces) - side.added)
-    own = [(side.replaced(position, COVERING) != side.given).any(0, keepdim=True) for position in positions]
+    own = [(side.replaced(position, COVERING) != side.input).any(0, keepdim=True) for position in positions]
     return torch.stack([(one & differs).any() for one in own])
 
 

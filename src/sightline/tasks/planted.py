@@ -56,7 +56,7 @@ class PlantedItem(NamedTuple):
     variants: the same with one thing changed that the answer depends on, as long as it is
     """
 
-    given: Any
+    input: Any
     variants: list[Any]
     answer: int
 
@@ -66,7 +66,7 @@ class Planted(NamedTuple):
 
     meaning: a sentence; own: whether it is planted in the user's own data
     batches: endless training batches; loss: of one, by the model
-    open: an item's `given` opened; right: whether its answer is the right one
+    open: an item's `input` opened; right: whether its answer is the right one
     row: the position of the answer that is looked at
     items: those to check by, so many as `sizes` says, and those to calibrate on
     """
@@ -95,7 +95,7 @@ class Planted(NamedTuple):
 
     def causal(self, item: PlantedItem, opened: OpenedInput) -> Tensor:
         """The positions of the opened item that its answer depends on, (S,) bool, the added ones not counted."""
-        marked = [covered(opened.source, self.open(variant).source.given) for variant in item.variants]
+        marked = [covered(opened.source, self.open(variant).source.input) for variant in item.variants]
         return torch.stack(marked).any(0)
 
 

@@ -23,7 +23,7 @@ def test_what_is_left_out_is_as_if_it_were_not_there(arch: str, tmp_path: Path) 
     task = LanguageTask.build(LanguageTask.load_data(run), run)
     task.model.double().eval()
     side = task.open_input("50 times").source
-    ids = side.given
+    ids = side.input
     for places in LEFT_OUT:
         kept = torch.ones_like(ids, dtype=torch.bool)
         kept[0, places] = False

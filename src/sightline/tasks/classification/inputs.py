@@ -155,7 +155,7 @@ class LabelledInputs:
         return array
 
     def _check_pictures(self, pictures: Sequence[np.ndarray], place: Callable[[int], str]) -> None:
-        keys = self.config.picture.given
+        keys = self.config.picture.front_end_fields
         expected = (keys["channels"], keys["height"], keys["width"])
         for row, picture in enumerate(pictures):
             if picture.shape != expected:

@@ -55,7 +55,7 @@ def _built(task: ClassificationTask, problem: PlantedTexts, seed: int, sizes: Pl
 
     def part(items: Sequence[PlantedItem]) -> LabelledPart:
         labels: list[Labels] = [(problem.answers[item.answer],) for item in items]
-        return LabelledPart(task.inputs.kind, False, [item.given for item in items], labels, [""] * len(items))
+        return LabelledPart(task.inputs.kind, False, [item.input for item in items], labels, [""] * len(items))
 
     train, held = part(problem.train), part(problem.items)
     data = LabelledCorpus(
@@ -147,7 +147,7 @@ def _sounds(task: ClassificationTask, part: LabelledPart, seed: int, sizes: Plan
 
 def _pictures(task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:
     """Patches of noise, or of one of four textures; the first is the topmost, then the leftmost."""
-    keys, side = task.config.picture.given, getattr(task.source, "patch", 1)
+    keys, side = task.config.picture.front_end_fields, getattr(task.source, "patch", 1)
     rows, columns = keys["height"] // side, keys["width"] // side
     at = np.indices((side, side))
     stripes = [np.full((side, side), 255), 255 * (at[0] % 2), 255 * (at[1] % 2), 255 * (at.sum(0) % 2)]

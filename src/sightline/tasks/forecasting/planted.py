@@ -110,7 +110,7 @@ def _built(
 
     def batch(numbers: Sequence[int]) -> WindowBatch:
         chosen = [train[number] for number in numbers]
-        values = torch.from_numpy(np.stack([item.given for item in chosen]))
+        values = torch.from_numpy(np.stack([item.input for item in chosen]))
         levels = torch.tensor([FUTURES[item.answer] for item in chosen])
         future = levels.view(-1, 1, 1).expand(-1, source.horizon, channels)
         return _batch(values, future.contiguous(), (source.past, source.known), source.horizon)

@@ -23,7 +23,7 @@ from sightline.parts.positions import AddPositions
 from sightline.tasks.outcomes import Answer
 
 NEW_TOKENS = 200  # by default
-NEVER_SAID = (TextTokenizer.PAD, TextTokenizer.BOS, TextTokenizer.UNK)
+NEVER_WRITTEN = (TextTokenizer.PAD, TextTokenizer.BOS, TextTokenizer.UNK)
 _CHUNK = 1024  # positions of a prompt read at a time
 OnText = Callable[[int, str], None]  # the number of an output, and text that has been added to it
 
@@ -122,7 +122,7 @@ def generate(
         bos=TextTokenizer.BOS,
         eos=TextTokenizer.EOS,
         max_length=most,
-        banned=NEVER_SAID,
+        banned=NEVER_WRITTEN,
         names=[first + number for number in range(len(rows))],
         prompts=[ids[row] for row in rows],
         watch=watch if decoding.beam == 1 else None,

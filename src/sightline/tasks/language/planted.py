@@ -100,7 +100,7 @@ def _built(
     run = task.run.changed(seed=derive(seed, about[0]), match=None, bptt="rows")
     config, model = task.draw(run.settings, (task.source, task.tokenizer.size), run)
     built = type(task)(LanguageModel(config, model, task.tokenizer), "")
-    rows = [[task.tokenizer.BOS, *task.tokenizer.encode(item.given).tolist()] for item in train]
+    rows = [[task.tokenizer.BOS, *task.tokenizer.encode(item.input).tolist()] for item in train]
     answers = [task.tokenizer.encode(alphabet.answer(item.answer)).tolist() for item in train]
 
     def batch(numbers: Sequence[int]) -> TextBatch:

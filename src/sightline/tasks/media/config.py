@@ -61,18 +61,18 @@ class SoundConfig(CheckedConfig):
         return AudioOptions(self.rate_hz, self.mix, self.resample, self.max_s)
 
     @property
-    def given(self) -> dict[str, Any]:
+    def front_end_fields(self) -> dict[str, Any]:
         """The values that a front end for sounds takes from this section, by field."""
         return {field.name: getattr(self, field.name) for field in fields(AudioFrames)}
 
     @property
     def front_end(self) -> AudioFrames:
         """The usual front end for sounds."""
-        return AudioFrames(**self.given)
+        return AudioFrames(**self.front_end_fields)
 
     def fitted(self, choice: FrontEndChoice) -> FrontEndConfig:
         """The chosen front end for sounds."""
-        return choice.fit(self.usual, {"audio": self.given})
+        return choice.fit(self.usual, {"audio": self.front_end_fields})
 
 
 @final
@@ -122,7 +122,7 @@ class PictureConfig(CheckedConfig):
         return "patches" if self.view == "patches" else "pixels"
 
     @property
-    def given(self) -> dict[str, Any]:
+    def front_end_fields(self) -> dict[str, Any]:
         """The values that a front end for pictures takes from this section, by field, once the sizes are settled."""
         if self.height is None or self.width is None:
             raise ValueError("the size of pictures is not settled")
@@ -133,7 +133,7 @@ class PictureConfig(CheckedConfig):
 
     def fitted(self, choice: FrontEndChoice) -> FrontEndConfig:
         """The chosen front end for pictures, once the sizes are settled."""
-        keys = self.given
+        keys = self.front_end_fields
         if self.patch is None and "patch" in choice.inherited(self.usual):
             raise ValueError("the size of patches is not settled")
         return choice.fit(self.usual, {"image": keys})

@@ -56,19 +56,19 @@ def open_item(writer: MediaWriter, item: Any) -> OpenedInput:
         return open_written(writer, sources, kind, text, columns[0].read, each[0])
     joined = JoinedSources([one.read for one in columns])
     names = [one.column.name for one in columns]
-    return open_written(writer, sources, kind, text, joined.given, joined.positions(each, names, shown), joined.apart)
+    return open_written(writer, sources, kind, text, joined.row, joined.positions(each, names, shown), joined.apart)
 
 
 @final
 class JoinedSources:
-    """Several sources (1, …) as one row of numbers, `given`, so that what changes one of them is an input like others.
+    """Several sources (1, …) as one row of numbers, `row`, so that what changes one of them is an input like others.
 
     Ids of tokens and bytes of pictures are float32 exactly.
     """
 
     def __init__(self, sources: Sequence[Tensor]) -> None:
         self.sources = list(sources)
-        self.given = _in_rows(self.sources)
+        self.row = _in_rows(self.sources)
 
     def apart(self, rows: Tensor) -> tuple[Masked, ...]:
         """The sources (R, …) of rows (R, N), all of them real."""

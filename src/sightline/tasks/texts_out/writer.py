@@ -25,7 +25,7 @@ from sightline.tasks.card import Card
 from sightline.tasks.outcomes import Answer
 
 TOKENIZERS = "tokenizer.json"
-NEVER_SAID = (Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK)
+NEVER_WRITTEN = (Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK)
 
 
 @runtime_checkable
@@ -129,7 +129,7 @@ class TextWriter(ABC, Generic[P]):
                 bos=Tokenizer.BOS,
                 eos=Tokenizer.EOS,
                 max_length=self.longest_output,
-                banned=NEVER_SAID,
+                banned=NEVER_WRITTEN,
                 names=[first + row for row in rows],
                 speculation=Speculation(model.decode),
             )

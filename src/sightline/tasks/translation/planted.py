@@ -23,7 +23,7 @@ def planted_pairs(task: TranslationTask, part: Pairs, seed: int, sizes: PlantedS
 
 def _built(task: TranslationTask, problem: PlantedTexts, seed: int, sizes: PlantedSizes) -> Planted:
     def part(items: list[PlantedItem]) -> Pairs:
-        return Pairs([item.given for item in items], [problem.answers[item.answer] for item in items])
+        return Pairs([item.input for item in items], [problem.answers[item.answer] for item in items])
 
     train, held = part(problem.train), part(problem.items)
     run = task.run.changed(seed=derive(seed, problem.name), match=None, label_smoothing=0.0)
