@@ -113,11 +113,11 @@ class CompiledStep:
         self._sizes = key, sizes
         if before != self._sizes or any(size is None for size in sizes):
             return None
-        code = self._made(tokens, state, leaves)
+        code = self._checked_code(tokens, state, leaves)
         codes += [code] if code is not None else [None] * MOST_FORMS
         return code
 
-    def _made(self, tokens: Tensor, state: Any, leaves: list[Leaf]) -> StepCode | None:
+    def _checked_code(self, tokens: Tensor, state: Any, leaves: list[Leaf]) -> StepCode | None:
         """Code for these sizes, loaded or compiled, and checked against the plain step."""
         try:
             code = step_code(self._traced, tokens, state, leaves, self._precision)

@@ -193,7 +193,7 @@ def _compile(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf], package:
         constants = {name: value for name, value in program.constants.items() if name not in _weights(step)}
         package.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=package.parent) as folder:
-            made = aoti_compile_and_package(
+            archive = aoti_compile_and_package(
                 program,
                 package_path=str(Path(folder, package.name)),
                 inductor_configs={"aot_inductor.package_constants_in_so": False},
@@ -201,7 +201,7 @@ def _compile(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf], package:
             if constants:
                 torch.save(constants, Path(folder, "constants.pt"))
                 os.replace(Path(folder, "constants.pt"), package.with_suffix(".pt"))
-            os.replace(made, package)
+            os.replace(archive, package)
     taken = [node.meta["val"] for node in program.graph.find_nodes(op="placeholder")][-len(inputs) :]
     sizes = [[int(str(size)) if str(size).isdigit() else str(size) for size in tensor.shape] for tensor in taken[1:]]
     ranges = {str(name): [_number(one.lower), _number(one.upper)] for name, one in program.range_constraints.items()}
