@@ -35,7 +35,7 @@ def purity(subject: Subject) -> Iterator[Finding]:
     for mode in (torch.no_grad, torch.inference_mode, nullcontext):
         with mode():
             yield from _forks(subject)
-            yield from _given_states(subject)
+            yield from _unchanged_states(subject)
     yield from _two_in_turn(subject)
     yield from _across_modes(subject)
 
@@ -83,7 +83,7 @@ def _two_in_turn(subject: Subject) -> Iterator[Finding]:
         yield close(leaves(states[turn]), leaves(state), f"state of the {name} of two batches in turn")
 
 
-def _given_states(subject: Subject) -> Iterator[Finding]:
+def _unchanged_states(subject: Subject) -> Iterator[Finding]:
     module, x, memory = subject.module(), subject.x(), subject.memory()
     for mask, starts in ((None, None), (ragged(), packed())):
         _, state = subject.whole(module, x, memory, mask, starts)
