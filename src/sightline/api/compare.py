@@ -13,7 +13,7 @@ from sightline.api.comparison import ComparisonResult
 from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.core.settings import keys_of, spelled
-from sightline.data.rows.given import PAIR
+from sightline.data.rows.in_memory import PAIR
 from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
 from sightline.lab.directory import RESULTS, free_directory, occupied
@@ -21,8 +21,8 @@ from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.models.plugins import LOADED, load_plugins
 from sightline.report.html import write_report
+from sightline.tasks.data_paths import data_paths
 from sightline.tasks.defaults import compared
-from sightline.tasks.given import given_data
 from sightline.tasks.infer import task_for
 from sightline.tasks.table import task_class
 from sightline.training.trackers import absolute
@@ -102,10 +102,10 @@ def configured(
 ) -> Iterator[CompareConfig]:
     """The comparison that a call asks for, with the default architectures and budget; tables are files meanwhile.
 
-    keys: of `CompareConfig`, and of the task's configuration; data: see `given_data`
+    keys: of `CompareConfig`, and of the task's configuration; data: see `data_paths`
     """
     pair = PAIR if task is None else task_class(task, where="task").pair
-    with given_data(directory, pair, **data) as stored:
+    with data_paths(directory, pair, **data) as stored:
         task = task or task_for(stored.paths["data"])
         parts = {key: path for key, path in stored.paths.items() if key != "data"}
         shared = {**parts, **(settings or {}), **{key: value for key, value in keys.items() if key not in _OWN}}

@@ -11,9 +11,9 @@ from typing import Any
 from sightline.core.errors import InputError
 from sightline.core.notebook import in_notebook
 from sightline.data.corpus import Corpus
-from sightline.data.rows.given import PAIR
+from sightline.data.rows.in_memory import PAIR
+from sightline.tasks.data_paths import data_paths
 from sightline.tasks.fit import train_run
-from sightline.tasks.given import given_data
 from sightline.tasks.match import matched
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.run import log_notes
@@ -73,7 +73,7 @@ def fit(
         flags["arch"] = arch
     named = {"valid": valid, "test": test} | ({} if corpus else {"data": data})
     pair = PAIR if task is None else task_class(task, where="task").pair
-    with given_data(out_dir, pair, **named) as stored, tempfile.TemporaryDirectory() as temporary:
+    with data_paths(out_dir, pair, **named) as stored, tempfile.TemporaryDirectory() as temporary:
         run = resolve_run(file=None, environ={}, flags={**flags, **stored.paths})
         run = stored.beside(run)
         kind = task_class(run.task)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.notebook import html_lines, html_table
-from sightline.data.rows.given import frame_like
+from sightline.data.rows.in_memory import frame_like
 from sightline.report.text import visible
 
 

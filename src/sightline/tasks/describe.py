@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sightline.data.rows.given import PAIR
+from sightline.data.rows.in_memory import PAIR
 from sightline.data.survey import Survey
-from sightline.tasks.given import given_data
+from sightline.tasks.data_paths import data_paths
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import task_class
 
@@ -28,7 +28,7 @@ def describe(
         InputError: whatever is wrong with the data, as `fit` raises it.
     """
     pair = PAIR if task is None else task_class(task, where="task").pair
-    with given_data(None, pair, data=data, valid=valid, test=test) as stored:
+    with data_paths(None, pair, data=data, valid=valid, test=test) as stored:
         named = {"task": task} if task else {}
         run = stored.beside(
             resolve_run(file=None, environ={}, flags={**named, **(settings or {}), **keys, **stored.paths})

@@ -12,7 +12,7 @@ from sightline.core.config import override
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import written
-from sightline.tasks.given import GivenData, given_data
+from sightline.tasks.data_paths import DataPaths, data_paths
 from sightline.tasks.load import Part, PartName, part_of_data, part_of_run
 from sightline.tasks.outcomes import Measured
 
@@ -75,10 +75,10 @@ def evaluate(task: Any, data: Any, part: Any, decoding: Any, keys: dict[str, Any
     keys, trained = dict(keys), task.config
     settings = {key: keys.pop(key) for key in task.measured_by if key in keys}
     try:
-        with given_data(None):  # for the words of errors
+        with data_paths(None):  # for the words of errors
             if (of_values := _of_values(task, data, decoding, keys)) is not None:
                 return of_values
-        with given_data(None, task.pair, data=data) as stored:
+        with data_paths(None, task.pair, data=data) as stored:
             task.config = override(trained, settings, prefix="--")
             return _evaluated(task, stored, part, decoding, keys)
     finally:
@@ -96,7 +96,7 @@ def _of_values(task: Any, data: Any, decoding: Any, keys: dict[str, Any]) -> Eva
     return Evaluation.of(task, chosen, task.measure(part, decoding))
 
 
-def _evaluated(task: Any, stored: GivenData, part: PartName, decoding: Any, keys: dict[str, Any]) -> Evaluation:
+def _evaluated(task: Any, stored: DataPaths, part: PartName, decoding: Any, keys: dict[str, Any]) -> Evaluation:
     if stored.paths:
         read = {"base": base} if (base := getattr(stored.beside(task.run).corpus, "base", None)) else {}
         chosen = part_of_data(task, task.place, {**read, **keys, **stored.paths}, part)

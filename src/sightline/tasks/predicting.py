@@ -12,8 +12,8 @@ from sightline.core.errors import InputError
 from sightline.core.spelling import respelled
 from sightline.data.inputs import InputTable
 from sightline.data.media.files import MediaFile
-from sightline.data.rows.given import PAIR, is_frame
-from sightline.tasks.given import given_data
+from sightline.data.rows.in_memory import PAIR, is_frame
+from sightline.tasks.data_paths import data_paths
 from sightline.tasks.input_source import InputSource
 from sightline.tasks.not_files import check_not_paths
 from sightline.tasks.one_or_several import is_blank, list_of, with_blanks
@@ -92,7 +92,7 @@ class PredictingTask(SavedTask):
             message = message.replace("Name --source-column", "Choose a column, as in table['source']")
             return message.replace(" (--source-column names another column)", "")
 
-        with given_data(None, self.pair, inputs=frame) as stored, respelled(in_python):
+        with data_paths(None, self.pair, inputs=frame) as stored, respelled(in_python):
             return self.table_inputs(InputTable(Path(stored.paths["inputs"]), base=Path.cwd()))
 
     def records(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:

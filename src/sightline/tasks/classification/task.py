@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sightline.core.metrics import Baseline, metric_names
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
-from sightline.data.rows.given import LABELLED
+from sightline.data.rows.in_memory import LABELLED
 from sightline.data.spaced import at_least_one, spaced
 from sightline.tasks.classification.augment import shifted
 from sightline.tasks.classification.baselines import SCORE, label_baselines

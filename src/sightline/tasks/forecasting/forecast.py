@@ -14,7 +14,7 @@ import numpy as np
 
 from sightline.core.digits import number_of
 from sightline.core.notebook import html_lines, html_table
-from sightline.data.rows.given import frame_like, polars_frame
+from sightline.data.rows.in_memory import frame_like, polars_frame
 from sightline.data.series.panel import Panel
 
 if TYPE_CHECKING:

@@ -13,19 +13,19 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.data.inputs import InputTable
-from sightline.data.rows.given import as_frame, index_of_times, is_frame
+from sightline.data.rows.in_memory import as_frame, index_of_times, is_frame
 from sightline.data.series.corpus import load_panel, load_series
 from sightline.data.series.panel import Panel
 from sightline.data.series.windows import Windows, all_windows, forecastable, next_windows
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
+from sightline.tasks.data_paths import data_paths
 from sightline.tasks.forecasting.config import PUBLISHED_BATCH, ForecastingConfig
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.past import Predictor
 from sightline.tasks.forecasting.predict import panel_of, predictor_of
-from sightline.tasks.given import given_data
 from sightline.tasks.one_or_several import dimensions
 from sightline.tasks.outcomes import Answer
 
@@ -122,7 +122,7 @@ class Forecaster:
             return self._read_panel(source)
         source = self._as_frame(source)
         if is_frame(source):
-            with given_data(None, data=source) as stored:
+            with data_paths(None, data=source) as stored:
                 return self._read_panel(stored.paths["data"])
         return panel_of(source, self.fitted.columns.targets)
 

@@ -9,7 +9,7 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.data.pairs.corpus import read
-from sightline.data.rows.given import frame_like, is_frame, polars_frame, write_given
+from sightline.data.rows.in_memory import frame_like, is_frame, polars_frame, store_table
 from sightline.testing.rows import READERS, TEXTS
 
 MAKERS = {
@@ -26,13 +26,13 @@ MAKERS = {
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 def test_every_reader_gets_the_items_of_the_table(tmp_path, reader, make):
-    given = write_given(make(dict(reader.table)), tmp_path)
-    assert reader.read(given.path) == reader.items
+    table = store_table(make(dict(reader.table)), tmp_path)
+    assert reader.read(table.path) == reader.items
 
 
 def test_equal_tables_share_a_file(tmp_path):
     table = {"source": [*TEXTS], "target": [*TEXTS]}
-    paths = {write_given(make(table), tmp_path).path for name, make in MAKERS.items() if name != "columns"}
+    paths = {store_table(make(table), tmp_path).path for name, make in MAKERS.items() if name != "columns"}
     assert len(paths) == len([*tmp_path.iterdir()]) == 1
 
 
@@ -51,7 +51,7 @@ def test_equal_tables_share_a_file(tmp_path):
 )
 def test_other_data_is_refused_in_one_line(tmp_path, data, message):
     with pytest.raises(InputError) as caught:
-        write_given(data, tmp_path)
+        store_table(data, tmp_path)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
     assert not [*tmp_path.iterdir()]
@@ -59,11 +59,11 @@ def test_other_data_is_refused_in_one_line(tmp_path, data, message):
 
 @pytest.mark.parametrize(("argument", "place"), [("data", "row 2: "), ("valid", "valid: row 2: ")])
 def test_messages_name_rows_of_the_table(tmp_path, argument, place):
-    given = write_given(pd.DataFrame({"source": ["a", "b"], "target": ["c", None]}), tmp_path, argument=argument)
+    table = store_table(pd.DataFrame({"source": ["a", "b"], "target": ["c", None]}), tmp_path, argument=argument)
     with pytest.raises(InputError) as caught:
-        read(given.path)
-    assert given.named(str(caught.value)).startswith(f"{place}the target is empty")
-    assert given.named(f"{given.path}: a note") == f"{argument} (DataFrame): a note"
+        read(table.path)
+    assert table.named(str(caught.value)).startswith(f"{place}the target is empty")
+    assert table.named(f"{table.path}: a note") == f"{argument} (DataFrame): a note"
 
 
 def test_what_a_cell_lacks_is_missing_in_any_library():
@@ -92,5 +92,5 @@ def test_a_frame_is_made_of_the_library_that_was_given(like):
 def test_a_frame_that_no_file_can_store_is_refused_and_leaves_nothing(tmp_path):
     objects = pl.DataFrame({"source": pl.Series([object()], dtype=pl.Object)})
     with pytest.raises(InputError, match=r"^data: cannot be stored: cannot write 'Object'"):
-        write_given(objects, tmp_path)
+        store_table(objects, tmp_path)
     assert not [*tmp_path.iterdir()]

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any, final
 
 from sightline.core.spelling import as_arguments, respelled
-from sightline.data.rows.given import FOLDER, PAIR, Given, write_given
+from sightline.data.rows.in_memory import FOLDER, PAIR, StoredTable, store_table
 
 
 @final
 @dataclass(frozen=True)
-class GivenData:
+class DataPaths:
     """The paths of data by argument, and the tables among them that were given in memory."""
 
     paths: dict[str, str] = field(default_factory=dict)
-    tables: list[Given] = field(default_factory=list)
+    tables: list[StoredTable] = field(default_factory=list)
 
     def named(self, message: str) -> str:
         """The message with rows of tables in memory where it names lines of their files."""
@@ -38,7 +38,7 @@ class GivenData:
 
 
 @contextmanager
-def given_data(out_dir: str | Path | None, pair: tuple[str, str] = PAIR, **data: Any) -> Iterator[GivenData]:
+def data_paths(out_dir: str | Path | None, pair: tuple[str, str] = PAIR, **data: Any) -> Iterator[DataPaths]:
     """The data by argument, without what is None.
 
     A table in memory becomes a file beside `out_dir`, in the folder `tables`, where later commands can read it;
@@ -47,10 +47,10 @@ def given_data(out_dir: str | Path | None, pair: tuple[str, str] = PAIR, **data:
     pair: the columns of a list of pairs
 
     Raises:
-        InputError: what `write_given` raises; within the context errors name arguments of Python and
+        InputError: what `store_table` raises; within the context errors name arguments of Python and
             rows of tables.
     """
-    stored = GivenData()
+    stored = DataPaths()
     with respelled(lambda message: as_arguments(stored.named(message))):
         for argument, value in data.items():
             if value is None:
@@ -59,7 +59,7 @@ def given_data(out_dir: str | Path | None, pair: tuple[str, str] = PAIR, **data:
                 stored.paths[argument] = str(value)
                 continue
             folder = _temporary() if out_dir is None else Path(out_dir).parent / FOLDER
-            stored.tables.append(write_given(value, folder, argument=argument, pair=pair))
+            stored.tables.append(store_table(value, folder, argument=argument, pair=pair))
             stored.paths[argument] = str(stored.tables[-1].path)
         yield stored
 

@@ -1,7 +1,7 @@
 """Data given in memory: frames of any library, arrays, lists of rows; written to a file that every reader reads.
 
 A frame and a file of the same table are therefore read by the same code. Rows are counted from 1, as in files without
-lines; `Given.named` names them in messages.
+lines; `StoredTable.named` names them in messages.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CAN_BE = "a path, a frame or a column (polars, pandas, pyarrow), arrays, or a l
 
 
 @final
-class Given(NamedTuple):
+class StoredTable(NamedTuple):
     """A table that was given in memory.
 
     argument: the name of the argument that it was given as
@@ -48,7 +48,7 @@ class Given(NamedTuple):
         return message.replace(str(self.path), f"{self.argument} ({self.kind})")
 
 
-def write_given(data: Any, folder: Path, *, argument: str = "data", pair: tuple[str, str] = PAIR) -> Given:
+def store_table(data: Any, folder: Path, *, argument: str = "data", pair: tuple[str, str] = PAIR) -> StoredTable:
     """Write the table to a file in `folder`; its name is a hash of the content, so that equal tables share a file.
 
     pair: the columns of a list of pairs or of two arrays; what is not a text is a label, not a target
@@ -73,7 +73,7 @@ def write_given(data: Any, folder: Path, *, argument: str = "data", pair: tuple[
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_file(path, content)
-    return Given(path, argument, type(data).__name__)
+    return StoredTable(path, argument, type(data).__name__)
 
 
 def is_frame(value: object) -> bool:
@@ -88,7 +88,7 @@ def _is_batch(value: object) -> bool:
 
 
 def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data") -> polars.DataFrame:
-    """The table as polars has it; raises as `write_given`."""
+    """The table as polars has it; raises as `store_table`."""
     import narwhals as nw
     import polars as pl
 
