@@ -1,4 +1,4 @@
-"""Public classes are abstract, final or NamedTuples, and the name of a type occurs once in the package."""
+"""Public classes are abstract, final or NamedTuples; a type's name occurs once, a value's says what it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,8 @@ EXTENSIBLE = {
     "TextsOutOptions": "the stored options of tasks that write text",
 }
 
+
+EMPTY = {"found", "said", "told", "wanted", "made", "given"}  # say how a value came, not what it is
 
 NEEDS = {"sightline.serve": "fastapi"}  # packages of an extra
 COPIED = {"sightline.export.onnx_runner"}  # runs beside an export, without the package
@@ -102,3 +105,74 @@ def test_each_name_of_a_type_occurs_once() -> None:
 def test_a_second_class_or_alias_of_one_name_is_noticed() -> None:
     source = "class Row: ...\nRow = dict[str, int]\nRow: TypeAlias = int\nROWS = 3\nT = TypeVar('T')\nrows: int = 1"
     assert list(type_names(source)) == ["Row", "Row", "Row"]
+
+
+def bound_names(source: str) -> Iterator[tuple[int, str]]:
+    """Lines and names of the variables, parameters, fields, functions and classes that a module binds.
+
+    Nothing of a module that has none of the words of `EMPTY`, which need not be parsed.
+    """
+    if not any(word in source.lower() for word in EMPTY):
+        return
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case (
+                ast.Name(id=name, ctx=ast.Store())
+                | ast.Attribute(attr=name, ctx=ast.Store())
+                | ast.arg(arg=name)
+                | ast.FunctionDef(name=name)
+                | ast.ClassDef(name=name)
+                | ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+                | ast.MatchMapping(rest=str(name))
+                | ast.alias(asname=str(name))
+            ):
+                yield node.lineno, name
+
+
+def says_nothing(name: str) -> bool:
+    """Whether one of the words of a name is such a participle."""
+    return not EMPTY.isdisjoint(re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_"))
+
+
+def test_no_name_says_how_a_value_came() -> None:
+    places = [
+        f"{file.relative_to(ROOT)}:{line}: {name}"
+        for file in sorted(ROOT.rglob("*.py"))
+        for line, name in bound_names(file.read_text(encoding="utf-8"))
+        if says_nothing(name)
+    ]
+    assert places == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "found = 1",
+        "first, *found = range(3)",
+        "found: int",
+        "for found in (): ...",
+        "[found for found in ()]",
+        "with open('x') as found: ...",
+        "if (found := 1): ...",
+        "def f(*found): ...",
+        "lambda found: 1",
+        "class C:\n    found: int",
+        "class C:\n    @property\n    def found(self): ...",
+        "class C:\n    def f(self): self.found = 1",
+        "try: ...\nexcept KeyError as found: ...",
+        "match x:\n    case [1, *found]: ...",
+        "import x as found",
+        "def _found(): ...",
+        "class FoundValues: ...",
+        "values_found = 1",
+    ],
+)
+def test_a_name_that_says_how_a_value_came_is_noticed(source: str) -> None:
+    assert any(says_nothing(name) for _, name in bound_names(source))
+
+
+@pytest.mark.parametrize("source", ["founder = foundation = 1", "call(found=1)", "one.found", "import found"])
+def test_other_names_are_left_alone(source: str) -> None:
+    assert not any(says_nothing(name) for _, name in bound_names(source))
