@@ -82,5 +82,6 @@ def test_the_other_models_have_the_tests_of_any_model():
     assert is_pooled_classifier(small.untrained("text", "projection_attention"))
     for kind, arch in [("text", "gru"), ("series", "bilstm_attention"), ("text", "transformer")]:
         assert not is_pooled_classifier(small.untrained(kind, arch))
+    assert not is_pooled_classifier(small.untrained("text", "projection_attention", many=True))
     with pytest.raises(InputError, match=r"--retrain: 'fast'|--retrain: expected an amount"):
         check_budget("fast")

@@ -136,7 +136,7 @@ def test_gates_are_those_of_every_step(cell: str) -> None:
     """Gates from the formulas, step by step over every row alone, at the positions after the first."""
     task, part = small.untrained("text", "bilstm_attention"), small.data("text").valid
     model = type(task.config.model)(cell, d_embedding=8, d_model=8).build(task.source, task.outputs)
-    task.model = model.eval()
+    task.model = task.trained.model = model.eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter *= 8  # so that some gates are shut or open

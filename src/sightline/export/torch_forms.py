@@ -135,8 +135,7 @@ WRITERS: dict[str, Callable[[Task[Any, Any, Any], Path], ProgramFacts]] = {
 
 def _copied(task: Task[Any, Any, Any]) -> Any:
     """The model for programs: on the CPU, in float32 and without gradients."""
-    model = getattr(getattr(task, "trained", None), "model", task.stored_model)
-    return deepcopy(model).cpu().float().eval().requires_grad_(False)
+    return deepcopy(task.stored_model).cpu().float().eval().requires_grad_(False)
 
 
 def _logits(model: Any, state: Any, tokens: Tensor) -> list[Tensor]:

@@ -34,7 +34,6 @@ from sightline.inspect.retrained import Guide, compare_adversary, even_guide, gu
 from sightline.inspect.retraining_any import retrained_layers
 from sightline.inspect.training_again import TrainingAgain, alone
 from sightline.models import FORMS
-from sightline.tasks.classification.task import ClassificationTask
 from sightline.training.budget import Budget
 
 WORDS_ARCH = "projection_attention"
@@ -58,7 +57,7 @@ def check_budget(budget: str) -> None:
 
 def is_pooled_classifier(task: Any) -> bool:
     """Whether the task has all tests: a classifier of texts with one label and one pooled attention."""
-    if not isinstance(task, ClassificationTask) or task.inputs.kind != "text" or task.many:
+    if not (task.reads_texts and task.one_label):
         return False
     try:
         check_pooled(task.model)
@@ -80,7 +79,7 @@ def retrained_tests(task: Any, budget: str, items: int, seed: int, say: Callable
     if not is_pooled_classifier(task):
         return retrained_layers(task, budget, items, seed, say)
     again = TrainingAgain.of(task, budget, seed, say)
-    models: dict[str, ClassificationTask] = {"model": task}
+    models: dict[str, Any] = {"model": task}
     steps: dict[str, int] = {"model": 0}
     guides: dict[str, Guide | None] = {"seed": None, "even": even_guide, "words even": even_guide, "words own": None}
     for name, guide in {**guides, "words guided": guide_of(task.model)}.items():
@@ -109,7 +108,7 @@ def _config(again: TrainingAgain, name: str) -> Any:
     return run.changed(arch=WORDS_ARCH, model=preset.resized(run.settings.model.d_model))
 
 
-def _adversary(again: TrainingAgain, steps: int) -> ClassificationTask:
+def _adversary(again: TrainingAgain, steps: int) -> Any:
     """A model that was trained to answer as the task's does and to attend to something else."""
     again.say(f"training again: {NAMES['adversary']}")
     device = again.task.device
@@ -127,15 +126,13 @@ def _adversary(again: TrainingAgain, steps: int) -> ClassificationTask:
     return task
 
 
-def _right(task: ClassificationTask, part: Any, guide: Guide | None) -> np.ndarray:
+def _right(task: Any, part: Any, guide: Guide | None) -> np.ndarray:
     """Whether each answer is right, (N,)."""
     with nullcontext() if guide is None else guided(task.model, guide):
         return (task.trained.scores(part).argmax(1) == part.numbers(task.classes)).astype(float)
 
 
-def _compared(
-    base: ClassificationTask, seed: ClassificationTask, other: ClassificationTask, part: Any
-) -> dict[str, Any]:
+def _compared(base: Any, seed: Any, other: Any, part: Any) -> dict[str, Any]:
     """Of each item the divergence of the seed's and of the adversary's weights, and how the adversary answers."""
     columns: dict[str, list[Tensor]] = {name: [] for name in ("seed", "divergence", "change", "agrees")}
     device = base.device

@@ -79,7 +79,7 @@ def find_run(path: Path) -> TrainedRun:
     """
     directory = chosen_run(path)
     task = load(directory)
-    train = part_of_run(directory, "train").items if hasattr(task, "decoder") else None
+    train = part_of_run(directory, "train").items if task.continues_prompts else None
     return TrainedRun(str(path), task, part_of_run(directory, "test").items, train, run_config(directory).training.seed)
 
 

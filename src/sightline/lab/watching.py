@@ -59,7 +59,7 @@ class Read(NamedTuple):
 def watcher(task: Any, part: Any) -> WatchModel:
     """A function of the task's model in training that returns what it sees on items of `part`, as plain numbers."""
     batch = _sample(task, part)
-    model = getattr(task, "decoder", task.model)  # of text that continues, the part that keeps no state
+    model = task.stored_model  # of text that continues, the part that keeps no state
     read = reader_of(model)
 
     def watch(trained: nn.Module) -> dict[str, Any]:

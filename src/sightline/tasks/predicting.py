@@ -26,6 +26,7 @@ class PredictingTask(SavedTask):
 
     accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
     reads_texts: whether an input is a text, and the name of a file is therefore refused
+    one_label: whether an answer is one label of a fixed set
     answers_lines: whether an answer's text is a table, several lines long
     continues_prompts: whether it has `generate`, which continues texts
     draws_answers: whether `report.forecasts` draws the records of answers
@@ -35,6 +36,7 @@ class PredictingTask(SavedTask):
 
     accepts_decoding: ClassVar[bool] = False
     reads_texts: bool = False
+    one_label: bool = False
     answers_lines: ClassVar[bool] = False
     draws_answers: ClassVar[bool] = False
     continues_prompts: ClassVar[bool] = False

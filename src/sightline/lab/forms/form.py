@@ -28,7 +28,7 @@ class TrainedRun:
     @property
     def model(self) -> Any:
         """The model as it is measured; of text that continues, the part that keeps no state."""
-        return getattr(self.task, "decoder", self.task.model)
+        return self.task.stored_model
 
 
 class Sampled(NamedTuple):

@@ -55,7 +55,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
     def __init__(self, trained: Classifier, data: str = "") -> None:
         super().__init__(trained, data)
         self.inputs, self.classes, self.many = trained.inputs, trained.classes, trained.many
-        self.reads_texts = trained.inputs.kind == "text"
+        self.reads_texts, self.one_label = trained.inputs.kind == "text", not trained.many
 
     @classmethod
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
