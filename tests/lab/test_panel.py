@@ -96,7 +96,7 @@ def test_every_form_of_a_model_has_its_axes_and_what_is_missing_is_said(tmp_path
     assert gaps["growth", "nlinear"] == "one call gives the whole answer"
     assert gaps["recall", "pictures"] == "a classifier writes nothing: see its used reach"
     assert PanelResults.load(tmp_path / FILE) == results
-    lines = [line for _, line in unmeasured_lines(results, "saturation")]
+    lines = unmeasured_lines(results, "saturation")
     assert lines == ["nlinear and pictures: saturation not measured: no layer has softmax attention."]
 
 

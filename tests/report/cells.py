@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from html.parser import HTMLParser
 from statistics import fmean, median
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 SUFFIXES = {"kB": 1e-3, "MB": 1e-6, "GB": 1e-9, "M": 1e-6, "kJ": 1e-3, "MJ": 1e-6}
@@ -104,7 +105,7 @@ def _wrong(pieces: Iterable[CellText], file: str, plain: dict[str, Any]) -> tupl
                 wrong.append(f"no source: {piece.text!r}")
             continue
         assert all(source.startswith(f"{file}#/") for source in piece.sources), piece
-        values = [_at(content, source.partition("#")[2]) for source in piece.sources]
+        values = [_at(content, unquote(source.partition("#")[2])) for source in piece.sources]
         if piece.how == "derived":
             right += 1
             continue
@@ -155,6 +156,8 @@ def _derived(how: str, values: list[Any]) -> list[float]:
             return [len(values[0]) if isinstance(values[0], list) else len(values)]
         case "ratio":
             return [values[0] / values[1]]
+        case "ratio of differences":
+            return [(values[0] - values[1]) / (values[2] - values[3])]
         case "mean of ratios":
             return [fmean(_ratios(values))]
         case "least of ratios":

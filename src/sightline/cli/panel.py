@@ -130,7 +130,6 @@ def _lengths(text: str) -> tuple[int, ...]:
 def print_panel(results: PanelResults) -> None:
     """The table of mechanisms and runs, the findings, and the crossovers."""
     import re
-    from operator import attrgetter
 
     from sightline.cli.tables import console_for, table_of
     from sightline.report.panel_text import cost_rows, crossover_text, findings
@@ -152,5 +151,6 @@ def print_panel(results: PanelResults) -> None:
         console.print(
             "Exponents of n, with intervals on the page; in brackets: too little growth to tell it from fixed costs.\n"
         )
-    for sentence in [*findings(results), *map(crossover_text, filter(attrgetter("checked"), results.crossovers))]:
+    crossed = [crossover_text(one, at) for at, one in enumerate(results.crossovers) if one.checked]
+    for sentence in [*findings(results), *crossed]:
         console.print(sentence, markup=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from sightline.core.metrics import Metric
+from sightline.core.sourced import Place
 from sightline.lab.results import Estimate
 from sightline.report.charts import InteractiveChart
 from sightline.report.text import visible
@@ -84,6 +85,7 @@ class Drawing:
     height: in inches, of each part
     chart: the interactive chart that a page shows in its place
     parts: functions that draw further parts beside the first, for lines that are too many for one
+    title_places: the places in the results of the numbers that the title has
     """
 
     name: str
@@ -93,6 +95,7 @@ class Drawing:
     height: float = 3.4
     chart: InteractiveChart | None = None
     parts: Sequence[Callable[[Axes, Theme, bool], None]] = ()
+    title_places: Sequence[Place] = ()
 
     def page_svg(self) -> tuple[str, str]:
         """The SVG elements for wide and narrow pages."""

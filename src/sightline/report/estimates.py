@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sightline.core.metrics import Metric, defined
+from sightline.core.sourced import Place, sourced
 from sightline.lab.results import Estimate
 
 
@@ -13,13 +14,20 @@ def signed(text: str, value: float) -> str:
     return f"+{text}" if value > 0 and not text.startswith("−") else text
 
 
-def with_ends(estimate: Estimate, written: Callable[[float], str]) -> str:
-    """A mean and its interval, each as `written`: "61.2 [58.0, 64.1]"; "undefined" where there is none."""
-    if not defined(estimate.mean):
+def with_ends(estimate: Estimate, written: Callable[[float], str], place: Place = ()) -> str:
+    """A mean and its interval, each as `written`: "61.2 [58.0, 64.1]"; "undefined" where there is none.
+
+    place: of the estimate in the results
+    """
+    values = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+    texts = {
+        end: sourced(written(value), (*place, end)) if place else written(value)
+        for end, value in values.items()
+        if defined(value)
+    }
+    if "mean" not in texts:
         return "undefined"
-    if estimate.low is None or estimate.high is None:
-        return written(estimate.mean)
-    return f"{written(estimate.mean)} [{written(estimate.low)}, {written(estimate.high)}]"
+    return f"{texts['mean']} [{texts['low']}, {texts['high']}]" if len(texts) == 3 else texts["mean"]
 
 
 def score_of(metric: Metric, score: Estimate) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import median
 
+from sightline.core.sourced import with_sources
 from sightline.lab.panel_results import PanelResults
 from sightline.report.frame import environment_rows, render_page, write_page
 from sightline.report.panel_figures import panel_drawings
@@ -36,7 +37,10 @@ def write_panel(results: PanelResults, directory: Path) -> Path:
 def render_panel(results: PanelResults, *, linked: bool = False) -> str:
     """The page as HTML; linked: whether panel.json is beside the page, for a link to it."""
     drawings = panel_drawings(results)
-    missing = {key: unmeasured_lines(results, key) for key in HEADINGS}
+    with with_sources():
+        sentences = findings(results)
+        crossed = [(one, crossover_text(one, at)) for at, one in enumerate(results.crossovers)]
+        missing = {key: unmeasured_lines(results, key) for key in HEADINGS}
     took = ", ".join(f"{part} {seconds:g} s" for part, seconds in results.seconds.items())
     return render_page(
         "panel.html.j2",
@@ -45,7 +49,7 @@ def render_panel(results: PanelResults, *, linked: bool = False) -> str:
         [drawing for part in drawings.values() for drawing in part],
         linked=linked,
         names=names_of(results.names),
-        findings=findings(results),
+        findings=sentences,
         sections=[part for part in panel_sections(results) if part.key in drawings or missing[part.key]],
         figures=drawings,
         missing=missing,
@@ -65,8 +69,8 @@ def render_panel(results: PanelResults, *, linked: bool = False) -> str:
         recalled=recall_rows(results),
         tokens=token_rows(results),
         phases=TITLES,
-        crossovers=[(at, crossover_text(one)) for at, one in enumerate(results.crossovers) if one.checked],
-        predicted=[(at, crossover_text(one)) for at, one in enumerate(results.crossovers) if not one.checked],
+        crossovers=[text for one, text in crossed if one.checked],
+        predicted=[text for one, text in crossed if not one.checked],
         exponent=exponent,
         median=median,
         environment=[*environment_rows(results.environment), ("time of each part", took)],

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sightline.core.digits import significant
+from sightline.core.sourced import Place, sourced
 from sightline.lab.bands import reaches, uses
-from sightline.lab.panel_results import Chain, Crossover, Growth, PanelResults, Phase, PhaseCost, Reach
+from sightline.lab.panel_results import Band, Chain, Crossover, Growth, PanelResults, Phase, PhaseCost, Reach
 from sightline.report.past_panel import past_findings
 from sightline.report.reach_words import REACHED, WORDS_OF, ReachWords
 from sightline.report.recall_panel import bits_per_byte, recall_findings
@@ -19,12 +20,18 @@ TITLES: dict[Phase, str] = {
     "prefill": "prefill",
     "decode": "one step of decoding",
 }
+STEEP = 1.5  # an exponent whose whole interval is above it is that of growth faster than linear
 
 
-def exponent(growth: Growth) -> str:
-    """The exponent with its interval: "2.01 [1.98, 2.04]"."""
-    low, high = min(growth.low, growth.exponent), max(growth.high, growth.exponent)
-    return f"{_two(growth.exponent)} [{_two(low)}, {_two(high)}]"
+def exponent(growth: Growth, place: Place = ()) -> str:
+    """The exponent with its interval: "2.01 [1.98, 2.04]"; place: of the growth in the results."""
+    values = {
+        "exponent": growth.exponent,
+        "low": min(growth.low, growth.exponent),
+        "high": max(growth.high, growth.exponent),
+    }
+    middle, low, high = (sourced(_two(value), (*place, end)) if place else _two(value) for end, value in values.items())
+    return f"{middle} [{low}, {high}]"
 
 
 def _two(value: float) -> str:
@@ -86,24 +93,28 @@ def findings(results: PanelResults) -> list[str]:
     ]
 
 
-def crossover_text(one: Crossover) -> str:
-    """A prediction and its check: "Training: linear was predicted to take less time than softmax from 812 … on"."""
+def crossover_text(one: Crossover, at: int) -> str:
+    """A prediction and its check: "Training: linear was predicted to take less time than softmax from 812 … on".
+
+    at: its place among the crossovers of the results
+    """
+    predicted = sourced(f"{one.predicted:,.0f}", ("crossovers", at, "predicted"))
     phase = one.phase.capitalize()
     start = f"{phase}: {visible(one.cheaper)} was predicted to take less time than {visible(one.other)}"
     if not one.checked:
-        return f"{start} from {one.predicted:,.0f} positions on; not checked."
+        return f"{start} from {predicted} positions on; not checked."
     if one.measured is None or one.error is None:
-        lengths = f"{one.checked[0]:,} and {one.checked[-1]:,}"
-        return f"{start} from {one.predicted:,.0f} positions on; between {lengths} no crossing was measured."
-    return (
-        f"{start} from {one.predicted:,.0f} positions on; measured at held-out lengths: {one.measured:,.0f}, an error "
-        f"of {one.error:.0%}."
-    )
+        first, last = (sourced(f"{one.checked[end]:,}", ("crossovers", at, "checked", end)) for end in (0, -1))
+        return f"{start} from {predicted} positions on; between {first} and {last} no crossing was measured."
+    measured = sourced(f"{one.measured:,.0f}", ("crossovers", at, "measured"))
+    error = sourced(f"{one.error:.0%}", ("crossovers", at, "error"))
+    return f"{start} from {predicted} positions on; measured at held-out lengths: {measured}, an error of {error}."
 
 
 def _serial(chains: Sequence[Chain]) -> list[str]:
     forward = [c for c in chains if c.phase == "forward"]
     both = [c for c in forward if c.along == "all"]
+    places = {(c.name, c.along): at for at, c in enumerate(chains) if c.phase == "forward"}
     constant = [c.name for c in both if len(set(c.operations)) == 1]
     linear = [c.name for c in both if c.growth is not None and c.growth.low > 0.8]
     sentences = []
@@ -117,7 +128,7 @@ def _serial(chains: Sequence[Chain]) -> list[str]:
     }
     for side, grown in sides.items():
         if grown:
-            steps = [f"{c.name} ({_each(c):.3g})" for c in grown]
+            steps = [f"{c.name} ({_each(c, places[c.name, c.along])})" for c in grown]
             sentences.append(
                 f"With the {side} alone the chain grows in {names_of(steps)}; in brackets operations for each position "
                 f"of the {side}."
@@ -125,56 +136,77 @@ def _serial(chains: Sequence[Chain]) -> list[str]:
     return sentences
 
 
-def _each(chain: Chain) -> float:
+def _each(chain: Chain, at: int) -> str:
     """Operations that each further position adds."""
-    return (chain.operations[-1] - chain.operations[0]) / max(chain.lengths[-1] - chain.lengths[0], 1)
+    added = (chain.operations[-1] - chain.operations[0]) / max(chain.lengths[-1] - chain.lengths[0], 1)
+    places = [("serial", at, field, end) for field in ("operations", "lengths") for end in (-1, 0)]
+    return sourced(f"{added:.3g}", *places, how="ratio of differences")
 
 
 def _growth(costs: Sequence[PhaseCost]) -> list[str]:
-    training = [c for c in costs if c.phase == "training"]
+    training = [(("growth", at), c) for at, c in enumerate(costs) if c.phase == "training"]
     sentences = []
     for what, growths in (
-        ("time", [(c.name, c.time) for c in training]),
-        ("memory", [(c.name, c.memory) for c in training]),
+        ("time", [(c.name, (*place, "time"), c.time) for place, c in training]),
+        ("memory", [(c.name, (*place, "memory"), c.memory) for place, c in training]),
     ):
-        steep = [f"{name} ({exponent(g)})" for name, g in growths if g is not None and g.settled and g.low > 1.5]
+        steep = [
+            f"{name} ({exponent(growth, place)})"
+            for name, place, growth in growths
+            if growth is not None and growth.settled and growth.low > STEEP
+        ]
         if steep:
-            sentences.append(f"The {what} of a training step grows faster than n^1.5 in {names_of(steep)}.")
+            sentences.append(f"The {what} of a training step grows faster than n^{STEEP} in {names_of(steep)}.")
     return sentences
 
 
 def _reach(rows: Sequence[Reach]) -> list[str]:
     sentences = []
-    untrained = [r for r in rows if not r.trained and r.before is None]
-    began = {(r.before, r.over): reaches(r.input) for r in rows if r.before is not None}
+    untrained = [(at, r) for at, r in enumerate(rows) if not r.trained and r.before is None]
+    began = {(r.before, r.over): _reached(at, r) for at, r in enumerate(rows) if r.before is not None}
     if untrained:
-        last = max(max(r.input.at) for r in untrained)
-        short = [f"{r.name} ({reaches(r.input):g})" for r in untrained if reaches(r.input) < last]
+        last = max(max(r.input.at) for _, r in untrained)
+        short = [f"{r.name} ({_reached(at, r)})" for at, r in untrained if reaches(r.input) < last]
         if short:
+            within = sourced(f"{last:g}", *(("reach", at, "input", "at", -1) for at, _ in untrained), how="most")
             sentences.append(
-                f"Untrained, the gradient falls below a hundredth of that at distance 1 within {last:g} positions in "
+                f"Untrained, the gradient falls below a hundredth of that at distance 1 within {within} positions in "
                 f"{names_of(short)}; in brackets the last distance above it."
             )
-    for reach in rows:
+    for at, reach in enumerate(rows):
         if reach.used is not None and not WORDS_OF[reach.over].kept:
-            loss, before = significant(reach.used.centre[-1] or 0.0), began.get((reach.name, reach.over))
-            at_first = "" if before is None else f" (at initialisation {before:g})"
+            before = began.get((reach.name, reach.over))
+            at_first = "" if before is None else f" (at initialisation {before})"
             sentences.append(
-                f"{visible(reach.name)}: gradients reach {reaches(reach.input):g} positions back{at_first}; "
-                f"{uses(reach.used):g} positions of context give the loss of all ({loss} {reach.loss_unit}), to 1 %."
+                f"{visible(reach.name)}: gradients reach {_reached(at, reach)} positions back{at_first}; "
+                f"{_used(at, reach.used)} positions of context give the loss of all ({_whole(at, reach)}), to 1 %."
             )
     return [*sentences, *(text for words in REACHED if (text := _kept(words, rows)))]
 
 
+def _reached(at: int, reach: Reach) -> str:
+    return sourced(f"{reaches(reach.input):g}", ("reach", at, "input"), how="derived")
+
+
+def _used(at: int, used: Band) -> str:
+    return sourced(f"{uses(used):g}", ("reach", at, "used"), how="derived")
+
+
+def _whole(at: int, reach: Reach) -> str:
+    """The loss with all that can be read, and its unit."""
+    loss = 0.0 if reach.used is None else reach.used.centre[-1] or 0.0
+    return f"{sourced(significant(loss), ('reach', at, 'used', 'centre', -1))} {reach.loss_unit}"
+
+
 def _kept(words: ReachWords, rows: Sequence[Reach]) -> str:
     """Of all runs how many positions at the end give the loss of all, and the loss: one sentence."""
-    used = [(r, r.used) for r in rows if r.used is not None and r.over in words.over]
+    used = [(at, r, r.used) for at, r in enumerate(rows) if r.used is not None and r.over in words.over]
     if not words.kept or not used:
         return ""
     each = [
-        f"{visible(reach.name)} {uses(band):g} of {band.at[-1]:g} ({significant(band.centre[-1] or 0.0)} "
-        f"{reach.loss_unit})"
-        for reach, band in used
+        f"{visible(reach.name)} {_used(at, band)} of "
+        f"{sourced(f'{band.at[-1]:g}', ('reach', at, 'used', 'at', -1))} ({_whole(at, reach)})"
+        for at, reach, band in used
     ]
     return f"{words.kept}, to 1 %: {names_of(each)}."
 
@@ -184,13 +216,13 @@ def chain_words(chain: Chain) -> str:
     return TITLES[chain.phase] + ("" if chain.along == "all" else f", {chain.along} alone")
 
 
-def unmeasured_lines(results: PanelResults, part: str) -> list[tuple[int, str]]:
-    """What a part does not have of each run, with its place in the results; equal reasons of runs in one line."""
+def unmeasured_lines(results: PanelResults, part: str) -> list[str]:
+    """What a part does not have of each run; equal reasons of runs in one line."""
     places: dict[tuple[str, str], tuple[int, list[str]]] = {}
     for place, one in enumerate(results.unmeasured):
         if one.part == part:
             places.setdefault((one.what, one.reason), (place, []))[1].append(visible(one.name))
     return [
-        (place, f"{names_of(names)}: {what} not measured: {reason}.")
+        f"{names_of(names)}: {what} not measured: {sourced(reason, ('unmeasured', place, 'reason'), how='text')}."
         for (what, reason), (place, names) in places.items()
     ]

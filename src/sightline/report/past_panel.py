@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sightline.core.digits import significant
+from sightline.core.sourced import sourced
 from sightline.lab.panel_results import Axis, LossAlong, PanelResults
 from sightline.report.drawing import Drawing
 from sightline.report.panel_lines import known_line, lines
@@ -48,19 +49,22 @@ def past_drawings(results: PanelResults, order: Mapping[str, int]) -> list[Drawi
 
 def past_findings(results: PanelResults) -> list[str]:
     """A sentence for each axis: the loss of each run at its beginning and at its end."""
-    return [text for axis in AXES if (text := _text(axis, [row for row in results.losses if row.along == axis]))]
+    return [text for axis in AXES if (text := _text(axis, results.losses))]
 
 
-def _text(axis: Axis, rows: Sequence[LossAlong]) -> str:
+def _text(axis: Axis, losses: Sequence[LossAlong]) -> str:
     each = []
-    for row in rows:
-        known = [(at, value) for at, value in zip(row.loss.at, row.loss.centre, strict=True) if value is not None]
-        if len(known) > 1:
-            (first, low), (last, high) = known[0], known[-1]
-            each.append(
-                f"{visible(row.name)} from {significant(low, 3)} (at {first:g}) to {significant(high, 3)} "
-                f"{row.loss_unit} (at {last:g})"
+    for place, row in enumerate(losses):
+        known = [at for at, value in enumerate(row.loss.centre) if value is not None]
+        if row.along == axis and len(known) > 1:
+            (first, low), (last, high) = (
+                (
+                    sourced(f"{row.loss.at[at]:g}", ("losses", place, "loss", "at", at)),
+                    sourced(significant(row.loss.centre[at] or 0.0, 3), ("losses", place, "loss", "centre", at)),
+                )
+                for at in (known[0], known[-1])
             )
+            each.append(f"{visible(row.name)} from {low} (at {first}) to {high} {row.loss_unit} (at {last})")
     return f"{AXES[axis].title}, from the first to the last: {names_of(each)}." if each else ""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from sightline.core.digits import significant
+from sightline.core.sourced import Place, sourced
 from sightline.lab.panel_results import ContextGap, ContextLoss, PanelResults, Recall, RecallPoint
 from sightline.lab.results import Estimate
 from sightline.report.drawing import Drawing
@@ -31,9 +33,10 @@ class PlantedRecall(NamedTuple):
         """The size of the rows."""
         return point.items if self.size == "items" else point.length
 
-    def question(self, point: RecallPoint) -> str:
-        """What is asked for: "of 16 values"."""
-        return f"of {point.items} values" if self.size == "items" else f"of one value in {point.length} positions"
+    def question(self, point: RecallPoint, place: Place) -> str:
+        """What is asked for: "of 16 values"; place: of the point in the results."""
+        size = sourced(str(self.of(point)), (*place, self.size))
+        return f"of {size} values" if self.size == "items" else f"of one value in {size} positions"
 
 
 PLANTED = {
@@ -87,7 +90,9 @@ def recall_drawings(results: PanelResults, order: Mapping[str, int]) -> list[Dra
         accuracy = {row.name: _accuracy(row) for row in widest}
         title = f"{words.title}: right answers by number of {words.unit}, width {widest[0].d_model}"
         labels = words.unit, "right answers (%)"
-        figures.append(lines(f"recall-accuracy{ending}", title, labels, accuracy, order, log_y=False))
+        drawing = lines(f"recall-accuracy{ending}", title, labels, accuracy, order, log_y=False)
+        width: Place = ("recall", results.recall.index(widest[0]), "d_model")
+        figures.append(replace(drawing, title_places=[width]))
         stored = _stored(rows)
         if any(len(line.x) > 1 for line in stored.values()):  # several widths
             title = f"{words.title}: stored bits by bytes of state, at the number of {words.unit} with the most"
@@ -192,66 +197,84 @@ def token_rows(results: PanelResults) -> list[TokenRow]:
 def recall_findings(results: PanelResults) -> list[str]:
     """The main results, a sentence each."""
     return [
-        *(sentence for task, rows in _by_task(results.recall).items() for sentence in _recalled(task, rows)),
-        *map(_repeats_text, results.contexts),
-        *map(gap_text, results.gaps),
+        *(sentence for task in _by_task(results.recall) for sentence in _recalled(task, results.recall)),
+        *(_repeats_text(one, at) for at, one in enumerate(results.contexts)),
+        *(gap_text(one, at) for at, one in enumerate(results.gaps)),
     ]
 
 
-def _recalled(task: str, rows: Sequence[Recall]) -> list[str]:
+def _recalled(task: str, recall: Sequence[Recall]) -> list[str]:
     title = PLANTED[task].title
-    widest = list({row.name: row for row in rows}.values())
-    learned = [row for row in widest if row.learned]
+    widest = list({row.name: (at, row) for at, row in enumerate(recall) if row.task == task}.values())
+    learned = [(at, row) for at, row in widest if row.learned]
     sentences = []
     if learned:
-        question = PLANTED[task].question(learned[0].points[-1])
-        ordered = sorted(learned, key=lambda row: -(row.points[-1].accuracy.mean or 0.0))
-        shares = [f"{row.name} ({100 * (row.points[-1].accuracy.mean or 0.0):.0f} %)" for row in ordered]
+        at, first = learned[0]
+        question = PLANTED[task].question(first.points[-1], ("recall", at, "points", -1))
+        width = sourced(str(first.d_model), ("recall", at, "d_model"))
+        ordered = sorted(learned, key=lambda placed: -(placed[1].points[-1].accuracy.mean or 0.0))
+        shares = [f"{row.name} ({_answered(at, row)} %)" for at, row in ordered]
         sentences.append(
-            f"{title}: {question}, models of width {learned[0].d_model} recall after {learned[0].steps} steps: "
-            f"{names_of(shares)}."
+            f"{title}: {question}, models of width {width} recall after {_steps(at, first)} steps: {names_of(shares)}."
         )
-        limited = [row for row in learned if row.points[-1].ceiling < 0.995]
-        for row in limited:
-            point = row.points[-1]
-            sentences.append(
-                f"{visible(row.name)} can see {100 * point.ceiling:.0f} % of these answers at most, and gives "
-                f"{100 * (point.accuracy.mean or 0.0):.0f} %."
-            )
-    missed = [row.name for row in widest if not row.learned]
+        for at, row in learned:
+            ceiling = row.points[-1].ceiling
+            if ceiling < 0.995:
+                seen = sourced(f"{100 * ceiling:.0f}", ("recall", at, "points", -1, "ceiling"))
+                sentences.append(
+                    f"{visible(row.name)} can see {seen} % of these answers at most, and gives {_answered(at, row)} %."
+                )
+    missed = [row.name for _, row in widest if not row.learned]
     if missed:
         sentences.append(
-            f"{title}: not learned in {widest[0].steps} steps, so that the numbers do not show what the state could "
+            f"{title}: not learned in {_steps(*widest[0])} steps, so that the numbers do not show what the state could "
             f"store: {names_of(missed)}."
         )
     return sentences
 
 
-def _repeats_text(one: ContextLoss) -> str:
-    grams = {2: "bigrams", 3: "trigrams"}.get(one.n, f"{one.n}-grams")
-    losses = {kind.kind: kind.loss.mean for kind in one.classes}
+def _answered(at: int, row: Recall) -> str:
+    """The percentage of right answers at the largest size."""
+    share = row.points[-1].accuracy.mean or 0.0
+    return sourced(f"{100 * share:.0f}", ("recall", at, "points", -1, "accuracy", "mean"))
+
+
+def _steps(at: int, row: Recall) -> str:
+    return sourced(str(row.steps), ("recall", at, "steps"))
+
+
+def _repeats_text(one: ContextLoss, at: int) -> str:
+    grams = {2: "bigrams", 3: "trigrams"}.get(one.n) or f"{sourced(str(one.n), ('contexts', at, 'n'))}-grams"
+    losses = {
+        kind.kind: sourced(f"{kind.loss.mean:.2f}", ("contexts", at, "classes", place, "loss", "mean"))
+        for place, kind in enumerate(one.classes)
+        if kind.loss.mean is not None
+    }
     new, rest = losses.get("new repeat"), losses.get("rest")
     if new is None or rest is None:
-        return f"{visible(one.name)}: no {grams} of the text repeat in a context of {one.context} positions."
+        context = sourced(str(one.context), ("contexts", at, "context"))
+        return f"{visible(one.name)}: no {grams} of the text repeat in a context of {context} positions."
     return (
-        f"{visible(one.name)}: loss {new:.2f} {one.loss_unit} on {grams} that repeat an earlier one of the context and "
-        f"are not in the training text, {rest:.2f} on tokens without a repeat."
+        f"{visible(one.name)}: loss {new} {one.loss_unit} on {grams} that repeat an earlier one of the context and "
+        f"are not in the training text, {rest} on tokens without a repeat."
     )
 
 
-def gap_text(one: ContextGap) -> str:
-    """The gap between two models, and the share of repeats in it."""
-    start = f"{visible(one.better)} has a lower loss than {visible(one.worse)} by {_interval(one.gap, 3)}"
+def gap_text(one: ContextGap, at: int) -> str:
+    """The gap between two models, the one at that place of the results, and the share of repeats in it."""
+    gap = _interval(one.gap, 3, ("gaps", at, "gap"))
+    start = f"{visible(one.better)} has a lower loss than {visible(one.worse)} by {gap}"
     share = one.shares.get("new repeat")
     if share is None:
         return f"{start}; this does not differ from 0."
-    return f"{start}; repeats that are not in the training text have {_percent(share)} % of this gap."
+    part = _percent(share, ("gaps", at, "shares", "new repeat"))
+    return f"{start}; repeats that are not in the training text have {part} % of this gap."
 
 
-def _percent(estimate: Estimate) -> str:
-    return _interval(Estimate(*(x and 100 * x for x in (estimate.mean, estimate.low, estimate.high))), 1)
+def _percent(estimate: Estimate, place: Place = ()) -> str:
+    return _interval(Estimate(*(x and 100 * x for x in (estimate.mean, estimate.low, estimate.high))), 1, place)
 
 
-def _interval(estimate: Estimate, digits: int) -> str:
-    """The mean with its interval: "2.01 [1.98, 2.04]"."""
-    return "—" if estimate.mean is None else with_ends(estimate, lambda value: f"{value:.{digits}f}")
+def _interval(estimate: Estimate, digits: int, place: Place = ()) -> str:
+    """The mean with its interval: "2.01 [1.98, 2.04]"; place: of the estimate in the results."""
+    return "—" if estimate.mean is None else with_ends(estimate, lambda value: f"{value:.{digits}f}", place)

@@ -1,10 +1,10 @@
 """Where the numbers of a page stand in its file of results, as JSON pointers (RFC 6901).
 
-The `data-source` of a cell, or of a number in a sentence, lists one pointer or several, separated by spaces; its
-numbers are their values, in this order. `data-how` says how one number follows from them where it is not the value
-itself: "minus", "mean", "median", "least", "most", "ratio"; of values two by two "mean of ratios", "least of ratios",
-"spread of ratios" (the largest over the smallest, less one); "count" (of a list, or of the places), "text" (the
-element is a text of the file, or a part of one), or "derived".
+The `data-source` of a cell, or of a number in a sentence, lists one pointer or several, separated by spaces, which are
+written %20 within one; its numbers are their values, in this order. `data-how` says how one number follows from them
+where it is not the value itself: "minus", "mean", "median", "least", "most", "ratio"; of values two by two "mean of
+ratios", "least of ratios", "spread of ratios" (the largest over the smallest, less one), "ratio of differences";
+"count" (of a list, or of the places), "text" (the element is a text of the file, or a part of one), or "derived".
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
     """
 
     def at_all(places: Iterable[Place], how: str = "") -> Markup:
-        known = [f"{file}#{pointer(*at)}" for place in places if (at := _resolved(plain, place))]
+        known = [f"{file}#{_fragment(*at)}" for place in places if (at := _resolved(plain, place))]
         if not known:
             return Markup("")
         first = known[0] if len(known) == 1 else f"{known[0]} and {len(known) - 1} more"
@@ -50,6 +50,11 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
         return Markup(replace_sources(str(escape(sentence)), written))
 
     return {"at": at, "at_all": at_all, "with_places": with_places}
+
+
+def _fragment(*place: str | int) -> str:
+    """The pointer of a place without spaces, which are between pointers."""
+    return pointer(*place).replace("%", "%25").replace(" ", "%20")
 
 
 def _resolved(plain: Any, place: Place) -> Place:
