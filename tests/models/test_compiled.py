@@ -17,13 +17,14 @@ from sightline.core.state import select
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.models import compiled, step_code
 from sightline.models.attentive import AttentiveConfig
-from sightline.models.compiled import check_compiler, step_of
+from sightline.models.compiled import check_compiler, compile_ahead, step_of
 from sightline.models.inference import for_inference
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.transformer import TransformerConfig
 from sightline.parts.packed_linear import KINDS
 from sightline.parts.stored_linear import StoredLinear
 from sightline.parts.token_embedding import Tokens
+from tests.models.steps import stand_in
 from tests.unchecked import unchecked
 
 BOS, EOS, VOCABULARY = 1, 2, 40
@@ -79,7 +80,7 @@ def test_a_language_model_gives_the_same_logits_and_one_code_serves_all_of_its_f
         step = step_of(model, "float32", (1,))
         given = logits_of(step, model, tokens)
         assert torch.allclose(given, expected, atol=1e-5)
-        assert [code for codes in step._codes.values() for code in codes if code] != []
+        assert [code for codes in step.codes._codes.values() for code in codes if code] != []
     assert len(made) == 1
     assert notes(caplog) == ["compiling the step for 1 row(s), once on this machine: some 20 s"]
 
@@ -109,7 +110,7 @@ def test_weights_of_8_bits_are_compiled_as_they_are_written(rows, monkeypatch):
     tokens = tokens_of(rows, 16)
     logits_of(step, model, tokens)
     assert len(made) == 1
-    (code,) = [code for codes in step._codes.values() for code in codes if code]
+    (code,) = [code for codes in step.codes._codes.values() for code in codes if code]
     with torch.inference_mode():
         _, state = model(tokens, model.initial_state(rows))
         given, after = code.run(tokens[:, 3], list(step_code.stored_leaves(state)))
@@ -141,7 +142,7 @@ def test_a_beam_of_a_source_finds_the_same_texts(config, monkeypatch):
     step = step_of(model, "float32", (3,))
     assert texts(step, 3) == texts(model.step, 3)
     assert len(made) == 1
-    assert any(code for codes in step._codes.values() for code in codes)
+    assert any(code for codes in step.codes._codes.values() for code in codes)
 
 
 def test_what_decides_about_the_code_is_part_of_its_name():
@@ -189,28 +190,43 @@ def test_a_model_that_cannot_be_compiled_keeps_its_step(caplog):
     assert notes(caplog) == ["the step cannot be compiled, and runs as it is: a step changes the form of the state"]
 
 
+def test_no_state_is_kept(monkeypatch):
+    model = for_inference(language_model())
+    calls = stand_in(monkeypatch)
+    step = step_of(model, "float32", (1,))
+    with torch.inference_mode():
+        _, state = model(tokens_of(1, 5), model.initial_state(1))
+        for token in range(4, 9):
+            _, state = step(torch.tensor([token]), state)
+    assert calls
+    content = [weakref.ref(leaf) for leaf in step_code.stored_leaves(state)]
+    del state
+    gc.collect()
+    assert [leaf() for leaf in content] == [None] * len(content)
+
+
+def test_what_is_compiled_ahead_is_all_that_is_compiled(monkeypatch):
+    model = for_inference(language_model())
+    calls = stand_in(monkeypatch)
+    with torch.inference_mode():
+        _, state = model(tokens_of(1, 5), model.initial_state(1))
+    assert compile_ahead(model, "float32", (3, 1), state, 1) == ()  # sizes have not come twice
+    another = for_inference(language_model(1))
+    assert compile_ahead(another, "float32", (3, 1), another.initial_state(1), 8) == (1, 3)
+    calls.clear()
+    for rows, count in ((1, 40), (3, 40), (2, 0)):
+        logits_of(step_of(another, "float32", (1, 2, 3)), another, tokens_of(rows))
+        assert len(calls) == count
+        calls.clear()
+
+
 @pytest.mark.parametrize(("worse", "message"), [
     ("wrong", "the compiled step differs by"), ("slow", None), ("right", None)
 ])  # fmt: skip
 def test_code_that_differs_or_is_slower_is_not_used(worse, message, monkeypatch, caplog):
     model = for_inference(language_model())
 
-    def made(traced, tokens, state, leaves, precision):
-        code = step_code.StepCode(lambda *_: [], [["n"] * len(step_code._shape_taken(leaf)) for leaf in leaves], {}, [])
-        code.takes = lambda _: True
-        added = 1.0 if worse == "wrong" else 0.0
-
-        def run(tokens, leaves):
-            logits, after = model.step(tokens, step_code.with_leaves(state, leaves))
-            calls.append(tokens)
-            return logits + added, list(step_code.stored_leaves(after))
-
-        code.run = run
-        return code
-
-    calls: list[torch.Tensor] = []
-    monkeypatch.setattr(compiled, "step_code", made)
-    monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: worse != "slow")
+    calls = stand_in(monkeypatch, added=1.0 if worse == "wrong" else 0.0, faster=worse != "slow")
     tokens = tokens_of(1)
     given = logits_of(step_of(model, "float32", (1,)), model, tokens)
     assert torch.equal(given, logits_of(model.step, model, tokens))
@@ -221,7 +237,7 @@ def test_code_that_differs_or_is_slower_is_not_used(worse, message, monkeypatch,
 def test_what_is_kept_for_a_model_goes_with_it():
     model = language_model()
     step, gone = step_of(model, "float32", (1,)), weakref.ref(model)
-    assert step_of(model, "float32", (1, 1)) is step
+    assert step_of(model, "float32", (1, 2)).codes is step.codes
     del model
     gc.collect()
     assert gone() is None

@@ -49,7 +49,7 @@ class Growing:
     of which appends columns of its own. `branched` reads them so; `tensor` copies every row.
     """
 
-    __slots__ = ("_buffer", "_paths", "_tail", "axis", "length")
+    __slots__ = ("__weakref__", "_buffer", "_paths", "_tail", "axis", "length")
 
     def __init__(self, tensor: AnyTensor, axis: int) -> None:
         if axis < 1:
@@ -234,7 +234,7 @@ class Growing:
 class Shared:
     """A tensor (B, …) that never changes, such as the keys of a memory; a row that is selected often is stored once."""
 
-    __slots__ = ("_branches", "_stored")
+    __slots__ = ("__weakref__", "_branches", "_stored")
 
     def __init__(self, tensor: AnyTensor, branches: Branches | None = None) -> None:
         self._stored, self._branches = tensor, branches

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias, final
-from weakref import WeakKeyDictionary, WeakMethod
+from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, ref
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sightline.core.caches import Growing
 from sightline.core.errors import InputError
 from sightline.core.precision import Precision
-from sightline.core.state import Leaf, form, retract, stored_leaves, with_leaves
+from sightline.core.state import Leaf, form, retract, select, stored_leaves, with_leaves
 from sightline.models.step_code import StepCode, step_code
 from sightline.parts.packed_linear import BFloat16Linear, Int8Linear, PackedLinear
 from sightline.parts.stored_linear import StoredLinear
@@ -33,7 +33,7 @@ MOST_FORMS = 3  # codes for one number of rows and one form of state; further si
 TOLERANCES: dict[Precision, float] = {"float32": 1e-3, "bf16": 0.1, "int8": 0.1}  # of the largest logit
 
 logger = logging.getLogger("sightline")
-_kept: WeakKeyDictionary[nn.Module, dict[tuple[Precision, tuple[int, ...]], CompiledStep]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[nn.Module, dict[Precision, _Codes]] = WeakKeyDictionary()
 
 
 def step_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> DecoderStep:
@@ -47,11 +47,32 @@ def step_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> Decod
     if not rows:
         return model.step
     check_compiler(next((tensor.device for tensor in model.parameters()), torch.device("cpu")))
-    steps = _kept.setdefault(model, {})
-    place = precision, tuple(sorted(set(rows)))
-    if place not in steps:
-        steps[place] = CompiledStep(model, precision, place[1])
-    return steps[place]
+    return CompiledStep(_codes_of(model, precision), tuple(sorted(set(rows))))
+
+
+def compile_ahead(model: Any, precision: Precision, rows: Sequence[int], state: Any, steps: int) -> tuple[int, ...]:
+    """Make the code for these numbers of rows now, by at most so many steps from the state of one row.
+
+    Later calls of `step_of` make no more code for this model: batches whose state has another form take plain steps.
+    Returns the numbers of rows that have code.
+
+    Raises:
+        InputError: as `check_compiler` does.
+    """
+    step = step_of(model, precision, rows)
+    if not isinstance(step, CompiledStep):
+        return ()
+    with torch.inference_mode():
+        ready = tuple(count for count in sorted(set(rows)) if step.prepare(count, state, steps))
+    step.codes.closed = True
+    return ready
+
+
+def _codes_of(model: Any, precision: Precision) -> _Codes:
+    codes = _kept.setdefault(model, {})
+    if precision not in codes:
+        codes[precision] = _Codes(model, precision)
+    return codes[precision]
 
 
 def check_compiler(device: torch.device) -> None:
@@ -74,40 +95,72 @@ class CompiledStep:
     step, or differs, is not used. A model that cannot be compiled keeps its plain step, with a warning.
     """
 
-    def __init__(self, model: Any, precision: Precision, rows: tuple[int, ...]) -> None:
+    def __init__(self, codes: _Codes, rows: tuple[int, ...]) -> None:
+        self.codes, self._rows = codes, rows
+        self._last: tuple[list[ReferenceType[Leaf]], StepCode] | None = None  # what the last call gave, and its code
+
+    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if len(tokens) not in self._rows or torch.is_grad_enabled():
+            return self.codes.plain(tokens, state)
+        leaves = list(stored_leaves(state))
+        code = self._same(leaves)
+        if code is None or not code.takes(leaves):
+            code = self.codes.find(tokens, state, leaves)
+        if code is None:
+            return self.codes.plain(tokens, state)
+        logits, after = code.run(tokens, leaves)
+        self._last = list(map(ref, after)), code
+        return logits, with_leaves(state, after)
+
+    def _same(self, leaves: list[Leaf]) -> StepCode | None:
+        """The code of the last call, where its result is continued: nothing but sizes has changed."""
+        if self._last is None or len(self._last[0]) != len(leaves):
+            return None
+        return self._last[1] if all(one() is leaf for one, leaf in zip(self._last[0], leaves, strict=True)) else None
+
+    def prepare(self, rows: int, state: Any, steps: int) -> bool:
+        """Whether there is code for so many rows after at most `steps` steps from the state of one row."""
+        state = select(state, torch.zeros(rows, dtype=torch.long))
+        tokens = torch.zeros(rows, dtype=torch.long)
+        for _ in range(steps):
+            state = self(tokens, state)[1]
+            if known := self.codes.of(rows, state):
+                return known[0] is not None
+        return False
+
+
+@final
+class _Codes:
+    """The codes of a model at a precision: by number of rows and form of the state, and then by sizes.
+
+    closed: no more are made
+    """
+
+    def __init__(self, model: Any, precision: Precision) -> None:
         self._step = WeakMethod(model.step)  # what is kept for a model must not keep it
         self._traced = _traced_form(model, precision)
-        self._precision, self._rows = precision, rows
+        self._precision: Precision = precision
         self._codes: dict[Any, list[StepCode | None]] = {}
         self._sizes: Any = None  # of the state before
-        self._last: tuple[Any, list[Leaf], StepCode] | None = None  # what the last call gave, and its code
+        self.closed = False
 
-    def _plain(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def plain(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The model's own step."""
         step = self._step()
         if step is None:
             raise RuntimeError("the model of this step is gone")
         return step(tokens, state)
 
-    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        if len(tokens) not in self._rows or torch.is_grad_enabled():
-            return self._plain(tokens, state)
-        if self._last is not None and self._last[0] is state and self._last[2].takes(self._last[1]):
-            _, leaves, code = self._last
-        else:
-            leaves = list(stored_leaves(state))
-            code = self._code(tokens, state, leaves)
-        if code is None:
-            return self._plain(tokens, state)
-        logits, after = code.run(tokens, leaves)
-        following = with_leaves(state, after)
-        self._last = following, after, code
-        return logits, following
+    def of(self, rows: int, state: Any) -> list[StepCode | None]:
+        """What was made for so many rows and this form of state; None for code that is not used."""
+        return self._codes.get((rows, form(state)), [])
 
-    def _code(self, tokens: Tensor, state: Any, leaves: list[Leaf]) -> StepCode | None:
+    def find(self, tokens: Tensor, state: Any, leaves: list[Leaf]) -> StepCode | None:
+        """The code for this state; made now where sizes have come twice, and None where the plain step is right."""
         key = len(tokens), form(state)
         codes = self._codes.setdefault(key, [])
         fitting = next((code for code in codes if code is not None and code.takes(leaves)), None)
-        if fitting is not None or len(codes) >= MOST_FORMS:
+        if fitting is not None or len(codes) >= MOST_FORMS or self.closed:
             return fitting
         sizes, before = [_settled_size(leaf) for leaf in leaves], self._sizes
         self._sizes = key, sizes
@@ -121,7 +174,7 @@ class CompiledStep:
         """Code for these sizes, loaded or compiled, and checked against the plain step."""
         try:
             code = step_code(self._traced, tokens, state, leaves, self._precision)
-            expected, later = self._plain(tokens, state)
+            expected, later = self.plain(tokens, state)
             retract(state, later)
             logits, after = code.run(tokens, leaves)
             retract(state, with_leaves(state, after))
@@ -132,7 +185,7 @@ class CompiledStep:
         if not worst <= TOLERANCES[self._precision]:
             logger.warning("the compiled step differs by %.1g, and is not used", worst)
             return None
-        return code if code.is_faster(lambda: self._plain(tokens, state), tokens, state, leaves) else None
+        return code if code.is_faster(lambda: self.plain(tokens, state), tokens, state, leaves) else None
 
 
 def _settled_size(leaf: Leaf) -> Any:

@@ -1,0 +1,31 @@
+"""Steps in place of machine code, which takes a compiler and its time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from sightline.models import compiled, step_code
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, *, added: float = 0.0, faster: bool = True) -> list[torch.Tensor]:
+    """Machine code becomes the plain step of what is traced, whose logits may be wrong; the tokens of its calls."""
+    calls: list[torch.Tensor] = []
+
+    def made(traced: Any, tokens: Any, state: Any, leaves: Any, precision: str) -> Any:
+        code = step_code.StepCode(lambda *_: [], [["n"] * len(step_code._shape_taken(leaf)) for leaf in leaves], {}, [])
+        code.takes = lambda _: True
+
+        def run(tokens: Any, leaves: Any) -> Any:
+            logits, after = traced.step(tokens, step_code.with_leaves(state, leaves))
+            calls.append(tokens)
+            return logits + added, list(step_code.stored_leaves(after))
+
+        code.run = run
+        return code
+
+    monkeypatch.setattr(compiled, "step_code", made)
+    monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: faster)
+    return calls
