@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from sightline.decoding.engine import DecodingConfig
+from tests.models.steps import stand_in
 from tests.serve.models import Gated, numbers
 from tests.tasks.subjects import SUBJECTS
+from tests.tasks.translation import small as pairs
 
 serving: Any = pytest.importorskip("tests.serve.serving", reason="pip install 'sightline[serve]'")
 KINDS = (
@@ -102,8 +105,6 @@ def test_a_forecast_of_a_table_and_of_numbers(tmp_path: Path) -> None:
 
 
 def test_decoding_is_that_of_predict() -> None:
-    from sightline.decoding.engine import DecodingConfig
-
     task = numbers()
     for settings in (
         {"beam": 4, "length_penalty": 0.5}, {"sample": True, "top_k": 5, "seed": 3, "max_length": 7},
@@ -116,7 +117,6 @@ def test_decoding_is_that_of_predict() -> None:
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_answers_at_a_precision_are_those_of_predict_and_generate(precision: str, stories: Any) -> None:
-    from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.language.generation import GenerationConfig
 
     task = numbers()
@@ -149,9 +149,37 @@ def test_answers_at_a_precision_are_those_of_predict_and_generate(precision: str
     assert completed.json()["choices"][0]["text"] == continued.text
 
 
-def test_sampled_requests_at_once_draw_what_each_would_draw_alone() -> None:
-    from sightline.decoding.engine import DecodingConfig
+def test_compiled_steps_answer_single_inputs_as_predict_does(monkeypatch: pytest.MonkeyPatch, stories: Any) -> None:
+    from sightline.tasks.language.generation import GenerationConfig
 
+    task = pairs.untrained("gru", seed=5)  # nothing is compiled for it yet
+    calls = stand_in(monkeypatch)
+    greedy = {"model": "stories", "prompt": "1", "max_new_tokens": 30, "greedy": True, "stream": False}
+    requests: list[Any] = [("/v1/models", None)]
+    requests += [("/v1/predict", {"model": "it", "inputs": ["12"], "decoding": {"beam": beam}}) for beam in (1, 3, 2)]
+    requests += [("/v1/predict", {"model": "it", "inputs": ["12", "907"]}), ("/v1/generate", greedy)]
+
+    async def ask() -> list[Any]:
+        async with serving.started({"it": task, "stories": stories}, compiled=(1, 3)) as client:
+            responses = []
+            for path, body in requests:
+                calls.clear()
+                response = await (client.get(path) if body is None else client.post(path, json=body))
+                responses.append((response.json(), {len(tokens) for tokens in calls}))
+            return responses
+
+    models, *answers, (continued, used) = asyncio.run(ask())
+    assert [model["compiled_beams"] for model in models[0]["data"]] == [[1, 3], [1, 3]]
+    assert 1 in used
+    assert continued["text"] == stories.generate(["1"], GenerationConfig(DecodingConfig(max_length=30)))[0].text
+    assert [used & {beam} for (_, used), beam in zip(answers, (1, 3, 2), strict=False)] == [{1}, {3}, set()]
+    assert answers[-1][1] <= {1}  # several inputs: when one is left
+    for (body, _), (_, asked) in zip(answers, requests[1:-1], strict=True):
+        decoding = DecodingConfig(**asked.get("decoding", {}))
+        assert [one["output"] for one in body["predictions"]] == task.predict(asked["inputs"], decoding)
+
+
+def test_sampled_requests_at_once_draw_what_each_would_draw_alone() -> None:
     task = numbers()
     bodies = [
         {"inputs": [str(number)], "decoding": {"sample": True, "seed": seed}} for number in (7, 12) for seed in (0, 1)
@@ -201,7 +229,6 @@ def test_one_wrong_input_does_not_spoil_the_answers_of_others(tmp_path: Path) ->
 
 
 def test_continuations_are_those_of_generate(stories: Any) -> None:
-    from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.language.generation import GenerationConfig
 
     body = {"prompt": "1 times", "max_new_tokens": 12, "temperature": 0.8, "seed": 5, "stop": ["7"]}
@@ -225,7 +252,6 @@ def test_continuations_are_those_of_generate(stories: Any) -> None:
 
 
 def test_completions_have_the_shape_of_openai(stories: Any) -> None:
-    from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.language.generation import GenerationConfig
 
     body = {"model": "stories", "prompt": ["1 times", "7"], "n": 2, "max_tokens": 5, "seed": 3, "temperature": 0.5}

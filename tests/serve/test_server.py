@@ -187,6 +187,8 @@ def test_beyond_loopback_a_token_is_needed(capsys: pytest.CaptureFixture[str], t
         (["numbers", "--queue", "0"], "queue: must be at least 1"),
         (["numbers", "--precision", "int4"], "--precision"),
         (["lines", "--precision", "bf16"], "--precision: lines is a classification model and does not decode"),
+        (["lines", "--compiled"], "--compiled: lines is a classification model and does not decode"),
+        (["numbers", "--compiled-beam", "99"], "--compiled-beam: must be between 2 and 16, found 99"),
     ],
 )
 def test_a_wrong_command_is_an_error_in_one_line(

@@ -26,6 +26,8 @@ def serve(
     max_new_tokens: int = 1024,
     connections: int = 512,
     precision: Precision | None = None,
+    compiled: bool = False,
+    compiled_beam: list[int] | None = None,
     device: str = "auto",
     plugin: Plugins = None,
 ) -> int:
@@ -53,11 +55,15 @@ def serve(
         connections: Open connections, at most.
         precision: Of the products of models that decode: float32, bf16 or int8; the narrower, the faster (int8 needs a
             CPU).
+        compiled: Compile the step of decoding for single inputs before the server is ready: some 20 s a model, once on
+            this machine, then faster. Needs a C++ compiler and a CPU.
+        compiled_beam: A beam width whose steps are compiled too; can be repeated.
         device: auto, cpu, cuda or mps.
         plugin: Files, modules or names of plugins that the models need.
     """
     from sightline.cli.messages import messages, opened, tell
     from sightline.core.errors import EnvironmentFault, InputError
+    from sightline.core.settings import check_in_range
 
     if not runs:
         raise InputError("name the directory of a run to serve")
@@ -79,12 +85,14 @@ def serve(
         new_tokens=max_new_tokens,
         connections=connections,
     )
+    for beam in compiled_beam or ():
+        check_in_range("--compiled-beam", beam, at_least=2, at_most=limits.beam)
+    beams = sorted({1, *(compiled_beam or ())}) if compiled or compiled_beam else None
     tasks = [opened(run, device, plugin) for run in runs]
-    app = application(
-        runs, tasks, limits, host=host, token=token, allowed_hosts=allowed_host or (), precision=precision
-    )
-    listener = listening(host, port)
+    options = {"allowed_hosts": allowed_host or (), "precision": precision, "compiled": beams}
     with messages():
+        app = application(runs, tasks, limits, host=host, token=token, **options)
+        listener = listening(host, port)
         print(f"serving at {address_of(host, listener)} (the API: /docs)", flush=True)
         status = run_server(app, listener, limits)
     tell("stopped; all that was accepted is answered")

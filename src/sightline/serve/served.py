@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ from sightline.serve.limits import ServerLimits
 from sightline.serve.metrics import Measurements
 from sightline.serve.refusal import Refusal
 from sightline.tasks.load import MODELS
+
+logger = logging.getLogger("sightline")
 
 
 def names_of_runs(runs: Sequence[Path]) -> list[str]:
@@ -40,10 +43,11 @@ class ServedModel:
     """A trained task, its name and its queue.
 
     precision: of the products of the model when it decodes; None = float32
+    compiled: beam widths whose steps are compiled now, 1 for greedy decoding and sampling; None = none
 
     Raises:
         InputError: "--precision: reviews is a classification model and does not decode sequences"; what
-            `check_precision` raises.
+            `check_precision` and `check_compiler` raise.
     """
 
     def __init__(
@@ -53,13 +57,16 @@ class ServedModel:
         limits: ServerLimits,
         measurements: Measurements,
         precision: Precision | None = None,
+        compiled: Sequence[int] | None = None,
     ) -> None:
+        for flag, value in (("--precision", precision), ("--compiled", compiled)):
+            if value is not None and not task.accepts_decoding:
+                raise InputError(f"{name} is a {task.name} model and does not decode sequences", where=flag)
         if precision is not None:
-            if not task.accepts_decoding:
-                raise InputError(f"{name} is a {task.name} model and does not decode sequences", where="--precision")
             check_precision(precision, next(task.model.parameters()).device)
         self.name, self.task, self._limits = name, task, limits
         self.precision: Precision = precision or "float32"
+        self.compiled = () if compiled is None else _compiled(name, task, self.precision, compiled)
         self.created = int(time.time())
         self._measurements = measurements
         self.batcher: Batcher | None = None
@@ -96,8 +103,8 @@ class ServedModel:
         return job
 
     def decoding(self, config: DecodingConfig) -> DecodingConfig:
-        """The settings of a request, at the precision of this server."""
-        return replace(config, precision=self.precision)
+        """The settings of a request, at the precision of this server, with the steps that are compiled."""
+        return replace(config, precision=self.precision, compiled=config.beam in self.compiled)
 
     def facts(self) -> dict[str, Any]:
         """Its entry in `/v1/models`."""
@@ -110,10 +117,26 @@ class ServedModel:
             "architecture": self.task.arch,
             "parameters": self.task.parameters,
             "precision": self.precision,
+            "compiled_beams": self.compiled,
             "sources": [{"name": name, "kind": kind} for name, kind in self.task.input_sources.items()],
             "continues_prompts": self.task.continues_prompts,
             "accepts_decoding": self.task.accepts_decoding,
         }
+
+
+def _compiled(name: str, task: Any, precision: Precision, beams: Sequence[int]) -> tuple[int, ...]:
+    """The beam widths whose steps have been compiled, with a message."""
+    began = time.monotonic()
+    ready = task.compile_ahead(precision, beams)
+    left = [beam for beam in beams if beam not in ready]
+    for widths, what in ((ready, "compiled"), (left, "plain steps, as compiled ones would gain nothing")):
+        if widths:
+            logger.info("%s: %s for %s (%.1f s)", name, what, _searches(widths), time.monotonic() - began)
+    return ready
+
+
+def _searches(beams: Sequence[int]) -> str:
+    return ", ".join("greedy decoding and sampling" if beam == 1 else f"beam {beam}" for beam in beams)
 
 
 @final

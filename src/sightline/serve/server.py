@@ -63,11 +63,12 @@ def application(
     token: str | None = None,
     allowed_hosts: Sequence[str] = (),
     precision: Precision | None = None,
+    compiled: Sequence[int] | None = None,
 ) -> Any:
     """The application that serves tasks under the names of their runs.
 
     On loopback a Host header must be one of loopback or an allowed one; beyond it any is right, as there is a token.
-    `precision` is that of the products of every model.
+    `precision` is that of the products of every model, and the steps of the beam widths `compiled` are compiled now.
 
     Raises:
         InputError: what `check_token` and `ServedModel` raise.
@@ -76,7 +77,7 @@ def application(
     hosts = [*LOOPBACK_NAMES, host, *allowed_hosts] if is_loopback(host) or allowed_hosts else None
     measurements = Measurements()
     named = zip(names_of_runs(runs), tasks, strict=True)
-    served = [ServedModel(name, task, limits, measurements, precision) for name, task in named]
+    served = [ServedModel(name, task, limits, measurements, precision, compiled) for name, task in named]
     return create_app(ServedModels(served), limits, measurements, token=token, hosts=hosts)
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sightline.core.errors import InputError
+from sightline.core.precision import Precision
 from sightline.core.spelling import respelled
 from sightline.data.inputs import InputTable
 from sightline.data.media.files import MediaFile
@@ -47,6 +48,18 @@ class PredictingTask(SavedTask):
     @abstractmethod
     def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """The output for each input, in order, as Python values: texts, labels or arrays."""
+
+    def compile_ahead(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
+        """Compile the steps of decoding for single inputs now, for `DecodingConfig(compiled=True)`.
+
+        See `models.compiled`. Later calls compile nothing, and where there is no code they take plain steps. Returns
+        the beam widths that have code, 1 for greedy decoding and sampling: none where a task decodes no sequences, or
+        where code gains nothing.
+
+        Raises:
+            InputError: "--compiled: needs a C++ compiler: found neither g++ nor clang++"; "--compiled: needs a CPU, …".
+        """
+        return ()
 
     def predict(self, inputs: Any, decoding: Any = None, *, proba: bool = False, return_dict: bool = False) -> Any:
         """The output for one input, or the list of outputs for a list of inputs or the rows of a frame; see

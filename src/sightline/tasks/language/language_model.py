@@ -21,12 +21,20 @@ from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
+from sightline.models.compiled import compile_ahead
 from sightline.models.decoder import Decoder
-from sightline.models.inference import at_precision
+from sightline.models.inference import at_precision, for_inference
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.language.config import LanguageConfig
-from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
+from sightline.tasks.language.generation import (
+    Generated,
+    GenerationConfig,
+    OnText,
+    generate,
+    position_limit,
+    read_prompts,
+)
 from sightline.tasks.language.likelihood import Tally, score_carried, score_windows
 from sightline.tasks.not_files import check_not_paths
 from sightline.tasks.outcomes import Answer
@@ -34,6 +42,7 @@ from sightline.tasks.text_inputs import in_tokens, text_front_end
 
 TOKENIZER = "tokenizer.json"
 KINDS = {"byte": "bytes", "char": "characters", "bpe": "byte-pair encoding", "unigram": "unigram pieces"}  # of tokens
+_STEPS = 1024  # after which a state has the size that it keeps, if it ever has
 _POSITIONS = 64 * 128  # of the windows that are read at a time
 
 
@@ -148,6 +157,15 @@ class LanguageModel:
         with evaluating(self.model), evaluating(draft.model):
             options = {"first": first, "on_text": on_text, "draft": draft.model}
             return generate(self.model, self.tokenizer, several, config, **options)
+
+    def compile_ahead(self, precision: Precision, beams: Sequence[int]) -> tuple[int, ...]:
+        """See `PredictingTask.compile_ahead`."""
+        with evaluating(self.model):
+            model = for_inference(self.model, precision)
+            prompt = [TextTokenizer.BOS] * 2
+            limit = position_limit(model)
+            steps = _STEPS if limit is None else min(_STEPS, limit - len(prompt))
+            return compile_ahead(model, precision, beams, read_prompts(model, [prompt]).state, steps)
 
     def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         generations = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import metric_names
+from sightline.core.precision import Precision
 from sightline.data.spaced import at_least_one
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
@@ -133,6 +134,9 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         """Continuations of prompts, see `LanguageModel.generate`; `draft` is a task whose model drafts."""
         other = None if draft is None else draft.trained
         return self.trained.generate(prompts, config or GenerationConfig(), first=first, on_text=on_text, draft=other)
+
+    def compile_ahead(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
+        return self.trained.compile_ahead(precision, beams)
 
     def state_bytes_after(self, length: int) -> int:
         return self.trained.state_bytes_after(length)

@@ -70,6 +70,10 @@ class MediaWriter(TextWriter[MediaPart]):
     def source(self) -> FrontEndConfig:
         return self.columns.front_end(self.tokenizers.source.size)
 
+    @property
+    def masks_sources(self) -> bool:
+        return any(kind != "image" for _, kind in self.columns.columns)
+
     def sources_of(self, part: MediaPart) -> MediaInputs:
         """The part's sources, after a check that they fit the model."""
         self.columns.check(part)

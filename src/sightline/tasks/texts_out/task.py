@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.metrics import metric_names
 from sightline.core.modes import evaluating
+from sightline.core.precision import Precision
 from sightline.data.spaced import at_least_one
 from sightline.models.inference import at_precision
 from sightline.parts.heads import lazy_heads
@@ -130,6 +131,9 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
 
     def costs(self, part: P) -> Costs:
         return writing_costs(self.trained, part, self.spaced(part, TIMED), self.positions_are)
+
+    def compile_ahead(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
+        return self.trained.compile_ahead(precision, beams)
 
     def state_bytes_after(self, length: int) -> int:
         """Bytes of the decoder's state after `length` tokens of a source and `length` tokens of a target."""

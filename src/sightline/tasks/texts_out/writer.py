@@ -7,24 +7,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.mixer import Memory
 from sightline.core.modes import evaluating
+from sightline.core.precision import Precision
 from sightline.core.settings import check_in_range
 from sightline.data.batches import on_device
 from sightline.data.inputs import InputTable
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
 from sightline.models import SequenceModel
-from sightline.models.compiled import step_of
+from sightline.models.compiled import compile_ahead, step_of
 from sightline.models.inference import for_inference
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.outcomes import Answer
 
 TOKENIZERS = "tokenizer.json"
+_EXAMPLE = 7  # positions
 NEVER_WRITTEN = (Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK)
 
 
@@ -138,6 +142,19 @@ class TextWriter(ABC, Generic[P]):
             outputs[row] = TextOutput(self.tokenizers.target.decode(one.tokens), one.score, one.finished)
         return outputs
 
+    @property
+    def masks_sources(self) -> bool:
+        """Whether the sources of a batch have a mask."""
+        return True
+
+    def compile_ahead(self, precision: Precision, beams: Sequence[int]) -> tuple[int, ...]:
+        """See `PredictingTask.compile_ahead`."""
+        with evaluating(self.model):
+            model = for_inference(self.model, precision)
+            with torch.inference_mode():
+                state = model.initial_state(example_memory(model, self.masks_sources))
+            return compile_ahead(model, precision, beams, state, self.longest_output)
+
     def outputs_of(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
         """The text for each item of a part."""
         return texts_of(self.write(self.sources_of(part), decoding))
@@ -162,6 +179,15 @@ def begin(model: SequenceModel, sources: Sources, rows: Sequence[int]) -> Any:
     """The state of the model's decoder before the first token for these items."""
     source, mask = on_device(*sources.batch(rows), next(model.parameters()).device)
     return model.initial_state(model.encode(source, mask))
+
+
+def example_memory(model: SequenceModel, masked: bool) -> Memory:
+    """A memory of the form that the model's encoder gives for one source, with random content."""
+    encoder, device = model.encoder, next(model.parameters()).device
+    values = torch.randn(1, _EXAMPLE, encoder.d_memory, device=device)
+    mask = torch.ones(1, _EXAMPLE, dtype=torch.bool, device=device) if masked else None
+    summary = None if encoder.d_summary is None else torch.randn(1, encoder.d_summary, device=device)
+    return Memory(values, mask, summary)
 
 
 def texts_of(outputs: Sequence[TextOutput]) -> list[str]:

@@ -1,0 +1,30 @@
+"""Code that is made ahead serves real inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.decoding.engine import DecodingConfig
+from tests.models.steps import stand_in
+from tests.tasks.subjects import SUBJECTS
+
+NAMES = ("translation", "translation of spelled words", "language", "transcription", "captioning", "answering")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_single_inputs_meet_the_code_that_was_made_ahead(name: str, tmp_path: Path, monkeypatch: Any) -> None:
+    subject = SUBJECTS[name](tmp_path)
+    task, inputs = subject.built(), subject.inputs[:1]
+    expected = task.answer(inputs, DecodingConfig(max_length=12))
+    calls = stand_in(monkeypatch)
+    assert task.compile_ahead() == (1,)
+    calls.clear()
+    assert task.answer(inputs, DecodingConfig(max_length=12, compiled=True)) == expected
+    assert calls
+
+
+def test_a_task_that_decodes_nothing_compiles_nothing(tmp_path: Path) -> None:
+    assert SUBJECTS["classification"](tmp_path).built().compile_ahead() == ()
