@@ -40,7 +40,7 @@ Sequences = Float[Tensor, "B T D"]
 Position = Float[Tensor, "B D"]  # one position of a sequence
 MixedSequences = Float[Tensor, "B T O"]  # a mixer's output, O = d_out
 MixedPosition = Float[Tensor, "B O"]
-Projected = Float[Tensor, "B T P"]  # products with the input, several side by side
+ProjectedSequences = Float[Tensor, "B T P"]  # products with the input, several side by side
 ProjectedPosition = Float[Tensor, "B P"]
 Mask = Bool[Tensor, "B T"]  # True = real
 Starts = Bool[Tensor, "B T"]  # True where a new document begins

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sightline.core.probe import Probe
-from sightline.core.shapes import Elementwise, Mask, MixedSequences, Projected, Sequences, Starts
+from sightline.core.shapes import Elementwise, Mask, MixedSequences, ProjectedSequences, Sequences, Starts
 from sightline.ops.linear import LinearState, linear_attention
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
@@ -103,7 +103,7 @@ class GatedDelta(ConvolvedRecurrence):
         return [name for name, _, _ in copied]
 
     def recur(
-        self, x: Sequences, read: Projected, memory: LinearState, mask: Mask | None, starts: Starts | None
+        self, x: Sequences, read: ProjectedSequences, memory: LinearState, mask: Mask | None, starts: Starts | None
     ) -> tuple[MixedSequences, LinearState]:
         q, k, v = (split_heads(part, self.heads) for part in read.split(self.sizes, 2))
         wide = memory.memory.dtype

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
-from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Projected, Sequences, Starts
+from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, ProjectedSequences, Sequences, Starts
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
@@ -156,7 +156,7 @@ class StateSpaceDual(ConvolvedRecurrence):
         self.weights = Probe("B H T S", implicit=True, signed=True)
 
     def recur(
-        self, x: Sequences, read: Projected, memory: LinearState, mask: Mask | None, starts: Starts | None
+        self, x: Sequences, read: ProjectedSequences, memory: LinearState, mask: Mask | None, starts: Starts | None
     ) -> tuple[MixedSequences, LinearState]:
         u, k, q = read.split([self.heads * self.d_value, self.d_head, self.d_head], 2)
         u, k, q = split_heads(u, self.heads), hide(k.unsqueeze(1), mask), q.unsqueeze(1)

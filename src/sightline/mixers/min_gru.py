@@ -7,7 +7,7 @@ from typing import final
 
 import torch
 
-from sightline.core.shapes import Hidden, HiddenSequences, Mask, Projected, ProjectedPosition, Starts
+from sightline.core.shapes import Hidden, HiddenSequences, Mask, ProjectedPosition, ProjectedSequences, Starts
 from sightline.ops.minimal import min_gru_scan
 from sightline.parts.minimal import Candidate, MinimalRecurrence
 
@@ -44,7 +44,7 @@ class MinGRU(MinimalRecurrence):
         super().__init__(d_model, d_hidden, d_summary, candidate, gates=1)
 
     def scan(
-        self, u: Projected, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+        self, u: ProjectedSequences, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
     ) -> HiddenSequences:
         return min_gru_scan(u, initial, first, mask, starts, self.candidate == "linear")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.core.shapes import Hidden, HiddenSequences, Mask, Projected, ProjectedPosition, Starts
+from sightline.core.shapes import Hidden, HiddenSequences, Mask, ProjectedPosition, ProjectedSequences, Starts
 from sightline.ops.minimal import minimal_scan
 from sightline.parts.minimal import Candidate, MinimalRecurrence
 
@@ -58,7 +58,7 @@ class MinLSTM(MinimalRecurrence):
         nn.init.constant_(self.bias[: self.d_hidden], forget_bias)
 
     def scan(
-        self, u: Projected, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+        self, u: ProjectedSequences, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
     ) -> HiddenSequences:
         f, i, c = u.chunk(3, 2)
         return minimal_scan(*self._gates(f, i), self.activate(c), initial, first, mask, starts)

@@ -18,10 +18,10 @@ from sightline.core.shapes import Bool, Float, Int, Shaped
 
 PORTION = 2**21  # numbers in the keys of one kernel call where blocks overlap: 8 MiB, so that caches hold them
 
-PackedRows = Shaped[Tensor, "P T *rest"]  # P rows, such as the heads of all batch entries
+HeadRows = Shaped[Tensor, "P T *rest"]  # P rows, such as the heads of all batch entries
 BlockParts = Shaped[Tensor, "P N Z *rest"]  # N blocks of Z positions of each row
 MixedShare = Float[Tensor, "P N Z 1"]
-BlockPositions = Int[Tensor, "N Z"]
+MemberPositions = Int[Tensor, "N Z"]
 GatheredBlocks = Int[Tensor, "N R"]
 KernelMask = Float[Tensor, "1 _ _ Z"]
 RealKeys = Bool[Tensor, "S"]
@@ -35,17 +35,17 @@ class Blocks(NamedTuple):
     number: int = 1
     step: int = 1
 
-    def take(self, x: PackedRows) -> BlockParts:
+    def take(self, x: HeadRows) -> BlockParts:
         """The blocks (P, N, size, …) of x (P, T, …): a view, whose blocks share memory where they overlap."""
         span = x.narrow(1, self.first, (self.number - 1) * self.step + self.size)
         return span.unfold(1, self.size, self.step).movedim(-1, 2)
 
-    def put(self, total: PackedRows, part: BlockParts, weight: MixedShare | None = None) -> None:
+    def put(self, total: HeadRows, part: BlockParts, weight: MixedShare | None = None) -> None:
         """Write blocks `part` (P, N, size, …) into `total`, or mix them in, `weight` parts to 1 - weight."""
         place = self.take(total)
         place.copy_(part) if weight is None else place.lerp_(part, weight)
 
-    def add(self, total: PackedRows, part: BlockParts) -> None:
+    def add(self, total: HeadRows, part: BlockParts) -> None:
         """Add blocks `part` (P, N, size, …) into `total` (P, T, …), in place."""
         width = self.size if self.number == 1 else min(self.step, self.size)
         for at in range(0, self.size, width):  # slices of this width do not overlap
@@ -56,7 +56,7 @@ class Blocks(NamedTuple):
         """The blocks first..last-1."""
         return Blocks(self.first + first * self.step, self.size, last - first, self.step)
 
-    def members(self, shift: int = 0) -> BlockPositions:
+    def members(self, shift: int = 0) -> MemberPositions:
         """The positions (N, size), moved by `shift`."""
         begins = shift + self.first + self.step * torch.arange(self.number).unsqueeze(1)
         return begins + torch.arange(self.size)
@@ -81,7 +81,7 @@ class Gathered(NamedTuple):
     def size(self) -> int:
         return self.index.shape[1] * self.block
 
-    def take(self, x: PackedRows) -> BlockParts:
+    def take(self, x: HeadRows) -> BlockParts:
         """The blocks (P, N, R·block, …) of x (P, T, …): a copy."""
         parts, within = self._split(x), self._within()
         if parts.is_contiguous():
@@ -92,12 +92,12 @@ class Gathered(NamedTuple):
                 torch.index_select(row, 0, within, out=into)
         return taken.unflatten(1, self.index.shape).flatten(2, 3)
 
-    def put(self, total: PackedRows, part: BlockParts, weight: MixedShare | None = None) -> None:
+    def put(self, total: HeadRows, part: BlockParts, weight: MixedShare | None = None) -> None:
         """Write blocks `part` (P, N, R·block, …) into `total`, or mix them in, `weight` parts to 1 - weight."""
         part = part if weight is None else self.take(total).lerp_(part, weight)
         self._split(total).index_copy_(1, self._within(), self._parts(part))
 
-    def add(self, total: PackedRows, part: BlockParts) -> None:
+    def add(self, total: HeadRows, part: BlockParts) -> None:
         """Add blocks `part` (P, N, R·block, …) into `total` (P, T, …), in place."""
         self._split(total).index_add_(1, self._within(), self._parts(part))
 

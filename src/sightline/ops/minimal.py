@@ -14,7 +14,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from sightline.core.shapes import Hidden, HiddenSequences, Mask, Projected, Starts
+from sightline.core.shapes import Hidden, HiddenSequences, Mask, ProjectedSequences, Starts
 from sightline.core.transforms import composed
 from sightline.ops.derivatives import Maybe, differentiable_gradients
 from sightline.ops.scan import (
@@ -60,7 +60,7 @@ def minimal_scan(
 
 
 def min_gru_scan(
-    u: Projected,
+    u: ProjectedSequences,
     initial: Hidden,
     first: Hidden,
     mask: Mask | None = None,
@@ -81,7 +81,7 @@ def min_gru_scan(
 
 
 def min_gru_composed(
-    u: Projected, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None, linear: bool
+    u: ProjectedSequences, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None, linear: bool
 ) -> HiddenSequences:
     """`min_gru_scan` by single operations."""
     k, c = u.chunk(2, 2)

@@ -18,7 +18,7 @@ Smoothing = Literal["uniform", "others", "others_but_pad"]
 Vectors = Float[Tensor, "N D"]
 ClassWeights = Float[Tensor, "V D"]
 ClassBias = Float[Tensor, "V"]
-Labels = Int[Tensor, "N"]
+TargetLabels = Int[Tensor, "N"]
 LossSum = Float[Tensor, ""]
 
 CHUNK_BYTES = {"cpu": 2**23}  # of a chunk's logits in float32, which the caches of a processor hold
@@ -53,7 +53,7 @@ def projected_cross_entropy(
     x: Vectors,
     weight: ClassWeights,
     bias: ClassBias | None,
-    labels: Labels,
+    labels: TargetLabels,
     target: SmoothedLabel,
     *,
     chunk: int | None = None,

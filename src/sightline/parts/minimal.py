@@ -17,8 +17,8 @@ from sightline.core.shapes import (
     MixedPosition,
     MixedSequences,
     Position,
-    Projected,
     ProjectedPosition,
+    ProjectedSequences,
     Sequences,
     Starts,
 )
@@ -59,7 +59,7 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
 
     @abstractmethod
     def scan(
-        self, u: Projected, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+        self, u: ProjectedSequences, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
     ) -> HiddenSequences:
         """All states (B, T, H) from u = W x + b (B, T, G·H), flags as in `ops.minimal.minimal_scan`."""
 

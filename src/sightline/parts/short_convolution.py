@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
-from sightline.core.shapes import Mask, MixedSequences, Projected, Sequences, Starts
+from sightline.core.shapes import Mask, MixedSequences, ProjectedSequences, Sequences, Starts
 from sightline.core.state import replaced
 from sightline.ops.convolve import convolve
 from sightline.ops.linear import LinearState, initial_linear_state
@@ -86,7 +86,7 @@ class ConvolvedRecurrence(SequenceMixer[ConvolvedState]):
 
     @abstractmethod
     def recur(
-        self, x: Sequences, read: Projected, memory: LinearState, mask: Mask | None, starts: Starts | None
+        self, x: Sequences, read: ProjectedSequences, memory: LinearState, mask: Mask | None, starts: Starts | None
     ) -> tuple[MixedSequences, LinearState]:
         """Outputs (B, T, D) and the next memory, from x (B, T, D), 0 at padding, and `read` (B, T, ·)."""
 
