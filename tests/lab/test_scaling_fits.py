@@ -91,6 +91,17 @@ def test_the_difference_of_exponents_is_decided_where_it_is_there_and_not_where_
     assert sum(pair.difference.low <= 0 <= pair.difference.high for pair in equal) >= 53
 
 
+def test_a_steep_curve_falls_faster_than_one_that_is_close_to_its_own_floor():
+    generator = np.random.default_rng(0)
+    flat = planted(power(1.2, 0.01, 2.75), generator, arch="flat", sizes=WIDE)
+    steep = planted(power(0.54, 0.8, 2.5), generator, arch="steep", sizes=WIDE)
+    fits = fit_ladder([*flat, *steep], LOSS, resamples=300)
+    with_floor = {law.arch: law.law for law in fits.laws if law.along == "parameters"}
+    assert all(law.irreducible is not None for law in with_floor.values())
+    assert with_floor["flat"].exponent.mean > with_floor["steep"].exponent.mean
+    assert [(pair.first, pair.outcome) for pair in fits.pairs] == [("steep", "falls faster")]
+
+
 def test_exponents_within_the_margin_are_practically_the_same():
     generator = np.random.default_rng(0)
     difficulty = generator.normal(0, 0.3, 100)

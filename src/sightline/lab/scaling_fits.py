@@ -77,6 +77,9 @@ class _Series:
         )
 
 
+_Fits = Mapping[str, tuple[Laws, Laws, _Series]]  # by architecture: the law of the means, those of the draws
+
+
 def fit_ladder(
     scores: Sequence[SizeScores], metric: Metric, *, margin: float = SAME, resamples: int = RESAMPLES, seed: int = 0
 ) -> ScaleFits:
@@ -112,17 +115,19 @@ def fit_ladder(
         for one in by_size
         for x, mean, of in zip(one.x, one.loss, one.draws.T, strict=True)
     }
-    laws, of_sizes = _laws(by_size, "parameters")
-    laws_of_flops, _ = _laws(by_flops, "flops")
+    laws, of_sizes, without_floor = _laws(by_size, "parameters")
+    laws_of_flops, _, _ = _laws(by_flops, "flops")
     checks = [check for one in by_size if one.arch in of_sizes for check in _checks(one, *of_sizes[one.arch])]
     bends = {one.arch: of for one in by_size if (of := _bends(one)) is not None}
-    return ScaleFits([*laws, *laws_of_flops], checks, _pairs(of_sizes, bends, known, margin), losses)
+    return ScaleFits([*laws, *laws_of_flops], checks, _pairs(without_floor, bends, known, margin), losses)
 
 
-def _laws(
-    series: Sequence[_Series], along: Along
-) -> tuple[list[ArchitectureLaw], dict[str, tuple[Laws, Laws, _Series]]]:
-    """The laws of all architectures in one form, and the fits behind those that have one."""
+def _laws(series: Sequence[_Series], along: Along) -> tuple[list[ArchitectureLaw], _Fits, _Fits]:
+    """The laws of all architectures in one form, the fits behind those that have one, and the fits without E.
+
+    Exponents are compared without E: each law with E approaches an E of its own, so that a curve that is nearly flat
+    has a large exponent.
+    """
     plain = {one.arch: one.laws(with_floor=False) for one in series if _count(one) >= 2}
     floors = {one.arch: one.laws(with_floor=True) for one in series if _count(one) >= FEWEST_WITH_FLOOR and one.known}
     identified = {arch: _identified(of) for arch, (_, of) in floors.items()}
@@ -152,7 +157,10 @@ def _laws(
                 note=note,
             )
         )
-    return laws, {one.arch: (*chosen[one.arch], one) for one in series if one.arch in chosen}
+    behind, without_floor = (
+        {one.arch: (*of[one.arch], one) for one in series if one.arch in of} for of in (chosen, plain)
+    )
+    return laws, behind, without_floor
 
 
 def _count(one: _Series) -> int:
@@ -241,7 +249,7 @@ def _bends(one: _Series) -> tuple[float, np.ndarray] | None:
 
 
 def _pairs(
-    fits: Mapping[str, tuple[Laws, Laws, _Series]],
+    fits: _Fits,
     bends: Mapping[str, tuple[float, np.ndarray]],
     known: bool,
     margin: float,

@@ -109,6 +109,7 @@ class HeldOut:
 class ExponentPair:
     """Two architectures: the exponent along parameters of `first`, the larger one, minus that of `second`.
 
+    difference: of the exponents without an irreducible loss, which say how the loss falls over the measured sizes
     p_holm: of no difference, corrected for the number of pairs
     p_same: of practical equivalence, corrected too
     bend: the `ArchitectureLaw.bend` of `first` minus that of `second`; above 0, `second` flattens more

@@ -8,7 +8,7 @@ from itertools import starmap
 from sightline.core.sourced import Place, sourced
 from sightline.lab.cautions import FEW_STEPS
 from sightline.lab.results import Estimate, Results, Run
-from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults
+from sightline.lab.scaling_results import ArchitectureLaw, HeldOut, PowerLaw, ScaleResults
 
 REPEATED = 4  # passes over the data, from which on more of them are worth less and less (Muennighoff et al. 2023)
 
@@ -32,7 +32,7 @@ def _fixed(value: float, digits: int) -> str:
 def scaling_verdict(results: ScaleResults) -> str:
     """The main result: how the loss of each architecture falls, who falls faster, and whether the laws held."""
     sentences = [_law(at, law, results) for at, law in enumerate(results.laws) if law.along == "parameters"]
-    sentences += [pair_sentence(pair, at) for at, pair in enumerate(results.pairs)]
+    sentences += [pair_sentence(results, at) for at in range(len(results.pairs))]
     return " ".join([*sentences, *_held(results)])
 
 
@@ -61,9 +61,12 @@ def _floor(at: int, law: PowerLaw, results: ScaleResults) -> str:
     return f" above an irreducible {irreducible}"
 
 
-def pair_sentence(pair: ExponentPair, at: int) -> str:
-    """The outcome of a pair, the one at that place of the results, with the difference of exponents."""
+def pair_sentence(results: ScaleResults, at: int) -> str:
+    """The outcome of the pair at that place of the results, with the difference of exponents."""
+    pair = results.pairs[at]
     difference = f"difference of exponents {interval(pair.difference, place=('pairs', at, 'difference'))}"
+    if any(one.along == "parameters" and one.law and one.law.irreducible for one in results.laws):
+        difference += ", both without an irreducible loss"
     if pair.outcome == "falls faster":
         return f"The loss of {pair.first} falls faster with size than that of {pair.second} ({difference})."
     if pair.outcome == "practically the same":

@@ -72,7 +72,7 @@ def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
     info, figures = results.info, scaling_drawings(results)
     with with_sources():
         verdict = as_stored(scaling_verdict(results), results.verdict)
-        pairs = [(pair_sentence(pair, at), bend_sentence(pair, at)) for at, pair in enumerate(results.pairs)]
+        pairs = [(pair_sentence(results, at), bend_sentence(pair, at)) for at, pair in enumerate(results.pairs)]
     return render_page(
         "scale.html.j2",
         SCALE,
