@@ -83,7 +83,7 @@ def wrong_sentences(
     page: str, file: str, plain: dict[str, Any], constants: Iterable[str] = ()
 ) -> tuple[int, list[str]]:
     """As `wrong_cells` for the numbers of the sentences; `constants` are texts of the page's own with numbers."""
-    known = re.compile("|".join(map(re.escape, constants)) or "(?!)")
+    known = re.compile("|".join(map(re.escape, sorted(constants, key=len, reverse=True))) or "(?!)")
     pieces = [
         piece if piece.sources else piece._replace(text=known.sub("", piece.text.replace("\u00a0", " ")))
         for piece in Sentences(page).pieces

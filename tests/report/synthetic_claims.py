@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sightline.core.sourced import sourced, with_sources
 from sightline.lab.claims.results import (
     ClaimChart,
     ClaimCurve,
@@ -17,6 +18,19 @@ from sightline.lab.claims.results import (
 )
 
 HOSTILE = "<script>alert(1)</script>"
+
+
+def measured_claim(numbers: list[ClaimNumber], charts: list[ClaimChart], maps: list[ClaimMap]) -> ClaimResult:
+    """A claim that holds, whose sentence has a number with its interval, one of a chart, and one of the conditions."""
+    with with_sources():
+        value, low, high = (
+            sourced(f"{getattr(numbers[0], end):.2f}", ("numbers", "ratio", end)) for end in ("value", "low", "high")
+        )
+        last = sourced("4", ("charts", 0, "curves", 0, "y", -1))
+        rows = sourced("2", ("conditions",), how="text")
+        text = f"A | B is {value} ({low} to {high}), at most {last} ms in {rows} rows."
+    result = ClaimResult("holds", text, numbers, charts, maps, "2 rows", "no GPU", "c", 1.2, claim="C1")
+    return result.with_places()
 
 
 def make_claims(**changed: Any) -> ClaimsResults:
@@ -59,9 +73,7 @@ def make_claims(**changed: Any) -> ClaimsResults:
             Saying("C3", "Not measured.", "It is not."),
         ],
         "results": [
-            ClaimResult(
-                "holds", "A | B is 1.", numbers, [lines, points], maps, "two rows", "no GPU", "c", 1.2, claim="C1"
-            ),
+            measured_claim(numbers, [lines, points], maps),
             ClaimResult("depends", HOSTILE, [], [points], claim="C2", command="sightline claims C2", seconds=0.4),
             not_measured("C3", "Nothing measures this claim yet."),
         ],

@@ -105,7 +105,10 @@ def test_the_page_of_the_documentation_has_every_claim_and_number(tmp_path):
     from claims_page import claims_page, draw_claims
 
     text = claims_page(make_claims())
-    assert "| [C1](#c1) | A \\| B is &lt; C. | **holds** | A \\| B is 1. |" in text
+    assert (
+        "| [C1](#c1) | A \\| B is &lt; C. | **holds** | A \\| B is 0.25 (0.20 to 0.30), at most 4 ms in 2 rows. |"
+        in text
+    )
     assert "| ratio | 0.2500 [0.2000, 0.3000] times | 7 |" in text
     (tmp_path / "c9-1.svg").touch()
     draw_claims(make_claims(), tmp_path)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 Place = tuple[str | int, ...]  # keys and indices from the top of the file; an architecture may be given by its name
 
@@ -46,6 +47,36 @@ def pointer(*parts: str | int) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
+def indexed(plain: Any, place: Place) -> Place:
+    """The place with indices for names, and those from the end counted from the beginning; empty where its value is not
+    known.
+
+    plain: the content of the file
+    """
+    found: Place = ()
+    for part in place:
+        try:
+            if isinstance(plain, list):
+                part = _index(plain, part)
+            plain = plain[part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return ()
+        found += (part,)
+    return () if plain is None else found
+
+
+def _index(records: list[Any], part: str | int) -> int:
+    """The index of a record by its name, or an index counted from the beginning."""
+    names = [
+        next((record[key] for key in ("arch", "name") if key in record), None)
+        for record in records
+        if isinstance(record, dict)
+    ]
+    if part in names:
+        return names.index(part)
+    return int(part) + len(records) if int(part) < 0 else int(part)
+
+
 def place_of(pointer: str) -> Place:
     """The place of a JSON pointer, with indices as text."""
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
@@ -59,6 +90,17 @@ def replace_sources(text: str, written: Callable[[str, list[Place], str], str]) 
         return written(match[2], list(map(place_of, pointers)), how)
 
     return _MARKED.sub(one, text)
+
+
+def number_spans(text: str) -> tuple[str, list[tuple[int, int, list[Place], str]]]:
+    """The text without places, and of each number that carries some its start and end there, the places, and how."""
+    spans, plain, read = [], "", 0
+    for match in _MARKED.finditer(text):
+        plain += text[read : match.start()]
+        how, *pointers = match[1].split(COMMA)
+        spans.append((len(plain), len(plain) + len(match[2]), list(map(place_of, pointers)), how))
+        plain, read = plain + match[2], match.end()
+    return plain + text[read:], spans
 
 
 def as_stored(written: str, stored: str) -> str:

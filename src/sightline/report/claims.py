@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from sightline.core.digits import and_joined, number_of, significant
 from sightline.core.sourced import sourced, with_sources
-from sightline.lab.claims.results import ClaimNumber, ClaimResult, ClaimsResults
+from sightline.lab.claims.results import ClaimNumber, ClaimsResults
 from sightline.report.claims_figures import chart_drawings, claim_drawings, map_drawings
 from sightline.report.frame import environment_rows, render_page, write_page
 
 PAGE = "claims.html"
-WITH_INTERVAL = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?) \((-?\d+(?:\.\d+)?) to (-?\d+(?:\.\d+)?)\)")  # see `in_words`
 BUSY = 0.3  # cores that other programs keep busy, above which times are said to be wrong
 OUTCOMES = {"holds": "hold", "does not hold": "do not hold", "depends": "depend", "not measured": "not measured"}
 
@@ -28,7 +26,7 @@ def render_claims(results: ClaimsResults, *, linked: bool = False) -> str:
     sayings = {saying.name: saying for saying in results.sayings}
     rows = [(sayings[one.claim], one, chart_drawings(one), map_drawings(one)) for one in results.results]
     with with_sources():
-        texts = [measured(one, at) for at, one in enumerate(results.results)]
+        texts = [one.text_with_places(("results", at)) for at, one in enumerate(results.results)]
         head, remarks = heading(results), notes(results)
     return render_page(
         "claims.html.j2",
@@ -43,38 +41,6 @@ def render_claims(results: ClaimsResults, *, linked: bool = False) -> str:
         amount=amount,
         environment=environment(results),
     )
-
-
-def measured(result: ClaimResult, at: int) -> str:
-    """What was measured for the claim at that place of the results, in words.
-
-    A number with its interval has the place of the one number of the claim that is written so, where only one is; all
-    others have the place of the text alone.
-    """
-
-    def one(match: re.Match[str]) -> str:
-        places = [place for place, number in enumerate(result.numbers) if _shows(match, number)]
-        if len(places) != 1:
-            return match[0]
-        of = ("results", at, "numbers", places[0])
-        value, low, high = (sourced(match[i], (*of, end)) for i, end in enumerate(("value", "low", "high"), 1))
-        return f"{value} ({low} to {high})"
-
-    return WITH_INTERVAL.sub(one, result.measured)
-
-
-def _shows(match: re.Match[str], number: ClaimNumber) -> bool:
-    """Whether a number is written so, as it is or in percent."""
-    values = (number.value, number.low, number.high)
-    return any(
-        all(value is not None and float(f"{scale * value:.{_decimals(text)}f}") == float(text)
-            for text, value in zip(match.groups(), values, strict=True))
-        for scale in (1, 100)
-    )  # fmt: skip
-
-
-def _decimals(text: str) -> int:
-    return len(text.partition(".")[2])
 
 
 def heading(results: ClaimsResults) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from sightline.core.sourced import Place, pointer, replace_sources
+from sightline.core.sourced import Place, indexed, pointer, replace_sources
 
 
 def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
@@ -28,7 +28,7 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
     """
 
     def at_all(places: Iterable[Place], how: str = "") -> Markup:
-        known = [f"{file}#{_fragment(*at)}" for place in places if (at := _resolved(plain, place))]
+        known = [f"{file}#{_fragment(*at)}" for place in places if (at := indexed(plain, place))]
         if not known:
             return Markup("")
         first = known[0] if len(known) == 1 else f"{known[0]} and {len(known) - 1} more"
@@ -55,31 +55,3 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
 def _fragment(*place: str | int) -> str:
     """The pointer of a place without spaces, which are between pointers."""
     return pointer(*place).replace("%", "%25").replace(" ", "%20")
-
-
-def _resolved(plain: Any, place: Place) -> Place:
-    """The place with indices for names, and those from the end counted from the beginning; empty where its value is not
-    known.
-    """
-    resolved: Place = ()
-    for part in place:
-        try:
-            if isinstance(plain, list):
-                part = _index(plain, part)
-            plain = plain[part]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return ()
-        resolved += (part,)
-    return () if plain is None else resolved
-
-
-def _index(records: list[Any], part: str | int) -> int:
-    """The index of a record by its name, or an index counted from the beginning."""
-    names = [
-        next((record[key] for key in ("arch", "name") if key in record), None)
-        for record in records
-        if isinstance(record, dict)
-    ]
-    if part in names:
-        return names.index(part)
-    return int(part) + len(records) if int(part) < 0 else int(part)

@@ -10,9 +10,18 @@ from dataclasses import replace
 import pytest
 
 from sightline.core.errors import InputError
+from sightline.core.sourced import number_spans, sourced, with_sources
 from sightline.lab.claims import CLAIMS, run
 from sightline.lab.claims.claim import Claim, Effort
-from sightline.lab.claims.results import ClaimNumber, ClaimResult, ClaimsResults
+from sightline.lab.claims.numbers import in_words, of_number, placed
+from sightline.lab.claims.results import (
+    ClaimChart,
+    ClaimCurve,
+    ClaimNumber,
+    ClaimOutcome,
+    ClaimResult,
+    ClaimsResults,
+)
 from sightline.lab.claims.run import FILE, find_claims, run_claims
 
 FACTS = {"command": "sightline claims", "environment": {}}
@@ -29,6 +38,43 @@ def measure(effort: Effort) -> ClaimResult:
     """
     CALLS.append(effort.directory.name)
     return ClaimResult("holds", "One.", [ClaimNumber("one", 1.0, 0.5, float("nan"), "s", 3)])
+
+
+def told_claim(effort: Effort) -> ClaimResult:
+    """A claim whose sentence has a number by its name, and one of a chart.
+
+    Rule: holds if so, otherwise it does not hold.
+    """
+
+    def judge() -> tuple[ClaimOutcome, str]:
+        last = sourced("4", ("charts", 0, "curves", 0, "y", -1))
+        return "holds", f"{in_words(ratio)} times, {last} ms; {of_number('ratio', '7', 'n')} rows."
+
+    ratio = ClaimNumber("ratio", 0.25, 0.2, 0.3, n=7)
+    chart = ClaimChart("Time", "n", "ms", [ClaimCurve("lstm", [64.0, 128.0], [2.0, 4.0])])
+    return ClaimResult(*placed(judge), numbers=[ClaimNumber("other", 1.0), ratio], charts=[chart])
+
+
+def test_the_places_of_the_numbers_of_a_sentence_are_stored_beside_it(monkeypatch):
+    monkeypatch.setattr(Claim, "_function", lambda self: told_claim)
+    result = Claim("C1", "One is one.", "Counted.", "tests:measure").measure(Effort())
+    assert result.measured == "0.25 (0.20 to 0.30) times, 4 ms; 7 rows."
+    assert {result.measured[one.start : one.end]: one.at for one in result.places} == {
+        "0.25": ["/numbers/1/value"], "0.20": ["/numbers/1/low"], "0.30": ["/numbers/1/high"],
+        "4": ["/charts/0/curves/0/y/1"], "7": ["/numbers/1/n"],
+    }  # fmt: skip
+    with with_sources():
+        text = result.text_with_places(("results", 2))
+    plain, spans = number_spans(text)
+    assert plain == result.measured
+    assert ("results", "2", "charts", "0", "curves", "0", "y", "1") in [place for *_, of, _ in spans for place in of]
+
+
+def test_a_sentence_with_a_number_that_the_claim_does_not_have_is_refused():
+    with with_sources():
+        text = of_number("ratio", "7")
+    with pytest.raises(ValueError, match="nothing known at /numbers/ratio/value"):
+        ClaimResult("holds", text, [ClaimNumber("other", 1.0)]).with_places()
 
 
 @pytest.fixture

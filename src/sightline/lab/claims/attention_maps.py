@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.seeds import derive
+from sightline.core.sourced import sourced
 from sightline.inspect.alternatives import adversarial_attention, answers_with, permuted_attention, uniform_weights
 from sightline.inspect.faithfulness import erasure_curves, kendall, top_hits
 from sightline.inspect.heads import heads_of
@@ -24,6 +25,8 @@ from sightline.lab.claims.numbers import (
     mean_of,
     mean_share,
     mean_within,
+    of_number,
+    placed,
     points_of,
 )
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
@@ -32,6 +35,7 @@ FINDS = 0.95  # share of causal words among as many most attended ones
 MATTERS = 0.25  # median change of the answer when the weights are permuted
 LEARNED = 0.95  # accuracy
 SHARES = (0.1, 0.2, 0.5)
+PERMUTED, ADVERSARIAL = "permuted attention", "adversarial attention"
 
 
 class MapSizes(NamedTuple):
@@ -106,7 +110,7 @@ def attention_maps(effort: Effort) -> ClaimResult:
                 effort.say(f"C16: {task.name}, {name}, seed {seed}: accuracy {rows[-1].accuracy[0]:.3f}")
             qualities.append(_joined(rows))
     return ClaimResult(
-        *judge(qualities),
+        *placed(judge, qualities),
         numbers=_numbers(qualities),
         charts=_charts(qualities),
         conditions=f"width 64; {sizes.steps} steps of 64; {sizes.tested} test sentences; {len(seeds)} seed(s); "
@@ -194,9 +198,10 @@ def judge(qualities: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
         )
         if models
     )
-    far = [value for one in counted if one.adversarial for value in one.adversarial]
+    far = {_name(one, ADVERSARIAL): float(np.mean(one.adversarial)) for one in counted if one.adversarial}
     if far:
-        summary += f"; the same answers were possible with weights {np.mean(far):.2f} of {np.log(2):.2f} nats away"
+        away = sourced(f"{np.mean(list(far.values())):.2f}", *(("numbers", name, "value") for name in far), how="mean")
+        summary += f"; the same answers were possible with weights {away} of {np.log(2):.2f} nats away"
     text = summary[0].upper() + summary[1:] + "."
     if not bad:
         return "holds", text
@@ -206,27 +211,32 @@ def judge(qualities: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
 
 
 def _hits(one: MapQuality) -> str:
-    hits = in_words(mean_share("", one.hits["attention"]))
-    return f"({hits})" if one.permuted is None else f"({hits}; permuted {np.mean(one.permuted):.2f})"
+    hits = in_words(mean_share(_name(one, "hits of attention"), one.hits["attention"]))
+    if one.permuted is None:
+        return f"({hits})"
+    return f"({hits}; permuted {of_number(_name(one, PERMUTED), f'{np.mean(one.permuted):.2f}')})"
+
+
+def _name(one: MapQuality, what: str) -> str:
+    return f"{one.task}, {one.model}: {what}"
 
 
 def _numbers(qualities: Sequence[MapQuality]) -> list[ClaimNumber]:
     numbers = []
     for one in qualities:
-        name = f"{one.task}, {one.model}"
-        numbers.append(mean_share(f"{name}: accuracy", one.accuracy))
-        numbers += [mean_share(f"{name}: hits of {each}", values) for each, values in one.hits.items()]
+        numbers.append(mean_share(_name(one, "accuracy"), one.accuracy))
+        numbers += [mean_share(_name(one, f"hits of {each}"), values) for each, values in one.hits.items()]
         numbers += [
-            mean_within(f"{name}: τ of attention and {each}", values, CORRELATION)
+            mean_within(_name(one, f"τ of attention and {each}"), values, CORRELATION)
             for each, values in one.agreement.items()
         ]
         for label, values, unit in (
-            ("permuted attention", one.permuted, ""),
-            ("adversarial attention", one.adversarial, "nats"),
+            (PERMUTED, one.permuted, ""),
+            (ADVERSARIAL, one.adversarial, "nats"),
         ):
-            numbers += [] if values is None else [mean_within(f"{name}: {label}", values, POSITIVE, unit)]
-        numbers += [mean_of(f"{name}: even weights, {each}", values) for each, values in one.uniform.items()]
-        numbers += [mean_of(f"{name}: {each}", values) for each, values in one.erasure.items()]
+            numbers += [] if values is None else [mean_within(_name(one, label), values, POSITIVE, unit)]
+        numbers += [mean_of(_name(one, f"even weights, {each}"), values) for each, values in one.uniform.items()]
+        numbers += [mean_of(_name(one, each), values) for each, values in one.erasure.items()]
     return numbers
 
 

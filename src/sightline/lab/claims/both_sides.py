@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from sightline.core.sourced import sourced
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised
-from sightline.lab.claims.numbers import SHARE, in_words, mean_share, points_of
+from sightline.lab.claims.numbers import SHARE, in_words, mean_share, of_number, placed, points_of
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
 from sightline.lab.claims.times import TimedCall, lower_end, on, paired_ratio, upper_end, without_gpu
 from sightline.lab.growth import Timing
@@ -27,6 +27,7 @@ KNOWN, CHANCE = 0.9, 1.0 / SYMBOLS
 SIDES = {"right": 1, "left": -1}  # how many positions to the right the answer stands
 PHASES: tuple[Phase, ...] = ("forward", "training")
 ONE_WAY, BOTH_WAYS = "left to right", "both ways"
+PARAMETERS = "both ways / one way: parameters"
 
 
 class SidesAccuracy(NamedTuple):
@@ -58,17 +59,17 @@ def both_sides(effort: Effort) -> ClaimResult:
         timing = Timing(effort.choose(21, 9), batch=8, device=device)
         for phase in PHASES:
             ours, theirs = (TimedCall(mechanism, phase, 256) for mechanism in (two, one))
-            name = f"time, {phase}{on(device)}"
-            ratios[name] = paired_ratio(name, ours, theirs, timing)
+            name = f"{phase}{on(device)}"
+            ratios[name] = paired_ratio(f"both ways / one way: time, {name}", ours, theirs, timing)
     sizes = [sum(p.numel() for p in m.build().parameters()) for m in (two, one)]
     accuracy = measure_accuracy(effort)
     return ClaimResult(
-        *judge(ratios, sizes[0] / sizes[1], accuracy),
+        *placed(judge, ratios, sizes[0] / sizes[1], accuracy),
         numbers=[
-            *(replace(one, name=f"both ways / one way: {name}") for name, one in ratios.items()),
-            ClaimNumber("both ways / one way: parameters", sizes[0] / sizes[1], unit="times"),
-            *(mean_share(f"{ONE_WAY}: answer to the {side}", rows) for side, rows in accuracy.one_way.items()),
-            *(mean_share(f"{BOTH_WAYS}: answer to the {side}", rows) for side, rows in accuracy.both_ways.items()),
+            *ratios.values(),
+            ClaimNumber(PARAMETERS, sizes[0] / sizes[1], unit="times"),
+            *(mean_share(_answer(ONE_WAY, side), rows) for side, rows in accuracy.one_way.items()),
+            *(mean_share(_answer(BOTH_WAYS, side), rows) for side, rows in accuracy.both_ways.items()),
         ],
         charts=[_chart(accuracy)],
         conditions=f"time: width {width} in each direction, 8 rows of 256 positions; task: {SYMBOLS} symbols, rows of "
@@ -128,18 +129,24 @@ def judge(ratios: Mapping[str, ClaimNumber], parameters: float, accuracy: SidesA
     }
     known = mean[BOTH_WAYS, "right"] >= KNOWN and mean[ONE_WAY, "left"] >= KNOWN
     seen = known and mean[ONE_WAY, "right"] <= CHANCE + 0.1
-    times = ", ".join(f"{name.removeprefix('time, ')} {in_words(one)}" for name, one in ratios.items())
+    times = ", ".join(f"{name} {in_words(one)}" for name, one in ratios.items())
+    both, one_way = (of_number(_answer(name, "right"), f"{mean[name, 'right']:.3f}") for name in (BOTH_WAYS, ONE_WAY))
+    chance = sourced(f"{CHANCE:.3f}", ("charts", 0, "lines", 0, "y"))
     text = (
-        f"Both ways take {parameters:.2f} times the parameters and, as a multiple of the time of one way: {times}. "
-        f"With the answer to the right the accuracy is {mean[BOTH_WAYS, 'right']:.3f} both ways and "
-        f"{mean[ONE_WAY, 'right']:.3f} from left to right (chance {CHANCE:.3f})."
+        f"Both ways take {of_number(PARAMETERS, f'{parameters:.2f}')} times the parameters and, as a multiple of the "
+        f"time of one way: {times}. With the answer to the right the accuracy is {both} both ways and {one_way} from "
+        f"left to right (chance {chance})."
     )
     if not seen:
         return "does not hold", text
     if all(double.values()) and low < parameters < high:
         return "holds", text
-    others = [name for name, is_double in double.items() if not is_double]
+    others = [f"time, {name}" for name, is_double in double.items() if not is_double]
     return "depends", f"{text} Both sides are seen; not about double: {', '.join(others) or 'parameters'}."
+
+
+def _answer(way: str, side: str) -> str:
+    return f"{way}: answer to the {side}"
 
 
 def _chart(accuracy: SidesAccuracy) -> ClaimChart:

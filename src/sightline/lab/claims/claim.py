@@ -79,7 +79,7 @@ class Claim:
 
     def measure(self, effort: Effort) -> ClaimResult:
         """Measure the claim."""
-        return replace(self._function()(effort), claim=self.name)
+        return replace(self._function()(effort).with_places(), claim=self.name)
 
     def saying(self) -> Saying:
         """The claim with the rule of its function."""

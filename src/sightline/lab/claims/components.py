@@ -16,9 +16,18 @@ from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.classifiers import TASKS, importance_maps, trained, transformer
 from sightline.lab.claims.contests import Contest, contest, likelihood_task, paired, standing, unit_of
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import CORRELATION, SHARE, in_words, mean_of, mean_share, mean_within, points_of
+from sightline.lab.claims.numbers import (
+    CORRELATION,
+    SHARE,
+    in_words,
+    mean_of,
+    mean_share,
+    mean_within,
+    placed,
+    points_of,
+)
 from sightline.lab.claims.planted import date_text
-from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 
 WHOLE = "whole"
 
@@ -82,13 +91,13 @@ def components(effort: Effort) -> ClaimResult:
     ]
     numbers += removed.differences(WHOLE)
     for one in looked:
-        numbers += [mean_share(f"{one.task}: hits of {name}", values) for name, values in one.hits.items()]
+        numbers += [_hits(one, name) for name in one.hits]
         numbers += [
             mean_within(f"{one.task}: τ of {name} and effect", values, CORRELATION)
             for name, values in one.agreement.items()
         ]
     return ClaimResult(
-        *judge(removed, looked),
+        *placed(judge, removed, looked),
         numbers=numbers,
         charts=_charts(removed, looked),
         conditions=(
@@ -127,7 +136,7 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
     summary = [f"the loss rose by ({unit_of(removed.metric)}): {changes}"]
     counted = [one for one in looked if one.learned]
     for one in counted:
-        each = ", ".join(f"{name} {in_words(mean_share('', values))}" for name, values in one.hits.items())
+        each = ", ".join(f"{name} {in_words(_hits(one, name))}" for name in one.hits)
         summary.append(f"{one.task}, causal words named first: {each}")
     text = "; ".join(summary) + "."
     text = text[0].upper() + text[1:]
@@ -145,6 +154,10 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
     if window:
         reasons.append("raw attention named the causal words wherever it was tried")
     return "depends", f"It depends: {'; '.join(reasons)}. {text}"
+
+
+def _hits(one: WindowQuality, name: str) -> ClaimNumber:
+    return mean_share(f"{one.task}: hits of {name}", one.hits[name])
 
 
 def _charts(removed: Contest, looked: Sequence[WindowQuality]) -> list[ClaimChart]:

@@ -11,7 +11,7 @@ from sightline.lab.claims.assembled import LAYERS, WIDTH, DecoderOnly, encoder_d
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.contests import Contest, accuracy_task, contest, paired, standing, unit_of
 from sightline.lab.claims.fitting import Recipe
-from sightline.lab.claims.numbers import in_words
+from sightline.lab.claims.numbers import in_words, placed
 from sightline.lab.claims.planted import FIRST, recall, translation
 from sightline.lab.claims.results import ClaimOutcome, ClaimResult
 
@@ -68,7 +68,7 @@ def cross_and_self(effort: Effort) -> ClaimResult:
     for one in contests:
         numbers += one.numbers() + one.differences(BOTH)
     return ClaimResult(
-        *judge(contests),
+        *placed(judge, contests),
         numbers=numbers,
         charts=[one.chart() for one in contests],
         conditions=(

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightline.core.sourced import sourced
 from sightline.data.text.corpus import TextCorpus, load_text
 from sightline.data.text.positions import stretches
 from sightline.data.text.windows import windows
 from sightline.lab.bands import uses
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, NextToken, Recipe, fit
+from sightline.lab.claims.numbers import of_number, placed
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.mechanism import find_mechanisms
 from sightline.lab.panel_results import Band, Reach
@@ -32,6 +34,7 @@ EVEN = 0.5  # of the gradient at distance 1: from here on it does not decay
 WIDTH = 16  # of untrained mechanisms
 D_MODEL, LAYERS = 32, 2  # of trained models
 ATTENTION, TRANSFORMER = "softmax", "transformer"
+BEFORE, AFTER = "at initialisation", "after training"
 RECURRENT = ("rnn", "lstm", "gru")
 QUICK = ("rnn", "lstm", "gru", "transformer", "linear", "gated_delta")
 FLOOR = 1e-12  # smaller norms are rounding
@@ -57,12 +60,12 @@ def gradient_by_distance(effort: Effort) -> ClaimResult:
     archs = effort.choose(tuple(name for name in LANGUAGE_MODELS if name != "hybrid"), QUICK)
     trained = [_trained(effort, arch, length) for arch in archs]
     return ClaimResult(
-        *judge(untrained, trained),
+        *placed(judge, untrained, trained),
         numbers=[
-            *(share(one, "at initialisation") for one in untrained),
-            *(share(one, "after training") for one in trained),
+            *(share(one, BEFORE) for one in untrained),
+            *(share(one, AFTER) for one in trained),
             *(
-                ClaimNumber(f"{one.name}: context used", uses(one.used), unit="positions")
+                ClaimNumber(_used_name(one.name), uses(one.used), unit="positions")
                 for one in trained
                 if one.used is not None
             ),
@@ -93,27 +96,40 @@ def share(reach: Reach, when: str) -> ClaimNumber:
 
 def judge(untrained: Sequence[Reach], trained: Sequence[Reach]) -> tuple[ClaimOutcome, str]:
     """The outcome, and what was measured in words."""
-    before = {one.name: share(one, "") for one in untrained}
-    after = {one.name: share(one, "") for one in trained}
+    before = {one.name: share(one, BEFORE) for one in untrained}
+    after = {one.name: share(one, AFTER) for one in trained}
     used = {one.name: uses(one.used) for one in trained if one.used is not None}
     first, last = before[ATTENTION].value or 0.0, after[TRANSFORMER].value or 0.0
-    distance = untrained[0].input.at[-1]
+    distance = of_number(before[ATTENTION].name, f"{untrained[0].input.at[-1]:g}", "name")
+    untrained_share, trained_share = _shown(before[ATTENTION], 2), _shown(after[TRANSFORMER], 2)
     text = (
-        f"At distance {distance:g} the gradient is {first:.2g} of that at distance 1 in untrained attention "
-        f"({', '.join(f'{name} {before[name].value or 0.0:.1g}' for name in RECURRENT)}) and {last:.2g} in the trained "
-        f"Transformer ({', '.join(f'{name} {after[name].value or 0.0:.1g}' for name in RECURRENT if name in after)})."
+        f"At distance {distance} the gradient is {untrained_share} of that at distance 1 in untrained attention "
+        f"({', '.join(f'{name} {_shown(before[name])}' for name in RECURRENT)}) and {trained_share} in the trained "
+        f"Transformer ({', '.join(f'{name} {_shown(after[name])}' for name in RECURRENT if name in after)})."
     )
     if used:
-        text += (
-            f" Context used: {', '.join(f'{name} {used[name]:g}' for name in (TRANSFORMER, 'lstm') if name in used)} "
-        )
-        text += f"of {trained[0].used.at[-1]:g} positions." if trained[0].used is not None else "positions."
+        each = [
+            f"{name} {of_number(_used_name(name), f'{used[name]:g}')}" for name in (TRANSFORMER, "lstm") if name in used
+        ]
+        text += f" Context used: {', '.join(each)} "
+        most = None if trained[0].used is None else trained[0].used.at[-1]
+        whole = "" if most is None else f"of {sourced(f'{most:g}', ('charts', 2, 'curves', 0, 'x', -1))} "
+        text += f"{whole}positions."
     if first >= EVEN and last >= EVEN:
         return "holds", text
     if first < EVEN and last < EVEN:
         return "does not hold", text
-    before_after = ("at initialisation", "after training") if first >= EVEN else ("after training", "at initialisation")
+    before_after = (BEFORE, AFTER) if first >= EVEN else (AFTER, BEFORE)
     return "depends", f"{text} It does not decay {before_after[0]}; {before_after[1]} it does."
+
+
+def _shown(number: ClaimNumber, digits: int = 1) -> str:
+    text = f"{number.value or 0.0:.{digits}g}"
+    return text if number.value is None else of_number(number.name, text)
+
+
+def _used_name(name: str) -> str:
+    return f"{name}: context used"
 
 
 @cache

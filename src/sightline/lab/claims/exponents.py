@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sightline.core.digits import and_joined
+from sightline.core.sourced import sourced
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.numbers import in_words
+from sightline.lab.claims.numbers import in_words, placed
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.claims.times import (
     crossover_numbers,
@@ -44,7 +45,7 @@ def quadratic_cost(effort: Effort) -> ClaimResult:
     lengths = effort.choose((512, 1024, 2048, 4096, 8192), (512, 1024, 2048, 4096))
     costs = _costs(effort, "C4", (FORMED, FUSED, *RECURRENT), lengths, ("training",))
     return ClaimResult(
-        *judge_quadratic(costs),
+        *placed(judge_quadratic, costs),
         numbers=_exponents(costs),
         charts=_charts(costs, ("training",)),
         conditions=_conditions(effort, lengths),
@@ -75,10 +76,10 @@ def light_attention(effort: Effort) -> ClaimResult:
         for prediction in predictions[: effort.choose(8, 3)]:
             effort.say(f"C5: check of {prediction.cheaper} at {prediction.length:.0f} ({prediction.phase})")
             crossings.append((device, check_crossover(prediction, mechanisms, measured_ratio(timing))))
-    outcome, text = judge_light(costs)
+    outcome, text = placed(judge_light, costs)
     if crossings:
         text += " Crossovers, measured at held-out lengths: "
-        text += "; ".join(crossover_words(one) + on(device) for device, one in crossings) + "."
+        text += "; ".join(placed(crossover_words, one, device) + on(device) for device, one in crossings) + "."
     return ClaimResult(
         outcome,
         text,
@@ -106,13 +107,13 @@ def judge_quadratic(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutc
     sentences, statements = [], []
     for device, each in costs.items():
         rows = {cost.name: cost for cost in each}
-        times = _exponents_of([rows[name].time for name in RECURRENT])
-        sizes = _exponents_of([rows[name].memory for name in RECURRENT])
-        formed, fused = rows[FORMED], rows[FUSED]
+        (formed, formed_memory), (fused, fused_memory) = (map(in_words, _of(rows[n], device)) for n in (FORMED, FUSED))
+        recurrent = [_of(rows[name], device) for name in RECURRENT]
+        times, sizes = ([pair[place] for pair in recurrent] for place in (0, 1))
         sentences.append(
-            f"Exponents of a training step{on(device)}: attention with its weights formed, time {_words(formed.time)} "
-            f"and memory {_words(formed.memory)}; fused, {_words(fused.time)} and {_words(fused.memory)}; "
-            f"{and_joined(RECURRENT)}, {_range(times)} and {_range(sizes)}."
+            f"Exponents of a training step{on(device)}: attention with its weights formed, time {formed} and memory "
+            f"{formed_memory}; fused, {fused} and {fused_memory}; {and_joined(RECURRENT)}, {_range(times)} and "
+            f"{_range(sizes)}."
         )
         statements.append(
             _Quadratic(
@@ -150,6 +151,7 @@ class _Quadratic(NamedTuple):
 def judge_light(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutcome, str]:
     """The outcome, and what was measured in words."""
     lifted, faster, decodes, total, sentences = [], [], [], 0, []
+    drawn = [(device, cost.name) for device, each in costs.items() for cost in each if cost.phase == "training"]
     for device, each in costs.items():
         rows = {(cost.name, cost.phase): cost for cost in each}
         total += len(LIGHT)
@@ -161,12 +163,13 @@ def judge_light(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutcome,
             for phase in phases
         }
         faster, decodes = faster + better["training"], decodes + better["decode"]
-        times = _exponents_of([rows[name, "training"].time for name in LIGHT])
+        times = [_of(rows[name, "training"], device)[0] for name in LIGHT]
         dense = rows[FUSED, "training"]
+        longest = sourced(f"{dense.lengths[-1]:,}", ("charts", 0, "curves", drawn.index((device, FUSED)), "x", -1))
         sentences.append(
-            f"The time of a training step{on(device)} has the exponent {_words(dense.time)} with dense attention and "
-            f"{_range(times)} with the others; {and_joined(own) or 'none'} grow less than n^1.5 in time and memory. At "
-            f"{dense.lengths[-1]:,} positions {and_joined(better['training']) or 'none'} take less time than dense "
+            f"The time of a training step{on(device)} has the exponent {in_words(_of(dense, device)[0])} with dense "
+            f"attention and {_range(times)} with the others; {and_joined(own) or 'none'} grow less than n^1.5 in time "
+            f"and memory. At {longest} positions {and_joined(better['training']) or 'none'} take less time than dense "
             f"attention for a training step, {and_joined(better['decode']) or 'none'} for a step of decoding."
         )
     text = " ".join(sentences)
@@ -216,28 +219,27 @@ def _conditions(effort: Effort, lengths: Sequence[int]) -> str:
     )
 
 
-def _exponents_of(fits: Sequence[Growth | None]) -> list[float]:
-    return [fit.exponent for fit in fits if fit is not None]
-
-
-def _range(values: Sequence[float]) -> str:
+def _range(numbers: Sequence[ClaimNumber]) -> str:
     """The least and the largest: "0.61 to 0.98"."""
-    return f"{min(values):.2f} to {max(values):.2f}" if values else "undefined"
+    values = {one.name: one.value for one in numbers if one.value is not None}
+    places = [("numbers", name, "value") for name in values]
+    ends = (("least", min), ("most", max))
+    return (
+        " to ".join(sourced(f"{end(values.values()):.2f}", *places, how=how) for how, end in ends)
+        if values
+        else "undefined"
+    )
 
 
-def _words(growth: Growth | None) -> str:
-    return in_words(exponent("", growth))
+def _of(cost: PhaseCost, device: str) -> tuple[ClaimNumber, ClaimNumber]:
+    """The exponents of time and of memory, or of the state."""
+    name = f"{cost.name}, {cost.phase}{on(device)}"
+    size = "the state" if cost.phase == "decode" else "memory"
+    return exponent(f"{name}: exponent of time", cost.time), exponent(f"{name}: exponent of {size}", cost.memory)
 
 
 def _exponents(costs: Mapping[str, Sequence[PhaseCost]]) -> list[ClaimNumber]:
-    numbers = []
-    for device, each in costs.items():
-        for cost in each:
-            name = f"{cost.name}, {cost.phase}{on(device)}"
-            numbers.append(exponent(f"{name}: exponent of time", cost.time))
-            size = "the state" if cost.phase == "decode" else "memory"
-            numbers.append(exponent(f"{name}: exponent of {size}", cost.memory))
-    return numbers
+    return [number for device, each in costs.items() for cost in each for number in _of(cost, device)]
 
 
 def _charts(costs: Mapping[str, Sequence[PhaseCost]], phases: Sequence[Phase]) -> list[ClaimChart]:

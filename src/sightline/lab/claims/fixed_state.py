@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sightline.core.digits import significant
+from sightline.core.sourced import sourced
 from sightline.lab.capacity import RecallTraining, recall_curve
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.numbers import curve_through, estimated
+from sightline.lab.claims.numbers import curve_through, estimated, of_conditions, of_number, placed
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.panel_results import Recall
 from sightline.lab.results import Estimate
@@ -51,7 +52,7 @@ def fixed_state(effort: Effort) -> ClaimResult:
         effort.say(f"C6: {name}")
         rows += recall_curve(name, sizes=facts, widths=(width,), seeds=effort.some_seeds(seeds), training=training)
     return ClaimResult(
-        *judge(rows),
+        *placed(judge, rows),
         numbers=[number for row in rows for number in _numbers(row)],
         charts=_charts(rows),
         conditions=f"one layer, {steps} steps of {training.tokens} positions, AdamW at {training.rates[0]:g}, "
@@ -70,11 +71,12 @@ def judge(rows: Sequence[Recall]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `fixed_state`, and what was measured in words."""
     learned = [row for row in rows if row.learned]
     fixed, growing = [r for r in learned if is_fixed(r)], [r for r in learned if not is_fixed(r)]
-    facts = rows[0].points[-1].items
+    facts = of_number(_answers_name(rows[0]), str(rows[0].points[-1].items), "name")
     missed = [row.name for row in rows if not row.learned]
     text = f"Of {facts} facts: {'; '.join(_described(row) for row in [*growing, *fixed])}." if learned else ""
     if missed:
-        text += f" Not learned in {rows[0].steps} steps, so that it does not count: {', '.join(missed)}."
+        steps = of_conditions(str(rows[0].steps))
+        text += f" Not learned in {steps} steps, so that it does not count: {', '.join(missed)}."
     kept = [row.name for row in fixed if _low(row.points[-1].accuracy) >= KEPT]
     lost = [row.name for row in fixed if _high(row.points[-1].accuracy) < KEPT]
     if not fixed or not any(_low(row.points[-1].accuracy) >= KEPT for row in growing):
@@ -88,19 +90,34 @@ def judge(rows: Sequence[Recall]) -> tuple[ClaimOutcome, str]:
 
 def _described(row: Recall) -> str:
     last, most = row.points[-1], row.fullest
-    if is_fixed(row):
-        size = f"{last.state_bytes // NUMBER_BYTES} numbers"
-    else:
-        size = f"{last.state_bytes // NUMBER_BYTES:,} numbers that grow with the facts"
-    shown = significant(most.bits.mean or 0.0, 3)
-    return f"{row.name} ({size}) recalls {_percent(last.accuracy)}, at least {shown} bits at {most.items} facts"
+    numbers = sourced(f"{last.state_bytes // NUMBER_BYTES:,}", ("numbers", _state_name(row), "value"), how="derived")
+    size = f"{numbers} numbers{'' if is_fixed(row) else ' that grow with the facts'}"
+    bits = of_number(_bits_name(row), significant(most.bits.mean or 0.0, 3))
+    facts = of_conditions(str(most.items))
+    return f"{row.name} ({size}) recalls {_percent(row)}, at least {bits} bits at {facts} facts"
 
 
-def _percent(estimate: Estimate) -> str:
-    mean = 100 * (estimate.mean or 0.0)
+def _percent(row: Recall) -> str:
+    estimate, name = row.points[-1].accuracy, _answers_name(row)
+    mean = f"{of_number(name, f'{100 * (estimate.mean or 0.0):.0f}')} %"
     if estimate.low is None or estimate.high is None:
-        return f"{mean:.0f} %"
-    return f"{mean:.0f} % ({100 * estimate.low:.0f} to {100 * estimate.high:.0f})"
+        return mean
+    low, high = (
+        of_number(name, f"{100 * end:.0f}", field) for field, end in (("low", estimate.low), ("high", estimate.high))
+    )
+    return f"{mean} ({low} to {high})"
+
+
+def _answers_name(row: Recall) -> str:
+    return f"{row.name}: right answers of {row.points[-1].items} facts"
+
+
+def _bits_name(row: Recall) -> str:
+    return f"{row.name}: stored, at least"
+
+
+def _state_name(row: Recall) -> str:
+    return f"{row.name}: state at {row.points[-1].items} facts"
 
 
 def _low(estimate: Estimate) -> float:
@@ -115,9 +132,9 @@ def _numbers(row: Recall) -> list[ClaimNumber]:
     last, most = row.points[-1], row.fullest
     count = len(row.seeds)
     return [
-        estimated(f"{row.name}: right answers of {last.items} facts", last.accuracy, n=count),
-        estimated(f"{row.name}: stored, at least", most.bits, "bits", count),
-        ClaimNumber(f"{row.name}: state at {last.items} facts", float(last.state_bytes), unit="bytes"),
+        estimated(_answers_name(row), last.accuracy, n=count),
+        estimated(_bits_name(row), most.bits, "bits", count),
+        ClaimNumber(_state_name(row), float(last.state_bytes), unit="bytes"),
         ClaimNumber(f"{row.name}: stored per byte of state, at least", most.bits_per_byte, unit="bits"),
     ]
 

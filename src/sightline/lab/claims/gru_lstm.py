@@ -10,7 +10,7 @@ from torch import nn
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import in_words
+from sightline.lab.claims.numbers import in_words, placed
 from sightline.lab.claims.planted import FIRST, date_text, translation
 from sightline.lab.claims.results import ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.models.match import count_parameters, match_parameters
@@ -70,7 +70,7 @@ def gru_and_lstm(effort: Effort) -> ClaimResult:
     for task, counts in zip(tasks, parameters):
         numbers += [ClaimNumber(f"{task.name}: parameters, {name}", float(count)) for name, count in counts.items()]
     return ClaimResult(
-        *judge(contests),
+        *placed(judge, contests),
         numbers=numbers,
         charts=[one.chart() for one in contests],
         conditions=(

@@ -12,7 +12,7 @@ from torch import nn
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing, unit_of
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import curve_of, in_words
+from sightline.lab.claims.numbers import curve_of, in_words, of_number, placed
 from sightline.lab.claims.planted import FIRST, date_text, many_queries
 from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
 from sightline.models.language_model import LanguageModelConfig
@@ -66,7 +66,7 @@ def head_counts(effort: Effort) -> ClaimResult:
     numbers = [number for one in contests for number in one.numbers()]
     numbers += [number for one in contests for number in one.differences(ONE)]
     return ClaimResult(
-        *judge(contests),
+        *placed(judge, contests),
         numbers=numbers,
         charts=[
             ClaimChart(
@@ -110,8 +110,10 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
         standings = {name: standing(pair, name) for name, pair in pairs.items()}
         better.append("better" in standings.values())
         none.append(all(each in ("practically the same", "worse") for each in standings.values()))
+        changes = {name: paired(one, pair, name) for name, pair in pairs.items()}
         each = ", ".join(
-            f"{name} {in_words(paired(one, pairs[name], name), 3)} ({stands})" for name, stands in standings.items()
+            f"{of_number(changes[name].name, name, 'name')} {in_words(changes[name], 3)} ({stands})"
+            for name, stands in standings.items()
         )
         parts.append(f"{one.task}, less one head: {each} {unit_of(one.metric)}".strip())
     summary = "; ".join(parts) + "."

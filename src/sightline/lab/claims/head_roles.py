@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,17 @@ from sightline.inspect.heads import Head, head_importance, head_scores, mean_out
 from sightline.inspect.roles import ROLES, HeadScores
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import NextToken, Recipe, fit, held_out, initialised, losses
-from sightline.lab.claims.numbers import POSITIVE, SHARE, in_words, mean_of, mean_share, mean_within, points_of
+from sightline.lab.claims.numbers import (
+    POSITIVE,
+    SHARE,
+    in_words,
+    mean_of,
+    mean_share,
+    mean_within,
+    of_number,
+    placed,
+    points_of,
+)
 from sightline.lab.claims.planted import FIRST, repeats
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.claims.syntax import FOLDER, ArcAgreement, arc_agreement, treebank
@@ -65,7 +76,7 @@ def head_roles(effort: Effort) -> ClaimResult:
     tables = [_table(effort, length, steps, seed) for seed in seeds]
     arcs = arc_agreement(effort)
     return ClaimResult(
-        *judge(tables, arcs),
+        *placed(judge, tables, arcs),
         numbers=_numbers(tables, arcs),
         charts=_charts(tables[0]),
         conditions=(
@@ -124,21 +135,19 @@ def judge(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> tuple[Claim
     """The outcome by the rule of `head_roles`, and what was measured in words."""
     even = float(np.log(SYMBOLS))
     if max(table.loss for table in tables) > LEARNED * even:
-        worst = max(table.loss for table in tables)
-        return "depends", f"Not decided: the text was not learned (a loss of {worst:.2f} of {even:.2f} nats)."
+        worst, even_loss = (of_number(name, f"{value:.2f}") for name, value in _losses(tables).items())
+        return "depends", f"Not decided: the text was not learned (a loss of {worst} of {even_loss} nats)."
     roles = {role: all(taken(table, role) for table in tables) for role in ROLES}
     roles["long-range"] = all(far_reaching(table) for table in tables)
-    best = {role: mean_share("", [table.after[role].max() for table in tables]) for role in ROLES}
+    best = {role: mean_share(f"{role}: best head", [table.after[role].max() for table in tables]) for role in ROLES}
     present = [role for role, is_taken in roles.items() if is_taken]
     others = [role for role, is_taken in roles.items() if not is_taken]
     summary = (
         f"roles with a head of their own: {', '.join(present) or 'none'}; without: {', '.join(others) or 'none'} "
         f"(best head: {', '.join(f'{role} {in_words(value)}' for role, value in best.items())})"
     )
-    loss = np.mean([[np.sort(table.importance)[-1], np.median(table.importance)] for table in tables], 0)
-    summary += (
-        f"; without its most important head the loss rose by {loss[0]:.2f} nats, without the median one {loss[1]:.2f}"
-    )
+    most, middle = (in_words(replace(one, low=None)) for one in _rises(tables))
+    summary += f"; without its most important head the loss rose by {most} nats, without the median one {middle}"
     if arcs is not None:
         summary += f"; {arcs.words()}"
     text = summary[0].upper() + summary[1:] + "."
@@ -159,11 +168,20 @@ def _numbers(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> list[Cla
         numbers.append(
             mean_within(f"{role}: best head, untrained", [table.before[role].max() for table in tables], limits)
         )
-    numbers.append(
-        mean_of("rise of the loss without the most important head", [t.importance.max() for t in tables], "nats")
-    )
-    numbers.append(mean_of("rise without the median head", [float(np.median(t.importance)) for t in tables], "nats"))
+    numbers += _rises(tables)
+    numbers += [ClaimNumber(name, value, unit="nats") for name, value in _losses(tables).items()]
     return numbers + ([] if arcs is None else arcs.numbers())
+
+
+def _rises(tables: Sequence[HeadTable]) -> list[ClaimNumber]:
+    return [
+        mean_of("rise of the loss without the most important head", [t.importance.max() for t in tables], "nats"),
+        mean_of("rise without the median head", [float(np.median(t.importance)) for t in tables], "nats"),
+    ]
+
+
+def _losses(tables: Sequence[HeadTable]) -> dict[str, float]:
+    return {"largest loss": max(table.loss for table in tables), "loss of an even guess": float(np.log(SYMBOLS))}
 
 
 def _charts(table: HeadTable) -> list[ClaimChart]:

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from sightline.core.seeds import derive
+from sightline.core.sourced import sourced
 from sightline.inspect.jacobian import jacobian_norms
 from sightline.lab.claims.claim import Effort
+from sightline.lab.claims.numbers import of_conditions, placed
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimMap, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.mechanism import Inputs, Mechanism, outputs
 from sightline.mixers.bidirectional import BidirectionalConfig
@@ -36,14 +38,14 @@ def influence_maps(effort: Effort) -> ClaimResult:
         effort.say(f"C19: {name}")
         shares[name] = influence(Mechanism(name, config, WIDTH), effort.choose(16, 4), effort.seed)
     return ClaimResult(
-        *judge(shares),
+        *placed(judge, shares),
         numbers=[
             number
             for name, share in shares.items()
             for number in (
                 ClaimNumber(f"{name}: largest share of a later position", float(_later(share).max())),
-                ClaimNumber(f"{name}: smallest share of a later position", float(_later(share).min())),
-                ClaimNumber(f"{name}: smallest share of an earlier position", float(_later(share.T).min())),
+                ClaimNumber(_smallest(name, "a later"), float(_later(share).min())),
+                ClaimNumber(_smallest(name, "an earlier"), float(_later(share.T).min())),
             )
         ],
         charts=[
@@ -81,14 +83,24 @@ def judge(shares: Mapping[str, Tensor]) -> tuple[ClaimOutcome, str]:
     full, both = (float(share[~torch.eye(len(share)).bool()].min()) for share in (shares[FULL], shares[BILSTM]))
     text = (
         f"A later position counts {'nothing' if blind else 'something'} for the RNN and causal attention. The smallest "
-        f"influence of one position on another, as a share of the largest on it, is {full:.2g} in full attention and "
-        f"{both:.2g} in the bidirectional LSTM, over {len(shares[FULL])} positions."
+        f"influence of one position on another, as a share of the largest on it, is {_least(FULL, full)} in full "
+        f"attention and {_least(BILSTM, both)} in the bidirectional LSTM, over "
+        f"{of_conditions(str(len(shares[FULL])))} positions."
     )
     if blind and full >= CLEAR and both > 0:
         return "holds", text
     if not blind or full == 0:
         return "does not hold", text
     return "depends", f"{text} It depends on the distance."
+
+
+def _smallest(name: str, side: str) -> str:
+    return f"{name}: smallest share of {side} position"
+
+
+def _least(name: str, value: float) -> str:
+    places = [("numbers", _smallest(name, side), "value") for side in ("a later", "an earlier")]
+    return sourced(f"{value:.2g}", *places, how="least")
 
 
 def _later(share: Tensor) -> Tensor:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from sightline.core.mixer import SequenceMixer
+from sightline.core.sourced import sourced
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Examples, Recipe, answers, fit, held_out, initialised
-from sightline.lab.claims.numbers import SHARE, curve_of, in_words, mean_of, mean_share
+from sightline.lab.claims.numbers import SHARE, curve_of, in_words, mean_of, mean_share, of_number, placed
 from sightline.lab.claims.planted import FIRST, asked_pair, recall, source_places, translation
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.mixers import MIXERS
@@ -28,6 +29,8 @@ CELLS: tuple[Literal["rnn", "lstm", "gru"], ...] = ("rnn", "lstm", "gru")
 QUARTERS, THIRDS = 4, 3
 LOSS_OF_LENGTH = 0.10  # shortest less longest quarter, from which long sentences are lost
 LOSS_OF_BEGINNING = 0.05  # last less first third of the source, from which the beginning is lost
+SHORT, LONG = "accuracy, shortest quarter", "accuracy, longest quarter"
+FIRST_THIRD, LAST_THIRD = "first third of long sources", "last third of long sources"
 LEARNED = 0.90  # accuracy of attention in the shortest quarter, below which a cell is not judged
 
 
@@ -78,7 +81,7 @@ def long_sentences(effort: Effort) -> ClaimResult:
     ]
     sizes = effort.choose(FULL, QUICK)
     return ClaimResult(
-        *judge(qualities),
+        *placed(judge, qualities),
         numbers=_numbers(qualities),
         charts=_charts(qualities, sizes),
         conditions=(
@@ -173,9 +176,10 @@ def judge(qualities: Sequence[LengthQuality]) -> tuple[ClaimOutcome, str]:
     with_attention = {(one.task, one.cell): one for one in qualities if one.attention}
     judged = _judged(qualities)
     if not judged:
-        best = max(one.learned for one in with_attention.values())
+        places = [("numbers", _name(one, SHORT), "value") for one in with_attention.values()]
+        best = sourced(f"{max(one.learned for one in with_attention.values()):.2f}", *places, how="most")
         return "depends", (
-            f"Not decided: no model with attention learned a task (at most {best:.2f} of short sentences were right)."
+            f"Not decided: no model with attention learned a task (at most {best} of short sentences were right)."
         )
     losing = [(a, b) for a, b in judged if _loses_length(a)]
     if not losing:
@@ -186,8 +190,10 @@ def judge(qualities: Sequence[LengthQuality]) -> tuple[ClaimOutcome, str]:
         return "holds", "Every model without attention lost long sentences and their beginning, none with it: " + _lost(
             judged
         )
-    reasons = [f"without attention {len(losing)} of {len(judged)} models lost long sentences"]
-    reasons.append(f"{len(beginning)} of them the beginning ({_named(beginning) or 'none'})")
+    lost, of_all = _counted(losing, judged, (SHORT, LONG))
+    begun, _ = _counted(beginning, judged, (FIRST_THIRD, LAST_THIRD))
+    reasons = [f"without attention {lost} of {of_all} models lost long sentences"]
+    reasons.append(f"{begun} of them the beginning ({_named(beginning) or 'none'})")
     if attentive:
         reasons.append(f"with attention {_named(attentive)} lost them too")
     left = [
@@ -217,6 +223,13 @@ def _named(models: Sequence[LengthQuality]) -> str:
     return "; ".join(f"{one.task}, {one.cell}" for one in models)
 
 
+def _counted(some: Sized, judged: Sequence[tuple[LengthQuality, LengthQuality]], parts: Sequence[str]) -> list[str]:
+    """How many of the judged models without attention, by these numbers of theirs, and how many are judged."""
+    places = [[("numbers", _name(one, part), "value") for one, _ in judged] for part in parts]
+    of_all = sourced(str(len(judged)), *places[0], how="count")
+    return [sourced(str(len(some)), *(place for each in places for place in each), how="derived"), of_all]
+
+
 def _falls(judged: Sequence[tuple[LengthQuality, LengthQuality]]) -> list[ClaimNumber]:
     """The fall of accuracy with length, averaged over the judged pairs, without attention and with it."""
     names = [f"all judged, {how} attention: fall from short to long" for how in ("without", "with")]
@@ -227,21 +240,25 @@ def _falls(judged: Sequence[tuple[LengthQuality, LengthQuality]]) -> list[ClaimN
 def _lost(judged: Sequence[tuple[LengthQuality, LengthQuality]]) -> str:
     """The falls of accuracy with length in words."""
     without, attentive = _falls(judged)
+    trainings = of_number(without.name, str(without.n), "n")
     return (
         f"From short to long sentences accuracy fell by {in_words(without)} without attention and by "
-        f"{in_words(attentive)} with it (means over {without.n} trainings of either kind)."
+        f"{in_words(attentive)} with it (means over {trainings} trainings of either kind)."
     )
+
+
+def _name(one: LengthQuality, part: str) -> str:
+    return f"{one.task}, {one.cell}, {'with' if one.attention else 'without'} attention: {part}"
 
 
 def _numbers(qualities: Sequence[LengthQuality]) -> list[ClaimNumber]:
     numbers = []
     for one in qualities:
-        name = f"{one.task}, {one.cell}, {'with' if one.attention else 'without'} attention"
         numbers += [
-            mean_share(f"{name}: accuracy, shortest quarter", one.by_length[:, 0]),
-            mean_share(f"{name}: accuracy, longest quarter", one.by_length[:, -1]),
-            mean_share(f"{name}: first third of long sources", one.by_place[:, 0]),
-            mean_share(f"{name}: last third of long sources", one.by_place[:, -1]),
+            mean_share(_name(one, SHORT), one.by_length[:, 0]),
+            mean_share(_name(one, LONG), one.by_length[:, -1]),
+            mean_share(_name(one, FIRST_THIRD), one.by_place[:, 0]),
+            mean_share(_name(one, LAST_THIRD), one.by_place[:, -1]),
         ]
     return numbers + _falls(_judged(qualities))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, final
 
 import numpy as np
@@ -14,7 +15,16 @@ from sightline.core.state import replaced
 from sightline.lab.claims.adding import MEAN_ERROR, adding, adding_error, squared_error
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, fit, held_out, initialised, losses
-from sightline.lab.claims.numbers import POSITIVE, curve_of, in_words, mean_of, mean_within, points_of
+from sightline.lab.claims.numbers import (
+    POSITIVE,
+    curve_of,
+    in_words,
+    mean_of,
+    mean_within,
+    of_number,
+    placed,
+    points_of,
+)
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
 from sightline.mixers.lstm import LSTM
 
@@ -81,9 +91,9 @@ def lstm_memory(effort: Effort) -> ClaimResult:
     memories = [_train(effort, *each) for each in plan]
     ways, chart = _ways(effort)
     return ClaimResult(
-        *judge(memories),
-        numbers=[mean_within(f"{one.name}: error", one.error, POSITIVE) for one in memories]
-        + [ClaimNumber(f"{one.name}: error without memory", one.baseline) for one in memories if one.cut == "nothing"]
+        *placed(judge, memories),
+        numbers=[_error_number(one) for one in memories]
+        + [ClaimNumber(_baseline_name(one), one.baseline) for one in memories if one.cut == "nothing"]
         + ways,
         charts=[*_charts(memories), chart],
         conditions=f"{_trainings(plan)}; 48 units; {effort.conditions()}",
@@ -229,10 +239,12 @@ def judge(memories: Sequence[LearnedMemory]) -> tuple[ClaimOutcome, str]:
     learned, missed = [one for one in long if one.learned], [one for one in long if not one.learned]
     parts = [f"learned: {_listed(learned)}" if learned else "no task of 100 steps or more was learned"]
     parts += [f"not learned in these steps of training: {_listed(missed)}"] if missed else []
-    cell, hidden = (in_words(mean_within("", ways[cut].error, POSITIVE), 4) for cut in ("hidden", "cell"))
+    cell, hidden = (in_words(_error_number(ways[cut]), 4) for cut in ("hidden", "cell"))
+    steps = of_number(_error_number(ways["hidden"]).name, str(ways["hidden"].length), "name")
+    memoryless = of_number(_baseline_name(ways["nothing"]), f"{MEAN_ERROR:.3f}")
     parts.append(
-        f"over {ways['hidden'].length} steps gradients through c alone left an error of {cell}, those through h alone "
-        f"{hidden} (without memory {MEAN_ERROR:.3f})"
+        f"over {steps} steps gradients through c alone left an error of {cell}, those through h alone {hidden} "
+        f"(without memory {memoryless})"
     )
     text = "; ".join(parts) + "."
     if by_hidden and by_cell:
@@ -247,7 +259,21 @@ def judge(memories: Sequence[LearnedMemory]) -> tuple[ClaimOutcome, str]:
 
 
 def _listed(memories: Sequence[LearnedMemory]) -> str:
-    return ", ".join(f"{one.name} ({float(one.error.mean()):.4f} of {one.baseline:.4f})" for one in memories)
+    return ", ".join(map(_described, memories))
+
+
+def _described(one: LearnedMemory) -> str:
+    error, baseline = _error_number(one), _baseline_name(one)
+    name = one.name.replace(str(one.length), of_number(error.name, str(one.length), "name"), 1)
+    return f"{name} ({in_words(replace(error, low=None), 4)} of {of_number(baseline, f'{one.baseline:.4f}')})"
+
+
+def _error_number(one: LearnedMemory) -> ClaimNumber:
+    return mean_within(f"{one.name}: error", one.error, POSITIVE)
+
+
+def _baseline_name(one: LearnedMemory) -> str:
+    return f"{one.name}: error without memory"
 
 
 def _charts(memories: Sequence[LearnedMemory]) -> list[ClaimChart]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
+from sightline.core.sourced import sourced, with_sources
 from sightline.lab.bands import mean_band
 from sightline.lab.claims.results import ClaimCurve, ClaimNumber
 from sightline.lab.results import Estimate
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def mean_of(name: str, values: Sequence[float] | np.ndarray, unit: str = "") -> ClaimNumber:
@@ -51,14 +56,31 @@ def curve_of(
     return points_of(label, list(np.asarray(rows, float).T), x, limits)
 
 
+def placed(judge: Callable[P, T], *measured: P.args, **settings: P.kwargs) -> T:
+    """What `judge` returns, where the numbers of its sentence carry their places (`core.sourced`)."""
+    with with_sources():
+        return judge(*measured, **settings)
+
+
 def in_words(measured: ClaimNumber, digits: int = 2) -> str:
     """The number and its interval, such as "0.37 (0.35 to 0.39)"."""
     if measured.value is None:
         return "undefined"
-    text = f"{measured.value:.{digits}f}"
-    if measured.low is None or measured.high is None:
-        return text
-    return f"{text} ({measured.low:.{digits}f} to {measured.high:.{digits}f})"
+    value, low, high = (
+        None if end is None else of_number(measured.name, f"{end:.{digits}f}", field)
+        for field, end in (("value", measured.value), ("low", measured.low), ("high", measured.high))
+    )
+    return f"{value} ({low} to {high})" if low and high else f"{value}"
+
+
+def of_number(name: str, text: str, field: str = "value") -> str:
+    """The text of a number of a claim, or of one in its name."""
+    return sourced(text, ("numbers", name, field), how="text" if field == "name" else "")
+
+
+def of_conditions(text: str) -> str:
+    """The text of a number that is one of the conditions of a claim."""
+    return sourced(text, ("conditions",), how="text")
 
 
 def points_of(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, final
 
 from sightline.core.notebook import html_table
+from sightline.core.sourced import Place, indexed, number_spans, place_of, pointer, sourced
 from sightline.core.stored import SavedResults
 
 NO_GPU = "No GPU was at hand: this is the processor's time alone."  # of claims to which a GPU matters
@@ -74,6 +75,21 @@ class ClaimMap:
 
 @final
 @dataclass(frozen=True)
+class NumberPlace:
+    """Where a number of the sentence about a claim comes from.
+
+    start, end: of its characters in `measured`; at: JSON pointers (RFC 6901) from the top of the claim's result; how it
+    follows from their values, see `report.sources`
+    """
+
+    start: int
+    end: int
+    at: list[str]
+    how: str = ""
+
+
+@final
+@dataclass(frozen=True)
 class ClaimResult:
     """The result of one measurement of a claim.
 
@@ -82,6 +98,7 @@ class ClaimResult:
         was not measured the reason
     conditions: sizes, data, seeds, device; limits: what this does not show
     command, seconds: what repeats it, and how long it took; `run_claims` writes both
+    places: where the numbers in `measured` come from; `Claim.measure` writes them. Empty in results of older versions
     """
 
     claim: str = field(default="", kw_only=True)
@@ -94,11 +111,37 @@ class ClaimResult:
     limits: str = ""
     command: str = ""
     seconds: float = 0.0
+    places: list[NumberPlace] = field(default_factory=list)
 
     @property
     def processor_only(self) -> bool:
         """Whether a GPU matters to this claim, and none was at hand."""
         return NO_GPU in self.measured or NO_GPU in self.limits
+
+    def with_places(self) -> ClaimResult:
+        """The result with the places of its sentence apart from it, where numbers of the claim are called by name.
+
+        Raises:
+            ValueError: "nothing known at /numbers/ratio/value".
+        """
+        plain = asdict(self)
+
+        def known(place: Place) -> str:
+            if not (at := indexed(plain, place)):
+                raise ValueError(f"nothing known at {pointer(*place)}")
+            return pointer(*at)
+
+        text, spans = number_spans(self.measured)
+        places = [NumberPlace(start, end, list(map(known, of)), how) for start, end, of, how in spans]
+        return replace(self, measured=text, places=places)
+
+    def text_with_places(self, of: Place) -> str:
+        """`measured` with the places of its numbers (`core.sourced`), for the result at the place `of` of a file."""
+        text, read = "", 0
+        for one in self.places:
+            number = sourced(self.measured[one.start : one.end], *(of + place_of(at) for at in one.at), how=one.how)
+            text, read = f"{text}{self.measured[read : one.start]}{number}", one.end
+        return text + self.measured[read:]
 
 
 @final

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised, losses
-from sightline.lab.claims.numbers import in_words, mean_of, mean_share, points_of
+from sightline.lab.claims.numbers import in_words, mean_of, mean_share, of_number, placed, points_of
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.panel_results import Band, Saturation
 from sightline.lab.saturation import WIDTHS, by_layer, by_width
@@ -22,6 +22,7 @@ from sightline.parts.self_attention import SelfAttention
 
 KEYS, VALUES, PAIRS = 16, 8, 16  # of the task of training
 D_HEAD = 128
+JACOBIAN = "norm of the Jacobian"
 DEAD, STEADY = 0.1, 2.0
 
 
@@ -54,7 +55,7 @@ def scaled_logits(effort: Effort) -> ClaimResult:
     statistics = by_width(keys, seed=effort.seed)
     trained = [_train(effort, scaled) for scaled in (True, False)]
     return ClaimResult(
-        *judge(statistics, trained),
+        *placed(judge, statistics, trained),
         numbers=[*_statistics(statistics), *_trainings(trained)],
         charts=[*_charts(statistics), _training_chart(trained)],
         conditions=f"statistics: {keys} keys, d_k = {WIDTHS[0]} to {WIDTHS[-1]}; training: {KEYS} keys, {VALUES} "
@@ -147,10 +148,15 @@ def judge(statistics: Sequence[Saturation], trained: Sequence[ScaledTraining]) -
     with_scale, without = trained if trained[0].scaled else trained[::-1]
     difference = _suffered(with_scale, without)
     suffers = difference.low is not None and difference.low > 0
+    largest = rows["scaled"].at[-1]
+    names = {name: _statistic(name, largest, JACOBIAN) for name in rows}
+    width = of_number(names["scaled"], f"{largest:g}", "name")
+    norms = {name: of_number(names[name], f"{value:.2g}") for name, value in (("scaled", last), ("unscaled", unscaled))}
+    right = [of_number(_trained_name(one, "accuracy"), f"{one.accuracy.mean():.3f}") for one in (with_scale, without)]
     text = (
-        f"At d_k = {rows['scaled'].at[-1]:g} the median norm of the softmax's Jacobian is {last:.2g} scaled and "
-        f"{unscaled:.2g} unscaled. After training without the scale the loss is {in_words(difference)} nats higher; "
-        f"accuracy {with_scale.accuracy.mean():.3f} with, {without.accuracy.mean():.3f} without."
+        f"At d_k = {width} the median norm of the softmax's Jacobian is {norms['scaled']} scaled and "
+        f"{norms['unscaled']} unscaled. After training without the scale the loss is {in_words(difference)} nats "
+        f"higher; accuracy {right[0]} with, {right[1]} without."
     )
     if not saturates:
         return "does not hold", text
@@ -164,7 +170,7 @@ def _statistics(statistics: Sequence[Saturation]) -> list[ClaimNumber]:
     for row in statistics:
         for name, band in _bands(row).items():
             for i in (0, -1):
-                place = f"{row.name}, d_k = {band.at[i]:g}: {name}, median and quartiles"
+                place = _statistic(row.name, band.at[i], name)
                 numbers.append(ClaimNumber(place, band.centre[i], band.low[i], band.high[i]))
     return numbers
 
@@ -178,24 +184,32 @@ def _trainings(trained: Sequence[ScaledTraining]) -> list[ClaimNumber]:
     numbers = []
     for one in trained:
         name = "scaled" if one.scaled else "unscaled"
-        numbers.append(mean_of(f"trained {name}: loss", one.loss, "nats"))
-        numbers.append(mean_share(f"trained {name}: accuracy", one.accuracy))
+        numbers.append(mean_of(_trained_name(one, "loss"), one.loss, "nats"))
+        numbers.append(mean_share(_trained_name(one, "accuracy"), one.accuracy))
         for i, when in enumerate(("before", "after")):
             numbers.append(mean_of(f"{name}: norm of the softmax's Jacobian {when} training", one.gradient[:, i]))
     return [*numbers, _suffered(*trained)]
+
+
+def _statistic(kind: str, width: float, name: str) -> str:
+    return f"{kind}, d_k = {width:g}: {name}, median and quartiles"
+
+
+def _trained_name(one: ScaledTraining, what: str) -> str:
+    return f"trained {'scaled' if one.scaled else 'unscaled'}: {what}"
 
 
 def _bands(row: Saturation) -> dict[str, Band]:
     return {
         "entropy, share of that of uniform weights": row.entropy,
         "largest weight": row.largest,
-        "norm of the Jacobian": row.gradient,
+        JACOBIAN: row.gradient,
     }
 
 
 def _charts(statistics: Sequence[Saturation]) -> list[ClaimChart]:
     charts = []
-    for name in ("entropy, share of that of uniform weights", "largest weight", "norm of the Jacobian"):
+    for name in ("entropy, share of that of uniform weights", "largest weight", JACOBIAN):
         bands = [(row.name, _bands(row)[name]) for row in statistics]
         curves = [ClaimCurve(label, band.at, band.centre, band.low, band.high) for label, band in bands]
         title = f"{name[0].upper()}{name[1:]} of the softmax by d_k"

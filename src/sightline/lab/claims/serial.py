@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sightline.core.sourced import Place, sourced
 from sightline.lab.claims.claim import Effort
+from sightline.lab.claims.numbers import of_number, placed
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.mechanism import find_mechanisms
 from sightline.lab.panel_results import Chain
@@ -32,9 +34,9 @@ def serial_steps(effort: Effort) -> ClaimResult:
         chains += mechanism_chains(mechanism, lengths, ("forward", "decode"))
     forward = [chain for chain in chains if chain.phase == "forward"]
     return ClaimResult(
-        *judge(chains),
+        *placed(judge, chains),
         numbers=[
-            *(ClaimNumber(f"{c.name}, operations per position", per_position(c), unit="operations") for c in forward),
+            *(ClaimNumber(_slope_name(c), per_position(c), unit="operations") for c in forward),
             *(
                 ClaimNumber(f"{c.name}, one step of decoding", c.operations[-1], unit="operations")
                 for c in chains
@@ -75,10 +77,11 @@ def judge(chains: Sequence[Chain]) -> tuple[ClaimOutcome, str]:
     constant = [forward[name] for name in DENSE]
     grow = [chain.name for chain in serial if per_position(chain) >= PER_POSITION]
     same = [chain.name for chain in constant if chain.operations[-1] <= chain.operations[0]]
-    n = serial[0].lengths[-1]
-    recurrences = ", ".join(f"{c.name} {c.operations[-1]:,} ({per_position(c):.3g} per position)" for c in serial)
-    attention = ", ".join(f"{c.name} {c.operations[-1]:,}{_between(c)}" for c in constant)
-    text = f"Longest chain at n = {n:,}: {recurrences}; {attention}. "
+    curves = {name: ("charts", 0, "curves", at) for at, name in enumerate(forward)}
+    n = sourced(f"{serial[0].lengths[-1]:,}", (*curves[serial[0].name], "x", -1))
+    recurrences = ", ".join(f"{_last(c, curves[c.name])} ({_per_position(c)} per position)" for c in serial)
+    attention = ", ".join(f"{_last(c, curves[c.name])}{_between(c, curves[c.name])}" for c in constant)
+    text = f"Longest chain at n = {n}: {recurrences}; {attention}. "
     if len(grow) == len(serial) and len(same) == len(constant):
         others = [name for name, c in forward.items() if name not in (*RECURRENT, *DENSE) and per_position(c) < 0.5]
         text += (
@@ -90,9 +93,25 @@ def judge(chains: Sequence[Chain]) -> tuple[ClaimOutcome, str]:
     return "does not hold", text
 
 
-def _between(chain: Chain) -> str:
+def _last(chain: Chain, curve: Place) -> str:
+    return f"{chain.name} {sourced(f'{chain.operations[-1]:,}', (*curve, 'y', -1))}"
+
+
+def _per_position(chain: Chain) -> str:
+    return of_number(_slope_name(chain), f"{per_position(chain):.3g}")
+
+
+def _slope_name(chain: Chain) -> str:
+    return f"{chain.name}, operations per position"
+
+
+def _between(chain: Chain, curve: Place) -> str:
     """A longer chain at a length between the first and the last, for which the layer may choose another kernel."""
     most = max(chain.operations)
     if most <= max(chain.operations[0], chain.operations[-1]):
         return ""
-    return f" ({most:,} at n = {chain.lengths[chain.operations.index(most)]:,})"
+    at = chain.operations.index(most)
+    operations, n = (
+        sourced(f"{value:,}", (*curve, axis, at)) for axis, value in (("y", most), ("x", chain.lengths[at]))
+    )
+    return f" ({operations} at n = {n})"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.numbers import curve_through, estimated, in_words
+from sightline.lab.claims.numbers import curve_through, estimated, in_words, placed
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
-from sightline.lab.results import Estimate
 from sightline.lab.scaling import ScaleConfig, scale
 from sightline.lab.scaling_results import ScaleResults
 
@@ -58,7 +57,7 @@ def size_ladder(effort: Effort) -> ClaimResult:
     display = Display(quiet=True)
     results = scale(config, effort.directory / "sizes", overwrite=True, display=display, say=effort.say)
     return ClaimResult(
-        *judge(results),
+        *placed(judge, results),
         numbers=_numbers(results),
         charts=[_chart(results)],
         conditions=f"source code, {config.targets[0]:,} to {config.targets[-1]:,} parameters, {sizes.tokens:,} tokens "
@@ -74,11 +73,14 @@ def judge(results: ScaleResults) -> tuple[ClaimOutcome, str]:
         return "depends", "Not decided: one of the two has no law of its loss."
     laws = {arch: results.law(arch) for arch in (ATTENTION, RECURRENCE)}
     exponents = ", ".join(
-        f"{arch} {_words(law.law.exponent)}" for arch, law in laws.items() if law is not None and law.law is not None
+        f"{arch} {in_words(estimated(_exponent_name(arch), law.law.exponent), 3)}"
+        for arch, law in laws.items()
+        if law is not None and law.law is not None
     )
+    pair_name = f"{pair.first} less {pair.second}"
     text = (
-        f"Exponents of the loss along parameters: {exponents}; {pair.first} less {pair.second} "
-        f"{_words(pair.difference)}."
+        f"Exponents of the loss along parameters: {exponents}; {pair_name} "
+        f"{in_words(estimated(_exponent_name(pair_name), pair.difference), 3)}."
     )
     if pair.outcome == "falls faster":
         return ("holds" if pair.first == ATTENTION else "does not hold"), text
@@ -87,8 +89,8 @@ def judge(results: ScaleResults) -> tuple[ClaimOutcome, str]:
     return "depends", f"Not decided. {text}"
 
 
-def _words(estimate: Estimate) -> str:
-    return in_words(estimated("", estimate), 3)
+def _exponent_name(of: str) -> str:
+    return f"{of}: exponent"
 
 
 def _numbers(results: ScaleResults) -> list[ClaimNumber]:
@@ -102,7 +104,7 @@ def _numbers(results: ScaleResults) -> list[ClaimNumber]:
             if estimate is not None:
                 numbers.append(estimated(f"{arch}: {what}", estimate, n=len(results.seeds)))
     if (pair := results.pair(ATTENTION, RECURRENCE)) is not None:
-        numbers.append(estimated(f"{pair.first} less {pair.second}: exponent", pair.difference))
+        numbers.append(estimated(_exponent_name(f"{pair.first} less {pair.second}"), pair.difference))
     return numbers + [
         estimated(f"{check.arch}: error of the prediction at {check.parameters:,} parameters", check.error)
         for check in results.held_out

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sightline.core.sourced import sourced
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.numbers import curve_through, in_words
+from sightline.lab.claims.numbers import curve_through, in_words, placed
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
 from sightline.lab.claims.times import DEVICES, TimedCall, lower_end, on, paired_ratio, upper_end, without_gpu
 from sightline.lab.growth import Timing
@@ -40,7 +41,7 @@ def thousand_tokens(effort: Effort) -> ClaimResult:
                 long, one = (TimedCall(mechanism, phase, n) for n in (LONG, ONE))
                 name = f"{mechanism.name}, {'training step' if phase == 'training' else 'forward'}{on(device)}"
                 ratios[mechanism.name, phase, device] = paired_ratio(name, long, one, timing)
-    outcome, text = judge(ratios)
+    outcome, text = placed(judge, ratios)
     return ClaimResult(
         outcome,
         without_gpu(effort, text),
@@ -60,7 +61,10 @@ def judge(ratios: Mapping[RatioKey, ClaimNumber]) -> tuple[ClaimOutcome, str]:
     sentences = []
     for device in dict.fromkeys(device for _, _, device in ratios):
         each = ", ".join(f"{name} {in_words(ratios[name, 'forward', device], 0)}" for name in RECURRENT)
-        sentences.append(f"On {DEVICES[device]} a forward pass over {LONG} positions takes, over one position: {each}")
+        positions = sourced(str(LONG), ("charts", 0, "title"), how="text")
+        sentences.append(
+            f"On {DEVICES[device]} a forward pass over {positions} positions takes, over one position: {each}"
+        )
         dense = ratios.get(("softmax", "forward", device))
         sentences[-1] += "." if dense is None else f"; softmax attention {in_words(dense, 0)}."
     text = " ".join(sentences)

@@ -10,6 +10,7 @@ import torch
 from sightline.lab.bands import median_band, quartile_band
 from sightline.lab.bench.timing import call_seconds
 from sightline.lab.claims.claim import Effort
+from sightline.lab.claims.numbers import of_number
 from sightline.lab.claims.results import NO_GPU, ClaimCurve, ClaimNumber
 from sightline.lab.growth import Timing, prepare, time_in_turns
 from sightline.lab.mechanism import Mechanism
@@ -87,18 +88,29 @@ def without_gpu(effort: Effort, text: str) -> str:
 
 def crossover_numbers(one: Crossover, device: str) -> list[ClaimNumber]:
     """A predicted crossover and the one that was measured at lengths that no fit had seen."""
-    pair = f"{one.cheaper} under {one.other}, {one.phase}{on(device)}"
+    pair = _pair(one, device)
+    ends = (("first", one.checked[0]), ("last", one.checked[-1])) if one.measured is None else ()
     return [
         ClaimNumber(f"{pair}: predicted from", one.predicted, unit="positions"),
         ClaimNumber(f"{pair}: measured from", one.measured, unit="positions"),
         ClaimNumber(f"{pair}: error of the prediction", one.error),
+        *(ClaimNumber(f"{pair}: {end} length of the check", length, unit="positions") for end, length in ends),
     ]
 
 
-def crossover_words(one: Crossover) -> str:
+def crossover_words(one: Crossover, device: str) -> str:
     """A clause such as "linear under softmax (training) from 812 positions, predicted 790"."""
-    pair = f"{one.cheaper} under {one.other} ({one.phase})"
+    pair, name = f"{one.cheaper} under {one.other} ({one.phase})", _pair(one, device)
+    predicted = of_number(f"{name}: predicted from", f"{one.predicted:,.0f}")
     if one.measured is None:
-        checked = f"{one.checked[0]:,} to {one.checked[-1]:,}"
-        return f"{pair} predicted from {one.predicted:,.0f} positions, not found from {checked}"
-    return f"{pair} from {one.measured:,.0f} positions, predicted {one.predicted:,.0f}"
+        first, last = (
+            of_number(f"{name}: {end} length of the check", f"{one.checked[at]:,}")
+            for end, at in (("first", 0), ("last", -1))
+        )
+        return f"{pair} predicted from {predicted} positions, not found from {first} to {last}"
+    measured = of_number(f"{name}: measured from", f"{one.measured:,.0f}")
+    return f"{pair} from {measured} positions, predicted {predicted}"
+
+
+def _pair(one: Crossover, device: str) -> str:
+    return f"{one.cheaper} under {one.other}, {one.phase}{on(device)}"

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sightline.core.digits import number_of
+from sightline.core.sourced import sourced
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import initialised
-from sightline.lab.claims.numbers import in_words
+from sightline.lab.claims.numbers import in_words, of_number, placed
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.claims.times import (
     DEVICES,
@@ -63,9 +64,9 @@ def transformer_and_lstm(effort: Effort) -> ClaimResult:
         for prediction in predict(costs[device]):
             effort.say(f"C3: check of the crossover at {prediction.length:.0f}")
             crossings.append((device, check_crossover(prediction, models, measured_ratio(timing))))
-    outcome, text = judge(ratios)
+    outcome, text = placed(judge, ratios)
     if crossings:
-        text += f" Crossover: {'; '.join(crossover_words(one) for _, one in crossings)}."
+        text += f" Crossover: {'; '.join(placed(crossover_words, one, device) for device, one in crossings)}."
     return ClaimResult(
         outcome,
         text,
@@ -104,14 +105,18 @@ def judge(ratios: Mapping[Headline, ClaimNumber]) -> tuple[ClaimOutcome, str]:
     small = {key: upper_end(one) <= FRACTION for key, one in ratios.items()}
     large = {key: lower_end(one) > FRACTION for key, one in ratios.items()}
     parts = [
-        f"{PHASES[phase]} of {batch} row{'s' if batch > 1 else ''} on {DEVICES[device]} {in_words(one)}"
+        f"{PHASES[phase]} of {of_number(one.name, str(batch), 'name')} row{'s' if batch > 1 else ''} on "
+        f"{DEVICES[device]} {in_words(one)}"
         for (phase, batch, device), one in ratios.items()
     ]
-    text = f"At {HEADLINE} positions and equal parameters the Transformer takes, as a share of the LSTM's time: "
+    positions = of_number(next(iter(ratios.values())).name, str(HEADLINE), "name")
+    text = f"At {positions} positions and equal parameters the Transformer takes, as a share of the LSTM's time: "
     text += "; ".join(parts) + "."
     if all(small.values()):
         return "holds", text
     if all(large.values()):
         return "does not hold", text
     within = [part for part, is_small in zip(parts, small.values(), strict=True) if is_small]
-    return "depends", f"{text} It is a fraction, at most half, in {len(within)} of {len(parts)} of these."
+    few = sourced(str(len(within)), *(("numbers", one.name) for one in ratios.values()), how="derived")
+    all_of = sourced(str(len(parts)), *(("numbers", one.name) for one in ratios.values()), how="count")
+    return "depends", f"{text} It is a fraction, at most half, in {few} of {all_of} of these."

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from sightline.core.digits import and_joined
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.seeds import derive
+from sightline.core.sourced import Place, sourced
 from sightline.lab.bands import median_band
 from sightline.lab.claims.adding import MEAN_ERROR, adding, adding_error, squared_error
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Recipe, fit, initialised
-from sightline.lab.claims.numbers import POSITIVE, mean_within, points_of
+from sightline.lab.claims.numbers import POSITIVE, mean_within, of_number, placed, points_of
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
 from sightline.lab.reach import distances, spectrum, state_reach
 from sightline.mixers.rnn import RNN
@@ -121,12 +122,13 @@ def vanishing_gradients(effort: Effort) -> ClaimResult:
     ]
     linear = [one.error for one in reached if one.error is not None]
     return ClaimResult(
-        *judge(reached, learnt),
+        *placed(judge, reached, learnt),
         numbers=[
             ClaimNumber("largest relative error of the linear network to ‖U^k‖", max(linear)),
             *(_norm_number(one) for one in reached),
-            *(ClaimNumber(f"{one.name}: spectral radius", one.radius) for one in reached if one.kind == "tanh"),
+            *(ClaimNumber(_radius_name(one), one.radius) for one in reached if one.kind == "tanh"),
             *(mean_within(f"adding problem, T = {one.length}: error", one.errors, POSITIVE) for one in learnt),
+            *(ClaimNumber(_error_name(one), float(np.median(one.errors)), n=len(one.errors)) for one in learnt),
         ],
         charts=[_norm_chart(reached, "orthogonal", "tanh"), _adding_chart(learnt), *more],
         conditions=f"{WIDTH} units, float64, {_sequences(effort)} sequences of {LENGTH + 1} positions for the norms; "
@@ -237,21 +239,28 @@ def judge(reached: Sequence[GradientNorms], learnt: Sequence[AddingError]) -> tu
     above = _best(one for one in reached if one.kind != "linear" and one.largest >= ABOVE)
     vanish = all(one.bound_met and one.last < VANISHED for one in below)
     explode = [one for one in above if one.last > EXPLODED]
-    learned = [one.length for one in learnt if one.learned]
-    as_claimed = [length for length in learned if length != BORDER] == [WITHIN]
-    errors = ", ".join(f"{np.median(one.errors):.3f} at T = {one.length}" for one in learnt)
+    learned = [one for one in learnt if one.learned]
+    as_claimed = [one.length for one in learned if one.length != BORDER] == [WITHIN]
+    errors = ", ".join(
+        f"{of_number(_error_name(one), f'{np.median(one.errors):.3f}')} at T = {_length(one)}" for one in learnt
+    )
+    most = _most(below)
+    steps = of_number(_norm_name(below[0]), str(LENGTH), "name")
+    sigma = sourced(f"{ABOVE:g}", ("charts", 0, "curves", VALUES.index(ABOVE), "label"), how="text")
+    few = sourced(str(len(explode)), *(("numbers", _norm_name(one)) for one in above), how="derived")
+    of_all = sourced(str(len(above)), *(("numbers", _norm_name(one)) for one in above), how="count")
+    memoryless = sourced(f"{MEAN_ERROR:.3f}", ("charts", 1, "lines", 0, "y"))
     text = (
-        f"Below one gradients {'vanish' if vanish else 'do not always vanish'}: at most "
-        f"{max(one.last for one in below):.2g} after {LENGTH} steps. From σ = {ABOVE:g} on they explode in "
-        f"{len(explode)} of {len(above)} tanh networks, on the inputs that favour it ({_ranges(above)}). Error on the "
-        f"adding problem (without memory {MEAN_ERROR:.3f}): {errors}."
+        f"Below one gradients {'vanish' if vanish else 'do not always vanish'}: at most {most} after {steps} steps. "
+        f"From σ = {sigma} on they explode in {few} of {of_all} tanh networks, on the inputs that favour it "
+        f"({_ranges(above)}). Error on the adding problem (without memory {memoryless}): {errors}."
     )
     exploding = len(explode) == len(above)
     if vanish and exploding and as_claimed:
         return "holds", text
     if not vanish or not (exploding or as_claimed):
         return "does not hold", text
-    lengths = f"learned at T = {and_joined([str(n) for n in learned])}" if learned else "learned at no length"
+    lengths = f"learned at T = {and_joined(list(map(_length, learned)))}" if learned else "learned at no length"
     return "depends", f"{text} The adding problem was {lengths}."
 
 
@@ -267,17 +276,48 @@ def _ranges(above: Sequence[GradientNorms]) -> str:
     parts = []
     for matrix in dict.fromkeys(one.matrix for one in above):
         own = [one for one in above if one.matrix == matrix]
-        norms, radii = [one.last for one in own], [one.radius for one in own]
-        parts.append(
-            f"{matrix}, spectral radius {min(radii):.2f} to {max(radii):.2f}: {min(norms):.2g} to {max(norms):.2g}"
+        radii = [one.radius for one in own]
+        places = [("numbers", _radius_name(one), "value") for one in own]
+        low, high = (
+            sourced(f"{min(radii):.2f}", *places, how="least"),
+            sourced(f"{max(radii):.2f}", *places, how="most"),
         )
+        parts.append(f"{matrix}, spectral radius {low} to {high}: {_least(own)} to {_most(own)}")
     return "; ".join(parts)
+
+
+def _least(of: Sequence[GradientNorms]) -> str:
+    return sourced(f"{min(one.last for one in of):.2g}", *map(_norm_place, of), how="least")
+
+
+def _most(of: Sequence[GradientNorms]) -> str:
+    return sourced(f"{max(one.last for one in of):.2g}", *map(_norm_place, of), how="most")
+
+
+def _norm_place(one: GradientNorms) -> Place:
+    return "numbers", _norm_name(one), "value"
+
+
+def _norm_name(one: GradientNorms) -> str:
+    return f"{one.name}: norm after {LENGTH} steps"
+
+
+def _radius_name(one: GradientNorms) -> str:
+    """The number of the matrix, which networks of every kind share."""
+    return f"{one._replace(kind='tanh').name}: spectral radius"
+
+
+def _error_name(one: AddingError) -> str:
+    return f"adding problem, T = {one.length}: median error"
+
+
+def _length(one: AddingError) -> str:
+    return of_number(_error_name(one), str(one.length), "name")
 
 
 def _norm_number(one: GradientNorms) -> ClaimNumber:
     band = median_band([0], one.norms[:, -1:])
-    name = f"{one.name}: norm after {LENGTH} steps"
-    return ClaimNumber(name, band.centre[0], band.low[0], band.high[0], n=len(one.norms))
+    return ClaimNumber(_norm_name(one), band.centre[0], band.low[0], band.high[0], n=len(one.norms))
 
 
 def _norm_chart(reached: Sequence[GradientNorms], matrix: str, kind: str) -> ClaimChart:
