@@ -318,7 +318,9 @@ def test_an_occupied_directory_is_left_alone(tmp_path: Path) -> None:
     ):
         check_free(tmp_path, overwrite=True)
     (tmp_path / "thesis.tex").rename(tmp_path / "results.json")
-    with pytest.raises(InputError, match=r"contains a comparison: .* add --resume or --overwrite"):
+    with pytest.raises(
+        InputError, match=r"contains a comparison: continue it with --resume, replace it with --overwrite"
+    ):
         check_free(tmp_path, overwrite=False)
     check_free(tmp_path, overwrite=True)
     with pytest.raises(InputError, match="not a directory"):

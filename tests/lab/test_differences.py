@@ -63,6 +63,14 @@ def test_architectures_costs_and_settings_that_differ_are_listed() -> None:
     assert settings == [("budget", "9s", "60s"), ("environment.packages.torch", "", "2.13")]
 
 
+def test_a_margin_is_that_of_the_verdict_whether_it_was_chosen_or_not() -> None:
+    old = replace(OLD, settings={"task": "translation", "margin": 1.0}, margin=0.01)
+    new = replace(NEW, settings={"task": "translation"}, margin=0.01)
+    assert differences(old, new, where="old").settings == []
+    wider = replace(new, margin=0.02)
+    assert differences(old, wider, where="old").settings == [("margin", "1.0 points", "2.0 points")]
+
+
 def test_settings_come_from_the_configurations_where_both_have_them() -> None:
     old = replace(OLD, settings={"task": "language", "settings": {"lowercase": True}, "archs": ["gru"]})
     new = replace(NEW, settings={"task": "language", "settings": {"lowercase": False}, "archs": ["gru", "lstm"]})

@@ -79,7 +79,7 @@ def test_a_ladder_is_trained_judged_and_continued_with_more_seeds_and_a_mechanis
     assert kinds["faster at length"].p is not None
     assert list(again.table["rung"]) == ["rnn", "positions", "linear"]
     assert repr(again).startswith(again.verdict)
-    with pytest.raises(InputError, match="contains a comparison: choose another directory, or add resume"):
+    with pytest.raises(InputError, match="contains a comparison: continue it with resume"):
         sightline.ladder(pairs, **given)
     # A mechanism of one's own becomes a rung of a ladder that began without it.
     (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")

@@ -152,7 +152,9 @@ def test_another_panel_in_the_directory_is_not_mixed_in(tmp_path, monkeypatch):
     counting(monkeypatch)
     run_panel(["gru"], [], tmp_path, TINY, ["serial"], FACTS)
     for names, sizes in ((["lstm"], TINY), (["gru"], replace(TINY, rounds=3))):
-        with pytest.raises(InputError, match=r"panel\.json: it has other mechanisms or sizes"):
+        with pytest.raises(
+            InputError, match=r"panel\.json: has other mechanisms or sizes: replace it with --overwrite"
+        ):
             run_panel(names, [], tmp_path, sizes, ["serial"], FACTS)
 
 

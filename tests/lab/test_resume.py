@@ -60,14 +60,14 @@ def test_a_plugin_may_join_and_none_may_be_left_out(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"budget": "30steps"}, "began with --budget 20steps, not 30steps"),
-        ({"match": "params=2M"}, "began with --match null, not params=2M"),
+        ({"match": "params=2M"}, "began without --match, not with params=2M"),
         ({"seed": 4}, "began with --seed 0, not 4"),
-        ({"settings": {"beam_size": 3}}, "began with --beam-size null, not 3"),
+        ({"settings": {"beam_size": 3}}, "began without --beam-size, not with 3"),
         ({"data": "other.tsv", "budget": "1s"}, "began with --data pairs.tsv, not other.tsv"),
     ],
 )
 def test_the_first_setting_that_differs_is_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"{message}: choose another directory, or add --overwrite"):
+    with pytest.raises(InputError, match=f"{message}: replace it with --overwrite, or choose another directory"):
         _begun().joined(replace(CONFIG, **change), tmp_path)
 
 

@@ -100,7 +100,7 @@ def test_a_ladder_is_trained_fitted_and_continued(text: Path, tmp_path: Path) ->
 
     kept = {path: path.stat().st_mtime_ns for path in out_dir.glob("sizes/*/runs/rnn-*/result.json")}
     assert len(kept) == 3
-    with pytest.raises(InputError, match="contains a ladder of sizes: choose another directory, or add --resume"):
+    with pytest.raises(InputError, match="contains a ladder of sizes: continue it with --resume"):
         scale(config, out_dir, display=Display(quiet=True))
     more = replace(config, comparison=replace(comparison, archs=("rnn", "gru")), sizes=2, held_out=0)
     again = scale(more, out_dir, resume=True, display=Display(quiet=True))

@@ -53,6 +53,6 @@ def export(task: Task[Any, Any, Any], form: ExportFormat, directory: Path, *, ov
     if reason is not None:
         raise InputError(f"cannot export to {form.name}: {reason}")
     if directory.exists() and not overwrite:
-        raise InputError("exists; choose another directory, or add --overwrite", where=str(directory))
+        raise InputError("exists: replace it with --overwrite, or choose another directory", where=str(directory))
     with evaluating(task.model), replacing_directory(directory) as beside:
         form.write(task, beside)

@@ -199,6 +199,9 @@ def _facts(results: Results, archs: set[str], settings: bool) -> dict[str, Any]:
         "match": plan.match,
     }  # fmt: skip
     own.pop("archs", None)
+    own["margin"] = (
+        None if results.margin is None else results.metric.amount(results.margin)
+    )  # of the metric by default
     own |= {"data": data.name, "data.train": data.train, "data.valid": data.valid, "data.test": data.test}
     own |= {"tested": data.tested, "workers": plan.workers, "threads": plan.threads}
     facts = {name: value for name, value in _flat(own).items() if value is not None}

@@ -29,7 +29,8 @@ def check_free(out_dir: Path, *, overwrite: bool, what: str = COMPARISON, resuma
 
     Raises:
         InputError: "not a directory"; "contains 'x', which is not part of a comparison: choose another directory";
-            "contains a comparison: choose another directory, or add --resume or --overwrite".
+            "contains a comparison: continue it with --resume, replace it with --overwrite, or choose another
+            directory".
         EnvironmentFault: another process works in it, see `locked`.
     """
     if not out_dir.exists():
@@ -45,8 +46,8 @@ def check_free(out_dir: Path, *, overwrite: bool, what: str = COMPARISON, resuma
         if (out_dir / LOCK).exists():
             with locked(out_dir):
                 pass
-        ways = "--resume or --overwrite" if resumable else "--overwrite"
-        message = f"contains {what}: choose another directory, or add {ways}"
+        ways = f"{'continue it with --resume, ' * resumable}replace it with --overwrite, or choose another directory"
+        message = f"contains {what}: {ways}"
         raise InputError(message, where=out_dir)
 
 

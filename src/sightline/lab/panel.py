@@ -98,7 +98,8 @@ def run_panel(
     the environment.
 
     Raises:
-        InputError: "out/panel.json: it has other mechanisms or sizes: choose another --out-dir, or --overwrite".
+        InputError: "out/panel.json: has other mechanisms or sizes: replace it with --overwrite, or choose another
+            --out-dir".
     """
     with faults(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,9 @@ def _started(names: Sequence[str], runs: TrainedRuns, path: Path, sizes: Sizes, 
         return new
     old = PanelResults.load(path)
     if (old.names, old.settings) != (new.names, new.settings):
-        raise InputError("it has other mechanisms or sizes: choose another --out-dir, or --overwrite", where=path)
+        raise InputError(
+            "has other mechanisms or sizes: replace it with --overwrite, or choose another --out-dir", where=path
+        )
     return old
 
 

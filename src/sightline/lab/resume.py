@@ -60,19 +60,21 @@ class Begun:
         """`config` with the architectures of this comparison before its new ones, and at least as many seeds.
 
         Raises:
-            InputError: "OUT: the comparison began with --budget 60s, not 30s: choose another directory, or add
-                --overwrite".
+            InputError: "OUT: the comparison began with --budget 60s, not 30s: replace it with --overwrite, or choose
+                another directory"; "OUT: the comparison began without --match, not with params=2M: …".
         """
         before, now = _flat(encode(self.config)), _flat(encode(config))
         for name in [*before, *(name for name in now if name not in before)]:
-            was, own = spelled(before.get(name)), spelled(now.get(name))
+            was, own = before.get(name), now.get(name)
             grown = (name == "plugin" and set(self.config.plugin) <= set(config.plugin)) or (
                 name == "variants" and self.config.variants.items() <= config.variants.items()
             )
             may_differ = name in MAY_DIFFER and not (name == "seeds" and self.config.until_decided)
             if was != own and not (may_differ or grown):
                 flag = f"--{name.removeprefix('settings.').replace('_', '-')}"
-                raise InputError(f"the comparison began with {flag} {was}, not {own}: {_INSTEAD}", where=where)
+                began = f"without {flag}, not with " if was is None else f"with {flag} {spelled(was)}, not "
+                other = f"{began}{'without it' if own is None else spelled(own)}"
+                raise InputError(f"the comparison began {other}: {_INSTEAD}", where=where)
         new = tuple(arch for arch in config.archs if arch not in self.config.archs)
         return replace(config, archs=(*self.config.archs, *new), seeds=max(self.config.seeds, config.seeds))
 
@@ -100,7 +102,7 @@ class Begun:
         return replace(self.plan, seeds=fresh.seeds, workers=fresh.workers, threads=fresh.threads, explained=explained)
 
 
-_INSTEAD = "choose another directory, or add --overwrite"
+_INSTEAD = "replace it with --overwrite, or choose another directory"
 
 
 def stored_outcome(job: Job) -> Outcome | None:

@@ -120,7 +120,8 @@ def test_other_settings_are_refused(claim, tmp_path):
         run_claims([claim], tmp_path, Effort(seed=1, seeds=3, devices=("cpu", "cuda"), threads=2), FACTS)
     assert str(refused.value) == (
         f"{tmp_path / FILE}: was measured in the quick form and with seed 0 and with 1 thread and on cpu, not in the "
-        "full form and with seed 1 and with 2 threads and on cpu and cuda: choose another --out-dir, or add --overwrite"
+        "full form and with seed 1 and with 2 threads and on cpu and cuda: replace it "
+        "with --overwrite, or choose another --out-dir"
     )
     assert (tmp_path / FILE).read_bytes() == before
 

@@ -145,7 +145,7 @@ def test_a_failure_at_the_end_leaves_what_was_there(run, first, tmp_path):
     assert (place / RESULTS).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with pytest.raises(
-        InputError, match=r"out: contains a swapped model: choose another directory, or add --overwrite$"
+        InputError, match=r"out: contains a swapped model: replace it with --overwrite, or choose another directory$"
     ):
         run_swap(run, place, config, say=quiet)
 

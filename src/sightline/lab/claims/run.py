@@ -46,8 +46,8 @@ def run_claims(
     removes results of other settings.
 
     Raises:
-        InputError: "out/claims.json: was measured in the quick form, not in the full form: choose another --out-dir, or
-            add --overwrite".
+        InputError: "out/claims.json: was measured in the quick form, not in the full form: replace it with --overwrite,
+            or choose another --out-dir".
         EnvironmentFault: another process measures in it, see `locked`.
     """
     with faults(directory):
@@ -122,7 +122,7 @@ def _started(path: Path, effort: Effort, facts: dict[str, Any], *, overwrite: bo
     other = [name for name in other if name != "seeds" or "quick" not in other]  # they follow from the form
     was, now = ([_spelled(name, each.settings.get(name)) for name in other] for each in (old, new))
     message = f"was measured {' and '.join(was)}, not {' and '.join(now)}"
-    raise InputError(f"{message}: choose another --out-dir, or add --overwrite", where=path)
+    raise InputError(f"{message}: replace it with --overwrite, or choose another --out-dir", where=path)
 
 
 def _spelled(name: str, value: Any) -> str:
