@@ -7,7 +7,8 @@ from typing import Literal, final
 
 from torch import nn
 
-from sightline.core.settings import key
+from sightline.core.errors import InputError
+from sightline.core.settings import CheckedConfig, key
 from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
@@ -20,7 +21,7 @@ from sightline.parts.token_embedding import TokenEmbedding
 
 @final
 @dataclass(frozen=True)
-class AttentiveConfig:
+class AttentiveConfig(CheckedConfig):
     """A bidirectional GRU encoder and one additive-attention decoder layer, `d_model` units each way.
 
     `query="previous"` is Bahdanau, Cho & Bengio 2015 (arXiv:1409.0473): attention before the recurrence, by the
@@ -37,6 +38,12 @@ class AttentiveConfig:
     input_feeding: bool = key(False, "Feed the attention's output to the next step.")
     d_model: int = key(64, "Width of the model.")
     dropout: float = key(0.1, "Share of values that dropout sets to zero.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, chosen in (("score", self.score != "additive"), ("input_feeding", self.input_feeding)):
+            if chosen and self.query == "previous":
+                raise InputError("needs query = current, the attention of Luong et al. 2015", where=name)
 
     def resized(self, d_model: int) -> AttentiveConfig:
         """The same architecture at another width."""

@@ -184,12 +184,20 @@ class Task(PredictingTask, Generic[D, P, R]):
         """The task's config, its model scaled as `match` asks, and that model with weights drawn from the run's seed.
 
         sizes: the arguments of `config.model.build`, a front end and a number of outputs
+
+        Raises:
+            InputError: "--model: d_model = 64 is not divisible by heads = 3: choose another d_model, or set d_head".
         """
-        if run.parameters is not None:
-            config = replace(config, model=match_parameters(config.model, run.parameters, *sizes))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(run.training.seed, "init"))
-            return config, config.model.build(*sizes)
+        try:
+            if run.parameters is not None:
+                config = replace(config, model=match_parameters(config.model, run.parameters, *sizes))
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive(run.training.seed, "init"))
+                return config, config.model.build(*sizes)
+        except InputError:
+            raise
+        except ValueError as error:  # of a module, whose sizes do not fit
+            raise InputError(str(error), where="--model") from error
 
     @classmethod
     def spaced(cls, part: P, most: int) -> P:

@@ -319,3 +319,21 @@ def test_a_corpus_without_validation_is_refused_before_anything_is_written(tmp_p
     with pytest.raises(InputError, match="no validation pairs"):
         train_task(untrained("rnn"), replace(corpus(), valid=Pairs([], [])), tmp_path / "run", TrainConfig())
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes", "message"),
+    [
+        ("transformer", {"heads": 3}, "--model: d_model = 16 is not divisible by heads = 3"),
+        ("bahdanau", {"score": "general"}, "score: needs query = current, the attention of Luong et al. 2015"),
+        ("bahdanau", {"input_feeding": True}, "input_feeding: needs query = current"),
+    ],
+)
+def test_a_key_that_the_model_cannot_use_is_refused(arch: str, changes: dict[str, object], message: str) -> None:
+    preset = config(arch)
+
+    def created() -> TranslationTask:
+        return TranslationTask.create(corpus(), replace(preset, model=replace(preset.model, **changes)))
+
+    with pytest.raises(InputError, match=message):
+        created()
