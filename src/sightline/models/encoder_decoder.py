@@ -8,7 +8,7 @@ from typing import final
 from sightline.core.settings import key
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
-from sightline.models.layers import LayersConfig
+from sightline.models.layers import LayersConfig, ModelHalf
 from sightline.models.sequence_model import SequenceModel
 from sightline.parts.front_ends import Source, build_front_end
 from sightline.parts.heads import TokenHead
@@ -35,6 +35,11 @@ class EncoderDecoderConfig(LayersConfig):
     @property
     def mechanisms(self) -> set[str]:
         return super().mechanisms | self.encoder_layers().mechanisms
+
+    @property
+    def halves(self) -> dict[str, ModelHalf]:
+        encoder = ModelHalf("encoder.encoder", self.encoder_layers(), "encoder_mixers")
+        return {"decoder": ModelHalf("decoder.mixer", self), "encoder": encoder}
 
     def encoder_layers(self) -> LayersConfig:
         """The options of the encoder's layers."""

@@ -11,7 +11,7 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import SequenceEncoder, keep
 from sightline.core.settings import key
-from sightline.models.layers import LayersConfig
+from sightline.models.layers import LayersConfig, ModelHalf
 from sightline.models.stack import AsEncoder
 from sightline.parts.front_ends import Source, build_front_end
 from sightline.parts.heads import TokenHead
@@ -75,6 +75,10 @@ class EncoderConfig(LayersConfig):
             raise InputError(
                 "a class token comes first and sees nothing in causal layers: choose pooling=last", where="pooling"
             )
+
+    @property
+    def halves(self) -> dict[str, ModelHalf]:
+        return {"encoder": ModelHalf("encoder.mixer" if self.causal else "encoder", self)}
 
     def build(self, source: Source, outputs: int | None = None) -> EncoderModel:
         """A model of `outputs` numbers; None = logits of the vocabulary, by the embeddings (masked language models).

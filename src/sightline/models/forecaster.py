@@ -16,7 +16,7 @@ from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
 from sightline.core.settings import key
 from sightline.core.state import select
-from sightline.models.layers import LayersConfig
+from sightline.models.layers import LayersConfig, ModelHalf
 from sightline.models.linear_forecasters import as_windows
 from sightline.parts.front_end_choice import decode_choice
 from sightline.parts.front_ends import Source
@@ -264,6 +264,11 @@ class ForecasterConfig(LayersConfig):
             raise InputError(
                 f"must be the patch of {self.patch} steps: autoregressive patches do not overlap", where="stride"
             )
+
+    @property
+    def halves(self) -> dict[str, ModelHalf]:
+        name, path = ("decoder", "mixer") if self.decoding == "autoregressive" else ("encoder", "encoder")
+        return {name: ModelHalf(path, self)}
 
     def build(self, source: Source, outputs: int = 1) -> DirectForecaster | AutoregressiveForecaster:
         """A model of `outputs` numbers for every step and channel of `SeriesWindows`."""

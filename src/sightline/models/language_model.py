@@ -7,7 +7,7 @@ from typing import final
 
 from sightline.core.settings import key
 from sightline.models.decoder import Decoder, token_ends
-from sightline.models.layers import LayersConfig
+from sightline.models.layers import LayersConfig, ModelHalf
 from sightline.parts.front_ends import Source
 
 
@@ -20,6 +20,10 @@ class LanguageModelConfig(LayersConfig):
     """
 
     tie: bool = key(True, "Share the output weights with the embeddings.")
+
+    @property
+    def halves(self) -> dict[str, ModelHalf]:
+        return {"decoder": ModelHalf("mixer", self)}
 
     def build(self, source: Source, outputs: int | None = None) -> Decoder:
         """A model of the next token after each token; outputs None = as many as there are tokens.

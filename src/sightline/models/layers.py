@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import cycle, islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -130,6 +130,11 @@ class LayersConfig(CheckedConfig):
         return EncoderStack([*layers, *(AsEncoder(norm) for norm in self._last())])
 
     @property
+    def halves(self) -> dict[str, ModelHalf]:
+        """The stacks of layers that a model of these options has, by name, the one with a state first."""
+        return {}
+
+    @property
     def layer_mixers(self) -> tuple[str, ...]:
         """The mechanism of each layer."""
         return tuple(islice(cycle(self.mixers), self.layers))
@@ -191,6 +196,14 @@ class LayersConfig(CheckedConfig):
 
     def _last(self) -> list[SequenceMixer]:
         return [Pointwise(make_norm(self.norm, self.d_model), self.d_model)] if self.order == "pre" else []
+
+
+class ModelHalf(NamedTuple):
+    """A stack of layers: its path in the model, its options, and the field of the model's config for `mixers`."""
+
+    path: str
+    layers: LayersConfig
+    field: str = "mixers"
 
 
 def reads_itself(kind: type[Any]) -> bool:

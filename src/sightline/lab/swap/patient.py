@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -13,26 +13,11 @@ from torch import nn
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.lab.swap.units import SwapUnit, heads_by_layer, parse_units
-from sightline.models.decoder import Decoder
-from sightline.models.encoder_decoder import EncoderDecoderConfig
-from sightline.models.encoder_model import EncoderModel
-from sightline.models.forecaster import AutoregressiveForecaster, DirectForecaster
 from sightline.models.head_groups import HeadGroup, HeadGroups, HeadGroupsEncoder, build_group, layer_text
 from sightline.models.layers import LayersConfig
-from sightline.models.sequence_model import SequenceModel
-from sightline.models.stack import AsEncoder
 from sightline.models.transformer import TransformerConfig
 from sightline.parts.projections import StartsFrom
 from sightline.parts.self_attention import SelfAttention
-
-# The stacks of a model whose layers can be replaced, by the name of the half, the one with a state first.
-SIDES: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
-    Decoder: lambda model: {"decoder": model.mixer},
-    SequenceModel: lambda model: {"decoder": model.decoder.mixer, "encoder": model.encoder.encoder},
-    EncoderModel: lambda model: {"encoder": model.encoder},
-    DirectForecaster: lambda model: {"encoder": model.encoder},
-    AutoregressiveForecaster: lambda model: {"decoder": model.mixer},
-}
 
 
 class Started(NamedTuple):
@@ -67,12 +52,11 @@ class Patient:
         config = task.sizes
         if isinstance(config, TransformerConfig):
             config = config.as_layers()
-        known = SIDES.get(type(task.model))
-        if not isinstance(config, LayersConfig) or known is None:
+        if not isinstance(config, LayersConfig) or not config.halves:
             raise InputError(
                 f"{task.arch} is not made of residual layers, of which some could be replaced", where=where
             )
-        names = list(known(task.model))
+        names = list(config.halves)
         if side is not None and side not in names:
             raise InputError(f"this model has no {side}: choose {' or '.join(names)}", where="--side")
         return cls(task, config, side or names[0], where)
@@ -80,9 +64,7 @@ class Patient:
     @property
     def layers(self) -> LayersConfig:
         """The options of the layers of this half."""
-        if isinstance(self.config, EncoderDecoderConfig) and self.side == "encoder":
-            return self.config.encoder_layers()
-        return self.config
+        return self.config.halves[self.side].layers
 
     def modules(self, model: nn.Module | None = None) -> list[Any]:
         """The mechanism of each layer, in the task's model or in one like it."""
@@ -91,10 +73,9 @@ class Patient:
     def holders(self, model: nn.Module | None = None) -> list[tuple[nn.Module, str]]:
         """The parent of each of `modules`, and the name that it has there."""
         model = self.task.model if model is None else model
-        stack: Any = SIDES[type(model)](model)[self.side]
-        stack = stack.mixer if isinstance(stack, AsEncoder) else stack
+        stack: Any = model.get_submodule(self.config.halves[self.side].path)
         causal = hasattr(stack, "mixers")
-        reads = isinstance(self.config, EncoderDecoderConfig) and self.side == "decoder"
+        reads = self.side == "decoder" and "encoder" in self.config.halves
         parts: Any = stack.mixers if causal else stack.encoders
         return [(parts[at], "mixer" if causal else "encoder") for at in self.layers.layer_places(reads_memory=reads)]
 

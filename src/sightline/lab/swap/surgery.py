@@ -17,7 +17,6 @@ from sightline.core.config import encode
 from sightline.lab.swap.patient import Patient
 from sightline.lab.swap.target import SwapTarget
 from sightline.lab.swap.units import SwapUnit, heads_by_layer
-from sightline.models.encoder_decoder import EncoderDecoderConfig
 from sightline.models.layers import LayersConfig
 from sightline.models.plugins import used_plugins
 from sightline.models.pruned import kept_heads, restore_heads
@@ -36,15 +35,10 @@ def swapped_mixers(patient: Patient, units: Iterable[SwapUnit], mixer: str) -> t
 def swapped_config(patient: Patient, units: Iterable[SwapUnit], target: SwapTarget) -> LayersConfig:
     """The model's config with these layers and heads replaced."""
     mixers = swapped_mixers(patient, units, target.mixer)
+    changes: dict[str, Any] = {half.field: half.layers.layer_mixers for half in patient.config.halves.values()}
+    changes[patient.config.halves[patient.side].field] = mixers
     options = {**patient.config.options, target.mixer: target.options}
-    if not isinstance(patient.config, EncoderDecoderConfig):
-        return replace(patient.config, mixers=mixers, options=options)
-    halves = {
-        "decoder": (mixers, patient.config.encoder_layers().layer_mixers),
-        "encoder": (patient.config.layer_mixers, mixers),
-    }
-    of_decoder, of_encoder = halves[patient.side]
-    return replace(patient.config, mixers=of_decoder, encoder_mixers=of_encoder, options=options)
+    return replace(patient.config, **changes, options=options)
 
 
 def composed_layers(patient: Patient, parts: Mapping[SwapUnit, nn.Module]) -> dict[int, nn.Module]:

@@ -14,7 +14,6 @@ from sightline.core.suggest import unknown
 from sightline.lab.swap.patient import Patient
 from sightline.lab.swap.units import SwapUnit
 from sightline.mixers import MIXERS
-from sightline.models.encoder_decoder import EncoderDecoderConfig
 from sightline.models.head_groups import parse_layer
 from sightline.models.layers import SELF_MIXERS
 
@@ -74,9 +73,8 @@ def _mechanisms_that_stay(patient: Patient, units: Sequence[SwapUnit]) -> set[st
     """Those of the model's layers that are not replaced whole, in the other half too."""
     whole = {unit.layer for unit in units if not unit.heads}
     names = [mixer for n, mixer in enumerate(patient.layers.layer_mixers, 1) if n not in whole]
-    if isinstance(patient.config, EncoderDecoderConfig):
-        other = patient.config if patient.side == "encoder" else patient.config.encoder_layers()
-        names += other.layer_mixers
+    for side, half in patient.config.halves.items():
+        names += half.layers.layer_mixers if side != patient.side else ()
     return {group.mixer for name in names for group in parse_layer(name)}
 
 
