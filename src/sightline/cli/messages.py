@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from sightline.core.json_text import to_json
 
 
+@final
 class _Printer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         tell(record.getMessage())

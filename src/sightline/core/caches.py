@@ -26,6 +26,7 @@ class _Tail:
         self.length = length
 
 
+@final
 class _Retracted:
     """The buffer of a value that was given up."""
 

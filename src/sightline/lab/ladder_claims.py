@@ -211,6 +211,7 @@ def _statement(claim: RungClaim, of: str, over: str, where: str, evidence: Evide
     }[claim.kind]
 
 
+@final
 class _Samples:
     """Draws of the rungs' scores on sets of items; each set is drawn once."""
 

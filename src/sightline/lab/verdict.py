@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import final, get_args
 
 from sightline.core.digits import and_joined
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
@@ -86,6 +86,7 @@ def score(info: Metric, arch: str, value: float | None) -> str:
     return sourced(info.text(value), ("architectures", arch, "metrics", info.name, "mean"))
 
 
+@final
 class _Pairs:
     """The pairs of a comparison in words: differences as leads, and where they are in its results."""
 

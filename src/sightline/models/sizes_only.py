@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 
+@final
 class _DrawNothing(TorchFunctionMode):
     """Leaves out random initial values, for which the meta device imports torch's compiler."""
 

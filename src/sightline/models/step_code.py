@@ -163,6 +163,7 @@ class _TracedStep(nn.Module):
         return tuple(results)
 
 
+@final
 class _Places:
     """A list that torch.export does not restore when it has recorded a module, as it does with attributes."""
 

@@ -206,6 +206,7 @@ class Guard:
             ) from None
 
 
+@final
 class _ClientGone(Exception):
     """The client has left before its request was complete."""
 

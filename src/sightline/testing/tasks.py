@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -336,6 +336,7 @@ def check_task(subject: TaskSubject, laws: Iterable[str] | None = None) -> None:
         raise CheckFailed(f"{subject.kind.name}: {'; '.join(failures)}")
 
 
+@final
 class _Stop(Exception):
     """Stops a model."""
 

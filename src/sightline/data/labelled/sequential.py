@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -24,6 +25,7 @@ LENGTHS = {"parity": 20, "modular": 10, "recall": 32}  # in bits, in numbers, in
 HELD_OUT = 1000  # items of validation and of test
 
 
+@final
 @dataclass(frozen=True)
 class _Options:
     """The options after `?`.

@@ -133,6 +133,7 @@ class TextFile(Reader):
             yield last[0]._replace(ends=True), last[1]
 
 
+@final
 class _Fault(Exception):
     """The fault of a text, and its line."""
 

@@ -180,6 +180,7 @@ def read_prompts(model: Decoder, ids: Sequence[Sequence[int]]) -> Prompted:
     return Prompted(logits, state)
 
 
+@final
 class _Listener:
     """One output as it grows."""
 
