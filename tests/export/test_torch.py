@@ -7,16 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
 
 from sightline.export import FORMATS
-from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.load import load
+from tests.export import small
 
 OLD = Path(__file__).parents[1] / "compat" / "version_0_1_0"
 STEPS = 8
@@ -94,12 +92,10 @@ def test_archives_say_nothing_of_this_machine(exported: Path) -> None:
         assert here not in path.read_bytes()
 
 
-def test_drawn_quantiles_have_no_program() -> None:
-    task = mock.Mock(spec=ForecastingTask, form="forecaster")
-    task.model, task.sizes = SimpleNamespace(sample=None), SimpleNamespace(paths=20)
-    task.config = SimpleNamespace(levels=(0.1, 0.5, 0.9))
-    reason = FORMATS["torch"].refusal(task)
-    assert reason is not None
-    assert "drawn at random" in reason
-    task.config.levels = ()
-    assert FORMATS["torch"].refusal(task) is None
+@pytest.mark.parametrize(
+    ("paths", "loss", "refused"), [(20, "quantile", True), (0, "quantile", False), (20, "mse", False)]
+)
+def test_drawn_quantiles_have_no_program(tmp_path: Path, paths: int, loss: str, refused: bool) -> None:
+    model = {"decoding": "autoregressive", "patch": 4, "paths": paths}
+    reason = FORMATS["torch"].refusal(small.forecasting("transformer", tmp_path, model=model, loss=loss))
+    assert (reason is not None and "drawn at random" in reason) == refused

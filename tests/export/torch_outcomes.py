@@ -30,7 +30,7 @@ def with_front_end(name: str) -> Any:
     model = preset.build(source, 23)
     return SimpleNamespace(
         name="classification", form="encoder", arch="gru", data="", model=model, stored_model=model, source=source,
-        sizes=preset, outputs=23, config=SimpleNamespace(levels=()), trained=None, save_files=lambda directory: None,
+        sizes=preset, outputs=23, samples_futures=False, trained=None, save_files=lambda directory: None,
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class PredictingTask(SavedTask):
     answers_lines: whether an answer's text is a table, several lines long
     continues_prompts: whether it has `generate`, which continues texts
     draws_answers: whether `report.forecasts` draws the records of answers
+    samples_futures: whether quantiles are those of futures drawn at random
     no_output, no_record: what an empty input gives, from `predict` and in the record of its answer
     pair: the columns of data that is given as a list of pairs
     """
@@ -41,6 +42,7 @@ class PredictingTask(SavedTask):
     answers_lines: ClassVar[bool] = False
     draws_answers: ClassVar[bool] = False
     continues_prompts: ClassVar[bool] = False
+    samples_futures: bool = False
     no_output: ClassVar[Any] = None
     no_record: ClassVar[Mapping[str, Any]] = {"output": None}
     pair: ClassVar[tuple[str, str]] = PAIR

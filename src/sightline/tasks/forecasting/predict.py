@@ -18,14 +18,17 @@ from sightline.tasks.forecasting.baselines import Predictor
 from sightline.tasks.forecasting.config import ForecastingConfig
 
 
+def futures_drawn(model: nn.Module, config: ForecastingConfig) -> int:
+    """Futures that are drawn for the quantiles of a forecast, where patches follow one another; otherwise 0."""
+    return getattr(config.model, "paths", 0) if config.levels and hasattr(model, "sample") else 0
+
+
 def predictor_of(model: nn.Module, config: ForecastingConfig) -> Predictor:
     """Scaled forecasts of a model in its current state.
 
     Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
     """
-    sample: Any = getattr(model, "sample", None)  # where patches follow one another
-    paths = getattr(config.model, "paths", 0) if config.levels and sample else 0
-    device = next(model.parameters()).device
+    paths, device = futures_drawn(model, config), next(model.parameters()).device
 
     @torch.no_grad()
     def forecast(batch: WindowBatch) -> Tensor:
@@ -35,6 +38,7 @@ def predictor_of(model: nn.Module, config: ForecastingConfig) -> Predictor:
             return predicted.sort(3).values if config.levels else predicted
         generator = torch.Generator(device).manual_seed(derive(0, "paths", batch.rows[0]))
         levels = torch.tensor(config.levels, device=device)
+        sample: Any = model.sample
         return sample(batch.values, batch.past, batch.known, levels=levels, paths=paths, generator=generator)
 
     return forecast

@@ -21,6 +21,7 @@ from sightline.tasks.forecasting.loss import window_loss
 from sightline.tasks.forecasting.opened import open_series, open_window
 from sightline.tasks.forecasting.past import Predictor
 from sightline.tasks.forecasting.planted import planted_windows
+from sightline.tasks.forecasting.predict import futures_drawn
 from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
 from sightline.tasks.input_source import InputSource
 from sightline.tasks.opened import OpenedInput
@@ -50,7 +51,7 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
 
     def __init__(self, trained: Forecaster, data: str = "") -> None:
         super().__init__(trained, data)
-        self.fitted = trained.fitted
+        self.fitted, self.samples_futures = trained.fitted, futures_drawn(trained.model, trained.config) > 0
 
     @classmethod
     def survey(cls, run: ForecastingRun) -> Survey:
