@@ -44,7 +44,7 @@ def fit(
 ) -> Any:
     """Train one architecture on data, and return the `Task` with the weights of its best validation.
 
-    `task` is a name such as "translation" or "classification", or None for the task that the data is plainly for.
+    `task` is a name such as "translation" or "classification", or None to detect the task from the data.
     `data` is a value of `sightline train --data`; a table in memory: a frame (polars, pandas, pyarrow, …), a dict of
     columns, a list of dicts, of pairs or of texts, a tuple of two arrays (sources and labels), an array of series; or a
     corpus of that task. `valid` and `test` may be given in the same ways; otherwise they are parts of `data`.
@@ -83,16 +83,18 @@ def fit(
         read.check()
         log_notes(read.name, read.notes)
         read = read if out_dir else replace(read, name=stored.named(read.name))
-        built = kind.build(read, matched(kind, read, run))
-        counted = kind.counted.split()[-1]
         silent = quiet or on_progress is not None or not in_notebook()
-        with reporting(run.training.metric, counted=counted, quiet=silent) as bar:
-            how: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress or bar}
-            how["trackers"] = trackers
-            if run.training.watch:
-                from sightline.lab.watching import watcher  # it imports much that others do without
+        with reporting(run.training.metric, counted=kind.counted.split()[-1], quiet=silent) as bar:
+            how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress or bar, "trackers": trackers}
+            return _trained(kind.build(read, matched(kind, read, run)), read, place, run, how)
 
-                how["watch"] = watcher(built, read.valid)
-            trained = train_run(built, read, place, run, **how).task
-        trained.corpus, trained.validated = read, best_scores(place)
-        return trained
+
+def _trained(built: Any, read: Corpus[Any], place: Path, run: Any, how: dict[str, Any]) -> Any:
+    """The task after its training, with its data and its best scores; `how`: arguments of `train_run`."""
+    if run.training.watch:
+        from sightline.lab.watching import watcher  # it imports much that others do without
+
+        how = how | {"watch": watcher(built, read.valid)}
+    trained = train_run(built, read, place, run, **how).task
+    trained.corpus, trained.validated = read, best_scores(place)
+    return trained

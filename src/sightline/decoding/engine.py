@@ -120,13 +120,9 @@ def decode(
         ValueError: "beam search cannot be watched: use beam 1"; "drafts of kind 'ngram' need `speculation` of that
             kind".
     """
-    if watch is not None and config.beam > 1:
-        raise ValueError("beam search cannot be watched: use beam 1")
-    limits = [max_length] * len(lengths) if isinstance(max_length, int) else list(max_length)
-    if config.max_length is not None:
-        limits = [config.max_length] * len(lengths)
-    if config.draft != "none" and (speculation is None or (config.draft == "model") != (speculation.draft is not None)):
-        raise ValueError(f"drafts of kind {config.draft!r} need `speculation` of that kind")
+    _check(config, watch, speculation)
+    limit = max_length if config.max_length is None else config.max_length
+    limits = [limit] * len(lengths) if isinstance(limit, int) else list(limit)
     names = range(len(lengths)) if names is None else names
     # What drafts that are drawn cost of a row's random numbers depends on the other rows of a batch.
     max_rows = 1 if config.sample and config.draft == "model" else config.batch_size
@@ -159,6 +155,14 @@ def decode(
             hypotheses = speculate(step, speculation.extend, state, outputs, draft, bos=bos, most=most, tally=tally)
         decoded.update(zip(rows, hypotheses, strict=True))
     return [decoded[row] for row in range(len(lengths))]
+
+
+def _check(config: DecodingConfig, watch: Watch | None, speculation: Speculation | None) -> None:
+    """Raise `ValueError` for what `decode` cannot combine."""
+    if watch is not None and config.beam > 1:
+        raise ValueError("beam search cannot be watched: use beam 1")
+    if config.draft != "none" and (speculation is None or (config.draft == "model") != (speculation.draft is not None)):
+        raise ValueError(f"drafts of kind {config.draft!r} need `speculation` of that kind")
 
 
 def _chooser(

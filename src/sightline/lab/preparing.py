@@ -60,20 +60,7 @@ def prepare(job: Job) -> Prepared:
     attended = attention_examples(task, sources) if kind.shows_attention else []
     pieces = [task.trained.source_pieces(sources[i]) for i in attended]
     return Prepared(
-        data=Data(
-            name=data.name,
-            sha256=data.sha256,
-            train=data.sizes["train"],
-            valid=data.sizes["valid"],
-            test=data.sizes["test"],
-            tested=len(tested),
-            notes=list(data.notes),
-            unit=kind.unit,
-            facts=task.facts(),
-            loss_unit=kind.loss_unit,
-            counted=kind.counted,
-            length_of=kind.length_of,
-        ),
+        data=_described(data, task, len(tested)),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
         learning_rates={arch: run.training.optim.lr for arch, run in zip(config.archs, runs, strict=True)},
@@ -91,6 +78,22 @@ def prepare(job: Job) -> Prepared:
         validation_share=runs[0].training.validation_share,
         presets=presets,
         sizes=sizes if config.sizes > 1 else {},
+    )
+
+
+def _described(data: Any, task: Any, tested: int) -> Data:
+    """The facts of the data for the results; `task` is one of those built on it."""
+    return Data(
+        name=data.name,
+        sha256=data.sha256,
+        **data.sizes,
+        tested=tested,
+        notes=list(data.notes),
+        unit=task.unit,
+        facts=task.facts(),
+        loss_unit=task.loss_unit,
+        counted=task.counted,
+        length_of=task.length_of,
     )
 
 

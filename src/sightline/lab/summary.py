@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -69,15 +69,13 @@ def summarise(
     bins = length_bins(prepared.lengths) if prepared.lengths else []
     others = _other_metrics(prepared.metrics, finished, prepared.data.tested)
     trained = [_run(outcome, plan) for outcome in sorted(outcomes, key=place)]
-    on_cpu = config.device == "cpu" or not prepared.environment.get("gpus")
-    cores = int(prepared.environment.get("cores", 1))
     architectures = [
         _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), len(plan.seeds))
         for arch, runs in results.items()
     ]
     everything = [*outcomes, *(trial for tried in trials.values() for trial in tried)]
     deaths = Counter({arch: sum(o.job.deaths for o in everything if o.job.arch == arch) for arch in config.archs})
-    load = {"on_cpu": on_cpu, "others_cores": others_cores, "cores": cores}
+    load = _load(config, prepared, others_cores)
     cautious = cautions(trained, plan, architectures, **load, deaths=+deaths)
     architectures = [replace(a, cautions=marks(cautious, a.arch)) for a in architectures]
     seeds = min(map(len, finished.values()), default=0)
@@ -116,6 +114,12 @@ def summarise(
         power=power,
         rounds=rounds,
     )
+
+
+def _load(config: CompareConfig, prepared: Prepared, others_cores: float | None) -> dict[str, Any]:
+    """The facts of the machine's load that `cautions` takes."""
+    on_cpu = config.device == "cpu" or not prepared.environment.get("gpus")
+    return {"on_cpu": on_cpu, "others_cores": others_cores, "cores": int(prepared.environment.get("cores", 1))}
 
 
 def judge(config: CompareConfig, prepared: Prepared, outcomes: Sequence[Outcome], *, seeds: int) -> Comparison:

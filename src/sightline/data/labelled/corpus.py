@@ -71,25 +71,8 @@ def load_labelled(
         InputError: any problem with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
             label 'maybe' does not occur in training".
     """
-    reading = reading or Reading()
-    name = str(data)
-    if not name:
-        raise InputError("no data named: give a table, a folder that has a folder for each class, or builtin:digits")
-    if name.startswith("builtin:"):
-        columns = (reading.source_column, reading.label_separator, reading.split_column)
-        if valid is not None or test is not None or any(columns) or reading.label_column != Reading().label_column:
-            raise InputError("built-in data does not take validation files, test files or columns", where=name)
-        tables, seed = _builtin(name)
-    else:
-        named = (("train", data), ("valid", valid), ("test", test))
-        tables = {part: read_labelled(Path(file), reading) for part, file in named if file is not None}
+    tables, seed = _tables(data, reading or Reading(), {"valid": valid, "test": test}, seed)
     train = tables["train"]
-    for part, table in tables.items():
-        if (table.kind, table.many) != (train.kind, train.many):
-            raise InputError(
-                f"contains {_content(table)}, but {train.name} contains {_content(train)}",
-                where=f"{table.name} ({part})",
-            )
     own = {part: LabelledPart.of(table) for part, table in tables.items() if part != "train"}
     problem = ""
     try:
@@ -109,7 +92,33 @@ def load_labelled(
     notes += _notes(parts)
     parts = limited(parts, limit)
     about = {"notes": tuple(notes), "problem": problem, "classes": classes, "label_type": train.label_type}
-    return LabelledCorpus(name=name, **parts, sha256=content_sha256(parts), **about)
+    return LabelledCorpus(name=str(data), **parts, sha256=content_sha256(parts), **about)
+
+
+def _tables(
+    data: str | Path, reading: Reading, files: dict[str, str | Path | None], seed: int
+) -> tuple[dict[str, LabelledTable], int]:
+    """The table of each part that is given, all of one kind, and the seed that divides a table without parts."""
+    name = str(data)
+    if not name:
+        raise InputError("no data: give a table, a folder that has a folder for each class, or builtin:digits")
+    if name.startswith("builtin:"):
+        columns = (reading.source_column, reading.label_separator, reading.split_column)
+        has_files = any(file is not None for file in files.values())
+        if has_files or any(columns) or reading.label_column != Reading().label_column:
+            raise InputError("built-in data does not take validation files, test files or columns", where=name)
+        tables, seed = _builtin(name)
+    else:
+        named = {"train": data, **files}
+        tables = {part: read_labelled(Path(file), reading) for part, file in named.items() if file is not None}
+    train = tables["train"]
+    for part, table in tables.items():
+        if (table.kind, table.many) != (train.kind, train.many):
+            raise InputError(
+                f"contains {_content(table)}, but {train.name} contains {_content(train)}",
+                where=f"{table.name} ({part})",
+            )
+    return tables, seed
 
 
 def _builtin(name: str) -> tuple[dict[str, LabelledTable], int]:
@@ -139,7 +148,7 @@ def _divide(table: LabelledTable, missing: Sequence[str], seed: int) -> dict[str
         if any(name not in divided for name in missing):
             raise InputError(
                 f"{len(set(keys))} different sources are too few to split: no label has more than "
-                f"{len(missing)}; add rows or name the files of all parts",
+                f"{len(missing)}; add rows or give the files of all parts",
                 where=table.name,
             )
         rows |= {name: [rows["train"][row] for row in numbers] for name, numbers in divided.items()}

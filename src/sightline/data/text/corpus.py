@@ -75,11 +75,7 @@ def load_text(
     files_of: dict[str, str | Path | None] = {"valid": valid, "test": test}
     shares = {part: share for part, share in (("test", test_share), ("valid", valid_share)) if files_of[part] is None}
     readers = [reader_of(path, column) for path in text_files(name)]
-    alone = len(readers) == 1 and readers[0].one_document
-    if split == "position" and not alone:
-        raise InputError("a split by position needs one text file; choose documents", where=name)
-    if alone and split == "documents" and any(shares.values()):
-        raise InputError("one document cannot be split by documents; choose position", where=name)
+    alone = _is_divided_by_position(readers, split, any(shares.values()), name)
 
     def divided(shares: Mapping[str, float]) -> tuple[dict[str, TextPart], _Counted, hashlib._Hash]:
         counted = _Counted("", skip_bad=skip_bad or name == STDLIB, unit="document")
@@ -107,6 +103,16 @@ def load_text(
     for part in parts.values():
         digest.update(f"{part.name} {part.documents} {part.size}\0".encode())
     return TextCorpus(name, **parts, sha256=digest.hexdigest(), notes=tuple(counted.notes()), problem=problem)
+
+
+def _is_divided_by_position(readers: Sequence[Reader], split: TextSplit, divided: bool, name: str) -> bool:
+    """Whether the corpus is one document; `InputError` where it cannot be `divided` by this split."""
+    alone = len(readers) == 1 and readers[0].one_document
+    if split == "position" and not alone:
+        raise InputError("a split by position needs one text file; choose documents", where=name)
+    if alone and split == "documents" and divided:
+        raise InputError("one document cannot be split by documents; choose position", where=name)
+    return alone
 
 
 @final
@@ -151,7 +157,7 @@ def _by_documents(
         if not split.fill(drawn):
             raise InputError(
                 f"too few different documents for {len(split.lowest) + 1} parts; "
-                "add some, name the files of all parts, or set a share to 0",
+                "add some, give the files of all parts, or set a share to 0",
                 where=readers[0].path,
             )
         counted.skipped, counted.empty = before, 0

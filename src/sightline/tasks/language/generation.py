@@ -14,6 +14,7 @@ from sightline.core.settings import check_in_range
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.drafts import Draft, ModelDraft
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
+from sightline.decoding.hypothesis import Hypothesis
 from sightline.decoding.prompt import Prompted, after_prompt, extend_after_prompt
 from sightline.decoding.speculate import DraftTally
 from sightline.models.compiled import step_of
@@ -128,17 +129,20 @@ def generate(
         watch=watch if decoding.beam == 1 else None,
         speculation=Speculation(extend_after_prompt(model), None if drafter is None else drafting(drafter), tally),
     )
-    generations = []
-    for number, (row, hypothesis) in enumerate(zip(rows, hypotheses, strict=True)):
-        listener = listeners[number]
-        if decoding.beam > 1:
+    if decoding.beam > 1:
+        for listener, hypothesis in zip(listeners, hypotheses, strict=True):
             any(listener.hear(token) for token in hypothesis.tokens)
-        listener.finish()
-        ended = "stop" if listener.stopped else "end" if hypothesis.finished else "limit"
-        generations.append(
-            Generated(prompts[row], listener.text, hypothesis.score, len(hypothesis.tokens), ended, dropped[row])
-        )
-    return generations
+    return [
+        _generated(prompts[row], dropped[row], hypothesis, listener)
+        for row, hypothesis, listener in zip(rows, hypotheses, listeners, strict=True)
+    ]
+
+
+def _generated(prompt: str, dropped: int, hypothesis: Hypothesis, listener: _Listener) -> Generated:
+    """The continuation of a prompt, once its listener has heard all tokens."""
+    listener.finish()
+    ended = "stop" if listener.stopped else "end" if hypothesis.finished else "limit"
+    return Generated(prompt, listener.text, hypothesis.score, len(hypothesis.tokens), ended, dropped)
 
 
 def _fitted(
