@@ -28,7 +28,7 @@ def claims_page(results: ClaimsResults) -> str:
     lines += ["| claim | what is said | outcome | what was measured here |", "|---|---|---|---|"]
     for one in results.results:
         link, statement = f"[{one.claim}](#{one.claim.lower()})", sayings[one.claim].statement
-        alone = " (processor alone, no GPU at hand)" * one.processor_only
+        alone = " (processor alone, no GPU available)" * one.processor_only
         cells = (link, statement, f"**{one.outcome}**{alone}", one.measured)
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     for one in results.results:
@@ -51,7 +51,7 @@ def _shown(one: ClaimResult) -> list[Drawing]:
 
 
 def _section(one: ClaimResult, saying: Saying) -> Iterator[str]:
-    outcome = one.outcome.capitalize() + " (processor alone, no GPU at hand)" * one.processor_only
+    outcome = one.outcome.capitalize() + " (processor alone, no GPU available)" * one.processor_only
     yield from (f"## {one.claim}", "", f"“{saying.statement}” **{outcome}.**", "", one.measured, "")
     for drawing in _shown(one):
         yield from (f"![{drawing.description}]({FIGURES}/{drawing.name}.svg)", "", f"*{drawing.title}.*", "")

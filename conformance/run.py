@@ -76,7 +76,7 @@ def requirements(path: Path) -> list[str]:
 
 
 def environment(pinned: list[str]) -> Path:
-    """The interpreter of an environment with these distributions, made where there is none.
+    """The interpreter of an environment with these distributions, made if there is none.
 
     All see the packages of the one without requirements, which has torch: it would take 1 GB in each.
     """

@@ -46,7 +46,7 @@ def test_a_text_is_inspected(model: Path, capsys: pytest.CaptureFixture[str]) ->
         (["model", "907", "--replacements", "0"], "--replacements: must be at least 1, found 0"),
         (["nowhere", "907"], "nowhere: no such directory"),
         (["model", ""], "the text has no tokens"),
-        (["model"], "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"),
+        (["model"], "no input given: write a text, numbers or a file after the run, or set --heads or --faithfulness"),
         (
             ["model", "9", "--faithfulness"],
             "--faithfulness: tests items of --data, not one input: leave out one of the two",

@@ -111,9 +111,9 @@ def test_a_treebank_is_compared_with_the_heads_of_a_classifier(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["907", "--heads", "--data", "data.tsv"], "--heads takes no input, found '907': name --data"),
-        ([], "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"),
-        (["--heads"], "model: no config.yaml here says what it was trained on: name the --data to measure on"),
+        (["907", "--heads", "--data", "data.tsv"], "--heads takes no input, found '907': set --data"),
+        ([], "no input given: write a text, numbers or a file after the run, or set --heads or --faithfulness"),
+        (["--heads"], "model: no config.yaml here says what it was trained on: set --data"),
         (["--heads", "--prune", "3"], "--prune: leave out one of --heads and --prune"),
         (["--heads", "--out-dir", "x", "--data", "data.tsv"], "--out-dir: is for --prune"),
         (["--prune", "3", "--data", "data.tsv"], "--prune: needs --out-dir, the directory for the smaller model"),

@@ -56,7 +56,9 @@ def test_an_empty_line_gives_an_empty_line(run):
 
 def test_a_file_is_no_text_but_a_line_of_standard_input_is_one(run, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    way = "write texts as arguments, name a table of them by --data, or write any text one a line on standard input"
+    way = (
+        "write texts as arguments, give a table of them with --data, or write any text, one per line, on standard input"
+    )
     (tmp_path / "words.tsv").write_text("7\tseven\n")
     for text, problem in (
         ("words.tsv", "is a file, but a text is expected"),
@@ -69,7 +71,7 @@ def test_a_file_is_no_text_but_a_line_of_standard_input_is_one(run, model, tmp_p
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_no_input_is_an_error(run, flags):
     """Of any task, and not an empty success: the program before it in a pipe has failed, or `<` has the wrong file."""
-    error = "sightline: error: stdin: no input: name inputs after the run, or write one a line\n"
+    error = "sightline: error: stdin: no input: give inputs after the run, or one per line on standard input\n"
     assert run(*flags, stdin=b"") == (2, "", error)
     assert run(*flags, stdin=b"\n")[0] == 0
 

@@ -55,7 +55,7 @@ def test_the_column_that_training_derived_is_used_again(model, tmp_path, capsys)
     file.write_text("de,en\n7,seven men\n40,forty men\n".replace("7,", "eins,").replace("40,", "zwei,"))
     status, out, error = predict(capsys, model, "--data", file)
     assert (status, out) == (0, "".join(text + "\n" for text in load(model).predict(["eins", "zwei"])))
-    assert f"sightline: {file}: the inputs are 'de' (--source-column names another column)\n" in error
+    assert f"sightline: {file}: the inputs are 'de' (--source-column chooses another column)\n" in error
 
 
 def test_labels_of_a_classifier_are_not_read_as_inputs(tmp_path, capsys):
@@ -78,7 +78,7 @@ def test_the_only_column_of_a_table_without_a_header(model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "three.csv"], "which of the columns de, en and fr is the source? Name --source-column"),
+        (["--data", "three.csv"], "which of the columns de, en and fr is the source? Set --source-column"),
         (["--data", "new.csv", "--source-column", "dee"], "new.csv:1: no column 'dee' for the source, did you mean"),
         (["--data", "bad.csv", "--source-column", "de"], "bad.csv:3: expected 2 columns, found 3"),
         (["--data", "lines.txt"], "lines of a text file are read from standard input: sightline predict"),

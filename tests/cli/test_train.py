@@ -258,7 +258,7 @@ def test_the_default_goes_by_the_number_of_training_items(
 
 def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, err = train(capsys, "--arch", "gru", "-q", status=2)
-    assert err.startswith("sightline: error: --data: no data named")
+    assert err.startswith("sightline: error: --data: no data: give")
     _, err = train(capsys, "--resume", "-o", "runs/nothing", status=2)
     assert err.startswith("sightline: error: runs/nothing: no run to resume")
     assert not Path("runs").exists()

@@ -1,4 +1,4 @@
-"""Calls in processes of their own: their results, and the error where there is none."""
+"""Calls in processes of their own: their results, and the error if there is none."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_the_plan_says_how_sizes_are_searched() -> None:
     ("changes", "message"),
     [
         ({"match": "params=2M"}, "--sizes: with --match every architecture has that size: leave out one of the two"),
-        ({"search": 0.0}, "--sizes: sizes are chosen in the search, for which --search 0 leaves nothing"),
+        ({"search": 0.0}, "--sizes: sizes are chosen in the search, which --search 0 turns off"),
         ({"sizes": 0}, "--sizes: must be at least 1, found 0"),
     ],
 )

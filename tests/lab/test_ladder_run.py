@@ -124,7 +124,7 @@ def test_every_rung_of_every_task_takes_a_step(task: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--model.heads", "2"], "--model.heads: the rungs of the ladder differ in it: leave it out"),
-    (["--archs", "gru"], "--archs: has no meaning for a ladder: its architectures are the rungs"),
+    (["--archs", "gru"], "--archs: does not apply to a ladder: its architectures are the rungs"),
     (["--match", "flops=1M"], "--match: a ladder is matched by params=2M alone, found 'flops=1M'"),
     (["--budget", "3s", "--plan", "x"], "--budget and --plan are mutually exclusive"),
     (["--resume"], "--resume: needs --out-dir, the directory of the ladder to continue"),
@@ -155,7 +155,7 @@ def test_a_dry_run_shows_the_rungs_and_their_sizes_and_writes_nothing(
     assert [row["rung"] for row in shown["rungs"]] == ["rnn", "positions", "linear"]
     assert shown["rungs"][2]["keys"] == ["model.mixers"]
     assert main(["ladder", str(pairs), "--dry-run", "--match", "params=9000"]) == 0
-    assert "against positions: linear attention in place of softmax attention" in capsys.readouterr().out
+    assert "against positions: linear attention instead of softmax attention" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,5 +169,5 @@ def test_all_rungs_have_the_size_of_the_reference_unless_one_is_named(pairs: Pat
 
 @pytest.mark.parametrize("key", ["archs", "prefer", "sizes", "until_decided"])
 def test_arguments_without_a_meaning_are_refused(key: str) -> None:
-    with pytest.raises(InputError, match=f"^{key}: has no meaning for a ladder: .*[a-z…]$"):
+    with pytest.raises(InputError, match=f"^{key}: does not apply to a ladder: .*[a-z…]$"):
         sightline.ladder("builtin:dates", **{key: "gru"})

@@ -120,5 +120,7 @@ def test_other_data_and_other_batches_are_refused() -> None:
 def test_a_budget_that_is_not_in_seconds_has_no_steps_to_take() -> None:
     old = earlier()
     plain = replace(old, budget=divide(CONFIG, 500.0, "steps"))
-    with pytest.raises(InputError, match=r"its budget, 500steps, is not in seconds or joules: it has no steps to take"):
+    with pytest.raises(
+        InputError, match=r"its budget, 500steps, is not in seconds or joules: it has no steps to reuse"
+    ):
         check_planned(plain, CONFIG, where=OLD)

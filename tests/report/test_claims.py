@@ -58,11 +58,11 @@ def test_notes_say_what_was_quick_busy_and_without_a_gpu():
     none, times, _ = make_claims().results
     alone = [none, replace(times, claim="C2", limits=NO_GPU), replace(times, claim="C3", measured=f"Slow. {NO_GPU}")]
     assert (
-        "No GPU was at hand, which matters to C2 and C3: their outcomes are those"
+        "No GPU was available, which matters to C2 and C3: their outcomes are those"
         in notes(make_claims(results=alone))[-1]
     )
     page = render_claims(make_claims(results=alone))
-    assert [page.count(text) for text in ("no GPU at hand</small></td>", "no GPU at hand)</small></h2>")] == [2, 2]
+    assert [page.count(text) for text in ("no GPU available</small></td>", "no GPU available)</small></h2>")] == [2, 2]
     assert notes(make_claims(settings={"quick": False, "devices": ["cpu", "cuda"]}, busy={})) == []
 
 

@@ -127,7 +127,7 @@ def test_of_many_maps_the_first_are_shown(tmp_path: Path) -> None:
 def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a picture's name ends in .png or .svg, found map.jpg"):
         save_maps([recurrent()], tmp_path / "map.jpg")
-    with pytest.raises(InputError, match="there is no map to draw"):
+    with pytest.raises(InputError, match="no map to draw"):
         save_maps([replace(recurrent(), maps=[])], tmp_path / "map.png")
 
 

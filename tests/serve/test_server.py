@@ -180,7 +180,7 @@ def test_beyond_loopback_a_token_is_needed(capsys: pytest.CaptureFixture[str], t
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ([], "name the directory of a run to serve"),
+        ([], "give the directory of a run to serve"),
         (["nothing"], "nothing: no such directory"),
         (["numbers", "--port", "PORT"], "is in use: choose another"),
         (["numbers", "--host", "no.such.host.invalid", "--token", "0123456789abcdef"], "no address of this machine"),

@@ -176,7 +176,7 @@ def test_a_forecast_is_a_frame_like_the_given_one(given, tmp_path):
         (
             {},
             {"label_column": "klass"},
-            "row 1: no column 'klass'; columns: 'text', 'label'; name it by label_column=…",
+            "row 1: no column 'klass'; columns: 'text', 'label'; set label_column=…",
         ),
         ({}, {"valid": [("red", "c")]}, "valid: row 1: the label 'c' does not occur in training"),
     ],

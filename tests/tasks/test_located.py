@@ -62,8 +62,7 @@ def test_data_that_is_gone_is_named_with_the_way_out(project: Path) -> None:
     with pytest.raises(InputError) as caught:
         part_of_run(run)
     assert str(caught.value) == (
-        f"in/text.de,in/text.en: no such file, neither here nor in {project}, where {run} was trained: "
-        "name it with --data"
+        f"in/text.de,in/text.en: no such file, neither here nor in {project}, where {run} was trained: set --data"
     )
 
 

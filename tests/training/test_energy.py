@@ -1,4 +1,4 @@
-"""Energy counters, on a made-up tree of /sys/class/powercap: zones, wraps, and what is said where there are none."""
+"""Energy counters, on a made-up tree of /sys/class/powercap: zones, wraps, and what is said if there are none."""
 
 from __future__ import annotations
 

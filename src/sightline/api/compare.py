@@ -50,7 +50,7 @@ def compare(
     """Train several architectures under one budget, and return which is best, with the uncertainty of that verdict.
 
     Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
-    run, by default 60s; `plan` is an earlier comparison, or its directory, whose numbers of steps to take instead.
+    run, by default 60s; `plan` is an earlier comparison, or its directory, whose numbers of steps are used instead.
     `keys` are the flags of `sightline compare` (`seeds`, `seed`, `match`, `plugin`, `search`, `rates`, `sizes`,
     `metric`, `tested`, `margin`, `until_decided`, `max_seeds`, `workers`, `device`, `dtype`, `prefer`, `log`), and
     keys of the task's configuration, which all architectures share; those with dots are in `settings`.

@@ -76,7 +76,7 @@ def swap(
     overwrite: bool = False,
     **plan: Any,
 ) -> SwapResult:
-    """Replace trained softmax attention by another mechanism, layer by layer: what is lost, what state is saved?
+    """Replace trained softmax attention by another mechanism, layer by layer: the quality lost, the state saved.
 
     run: the directory of a trained run, or of a comparison, whose winner is used; it is left as it is
     to: the mechanism of the new layers; settings: its keys, such as {"window": 64}

@@ -46,7 +46,7 @@ COMMANDS = {
     "ladder": "Climb from RNN to linear attention on your data: does the reason for each step hold here?",
     "inspect": "Show what a trained model's answer to one input depends on, and what its layers look at.",
     "swap": "Replace trained attention layers by windows or recurrences: quality lost, state saved.",
-    "report": "Make the report of a comparison again, and show what changed since another one.",
+    "report": "Rebuild the report of a comparison, and show what changed since another.",
     "certify": "Verify mechanisms, including your own, against the laws all mechanisms must satisfy.",
     "bench": "Benchmark the mechanisms against other libraries: time, memory, hardware limits.",
     "panel": "Measure bottlenecks: gradient reach, serial work, time and memory by length, saturation.",

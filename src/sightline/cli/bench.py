@@ -28,8 +28,8 @@ def bench(
     takes about half an hour; keep the machine idle otherwise.
 
     Args:
-        only: Comma-separated names of scenarios or families. Default: the mechanisms of the plugins that --plugin
-            names, otherwise all.
+        only: Comma-separated names of scenarios or families. Default: the mechanisms of the plugins given by --plugin,
+            otherwise all.
         threads: CPU threads. Default: all that this process may use.
         pairs: Minimum number of measurements in turns. Default: 10, or 3 with --quick.
         quick: Measure only the smallest size of each scenario.

@@ -28,14 +28,14 @@ def certify(
     nothing, states are values, results equal an independent reference, and more. Exits with status 5 if a law fails.
 
     Args:
-        mechanisms: Names such as `lstm`, or `module:Config` for your own mixer. Default: those of the plugins
-            that --plugin names, otherwise all built-in mechanisms.
+        mechanisms: Names such as `lstm`, or `module:Config` for your own mixer. Default: those of the plugins given by
+            --plugin, otherwise all built-in mechanisms.
         only: Comma-separated names, in addition to the arguments.
         law: Check only this law; can be repeated.
         full: Run slow mechanisms over all 65,536 positions of the law on long sequences, which takes minutes. Without
             it they stop after some seconds and report the position reached.
         adapter: Check a module of another library instead: module:Adapter or file.py:Adapter, a class derived from
-            `sightline.testing.foreign.Adapter`; can be repeated. Its laws ask only for what the module offers.
+            `sightline.testing.foreign.Adapter`; can be repeated. The laws check only what the module offers.
         json: Print one JSON object with `schema_version` instead of a table.
     """
     if adapter:
@@ -66,7 +66,9 @@ def certify(
         loaded = load_plugins(plugin)
         again = [one.source.again for one in loaded]
         if not named and not (named := [name for one in loaded for name in one.mechanisms]):
-            raise InputError(f"has no mechanism in MIXERS: name what to certify ({', '.join(MIXERS)})", where=plugin[0])
+            raise InputError(
+                f"has no mechanism in MIXERS: choose what to certify ({', '.join(MIXERS)})", where=plugin[0]
+            )
     targets = find_targets(list(dict.fromkeys(named)) or list(MIXERS))
     laws, began, rows = [known_law(name) for name in law] or list(LAWS), time.monotonic(), []
     # The slowest first, so that no worker is still busy with one at the end.

@@ -24,16 +24,16 @@ def claims(
 
     Each claim has a rule, shown on the page, that turns its numbers into the outcome. The rules are part of this
     version and do not change with your numbers; some were changed after a first look at ours (see the claims page of
-    the documentation). All claims take up to an hour on two idle cores, ten minutes with --quick. Results are kept
-    after each claim: the same command, after a kill too, measures only those that are left. Times are measured on the
-    processor, and on a GPU where there is one.
+    the documentation). All claims take up to an hour on two idle cores, ten minutes with --quick. Results are saved
+    after each claim: the same command measures only the remaining ones, even after a kill. Times are measured on the
+    processor, and on a GPU if there is one.
 
     Args:
         names: Claims such as C1 C5. Default: all.
         quick: Fewer seeds, shorter lengths and fewer rounds; intervals are wider.
         seed: First seed of weights, inputs and data.
         out_dir: Directory for claims.json, claims.html and figures. Default: claims.
-        overwrite: Measure these claims again. Results with other settings in that directory are all removed.
+        overwrite: Measure these claims again, and remove all results with other settings from that directory.
         json: Print the results as one JSON object with `schema_version` instead of a table.
         quiet: Show no progress.
     """

@@ -50,23 +50,23 @@ def compare(
 
     Args:
         budget: Budget of each run: 60s, 5min, 500steps, 2Mtok, 1e15flop or 5kJ. Seconds and joules become a number of
-            steps, measured first, so that other work on the machine changes nothing later; 60s-wall obeys the clock.
+            steps, measured first, so that other work on the machine changes nothing later; 60s-wall follows the clock.
             Default: 60s.
-        plan: Directory or results.json of an earlier comparison with a budget in seconds, whose numbers of steps to
-            take.
-        seeds: Number of runs of each architecture, at first with --until-decided; a verdict needs at least 2.
+        plan: Directory or results.json of an earlier comparison with a budget in seconds; use its numbers of steps.
+        seeds: Number of runs of each architecture; with --until-decided, the number to begin with. A verdict needs at
+            least 2.
         match: Scale every architecture to the same size: parameters (params=2M), training operations per token
-            (flops=1.5M) or bytes of state after so many tokens (state=64KB@1024).
+            (flops=1.5M) or bytes of state after a number of tokens (state=64KB@1024).
         sizes: Number of sizes that the search tries with each rate, a factor of 4 in parameters apart, by successive
             halving; 1 keeps the preset's.
         metric: Metric that decides the ranking. auto: the task's default (translation: exact match of single words,
             chrF of targets up to four words, otherwise BLEU).
-        until_decided: Add seeds, one of each architecture at a time, until the best one is better than each other one
-            or practically the same, or there are --max-seeds. The verdict is as reliable as with --seeds alone.
-        max_seeds: Most seeds of each architecture with --until-decided.
+        until_decided: Add seeds, one of each architecture at a time, until the best one is better than every other one
+            or practically the same, or until --max-seeds. The verdict is as reliable as with --seeds alone.
+        max_seeds: Maximum number of seeds of each architecture with --until-decided.
         prefer: Priority by which one architecture is recommended; `sightline report` changes it later.
-        resume: Continue the comparison in --out-dir after a kill, or add architectures and seeds to it; what has ended
-            is not trained again.
+        resume: Continue the comparison in --out-dir after a kill, or add architectures and seeds to it; finished runs
+            are not trained again.
         overwrite: Replace the comparison in --out-dir.
     """
     flags.check_exclusive(

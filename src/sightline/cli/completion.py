@@ -6,7 +6,7 @@ from typing import Literal
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
-    """Print the script by which a shell completes the commands and flags of `sightline`.
+    """Print a script that completes the commands and flags of `sightline` in a shell.
 
     bash: `source <(sightline completion bash)` in ~/.bashrc; zsh: the same with zsh in ~/.zshrc, after compinit; fish:
     `sightline completion fish | source` in ~/.config/fish/config.fish.

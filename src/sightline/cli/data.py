@@ -31,7 +31,7 @@ def describe(
 
     Args:
         path: Data as in `sightline train --data`: a file, two parallel files a,b, a folder, or builtin:dates.
-        task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
+        task: Task, e.g. classification or language. Default: detected from the data, otherwise translation.
         valid: Validation data. Default: split off from the data.
         test: Test data. Default: split off from the data.
         picture: Draw the lengths, labels or series to this file (.svg or .png).

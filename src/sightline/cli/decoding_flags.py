@@ -20,11 +20,12 @@ class SearchFlags:
         beam: Beam width; 1 is greedy decoding.
         length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
         batch_size: Maximum number of outputs decoded together.
-        refill: Let outputs enter a batch when others have ended, instead of when all have.
+        refill: Fill the place of an output in a batch as soon as it has ended, instead of when all have.
         draft_tokens: Maximum number of tokens proposed at a time [default: 8].
-        precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
-        compiled: Compile the step of decoding for a single input: some 20 s, once on this machine, then faster. Needs a
-            C++ compiler and a CPU.
+        precision: Precision of the model's matrix products: float32, bf16 or int8; narrower is faster (int8 needs a
+            CPU).
+        compiled: Compile the decoding step for single inputs: takes about 20 s once on this machine, then decoding is
+            faster. Needs a C++ compiler and a CPU.
     """
 
     beam: int = 1
@@ -54,8 +55,8 @@ class OutputFlags:
 
     Args:
         max_length: Maximum number of tokens of an output.
-        draft: Who proposes tokens that the model checks several at a time: the output itself, and the prompt, where the
-            last tokens occurred before (ngram), or nobody. Changes nothing but time.
+        draft: Source of proposed tokens, which the model checks several at a time: what followed the last tokens where
+            they occurred before in the prompt and the output (ngram), or none. Changes only the time.
     """
 
     max_length: int | None = None
@@ -78,7 +79,7 @@ class SamplingFlags:
         top_p: Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p.
         min_p: Keep tokens whose probability is at least min_p times that of the most likely one.
         repetition_penalty: Penalty for tokens that are already in the prompt or output when sampling; 1 disables it.
-        seed: Seed of the sampling.
+        seed: Sampling seed.
     """
 
     temperature: float | None = None

@@ -26,7 +26,7 @@ def export(
 
     Args:
         run: Directory of a trained run, of a model, or of a comparison, whose winner is used.
-        out_dir: Output directory. Default: the name of the run with that of the format, such as runs/dates-onnx.
+        out_dir: Output directory. Default: named after the run and the format, such as runs/dates-onnx.
         overwrite: Replace the output directory.
     """
     from sightline.cli.messages import messages

@@ -27,9 +27,7 @@ DataPlace = Annotated[
 ]
 TaskName = Annotated[
     str | None,
-    Parameter(
-        help="Task, e.g. classification or language. Default: the task that the data is plainly for, else translation."
-    ),
+    Parameter(help="Task, e.g. classification or language. Default: detected from the data, otherwise translation."),
 ]
 Archs = Annotated[
     str | None,

@@ -42,9 +42,9 @@ def generate(
         sample: Sample each token; the default unless --greedy or --beam is set.
         stop: Stop before this string; can be repeated.
         num_samples: Number of outputs per prompt.
-        draft: Who proposes tokens that the model checks several at a time: the text itself, where its last tokens
-            occurred before (ngram), or a smaller model, as the directory of its run. Changes nothing but time, apart
-            from which outputs a seed gives with a model.
+        draft: Source of proposed tokens, which the model checks several at a time: what followed the last tokens where
+            they occurred before in the text (ngram), or a smaller model, given as the directory of its run. Changes
+            only the time; with a model, also the outputs of a seed.
         truncate: How to handle a prompt that is too long for the model: fail (error) or drop its beginning (left).
         echo: Print each prompt before its output.
         device: auto, cpu, cuda or mps.

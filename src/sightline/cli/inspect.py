@@ -28,7 +28,7 @@ def inspect(
     together (rollout). Maps of recurrences: the matrix that a linear one applies to its values (implicit), slopes of
     the others (jacobian). Maps of the whole model: the change when a position is replaced (effect), slopes (gradient),
     relevance by layers (relevance), and slopes along the way from a neutral input (integrated_gradients, which needs
-    `pip install 'sightline[inspect]'`). Looking never changes the answer.
+    `pip install 'sightline[inspect]'`). Inspection never changes the answer.
 
     With --heads, not one input but data: what every attention head does, and what the model loses without it. With
     --prune, a smaller model without the heads that matter least. With --faithfulness, whether the maps of the layers
@@ -54,7 +54,7 @@ def inspect(
         from sightline.cli.inspect_heads import inspect_heads_or_prune
 
         if input is not None:
-            raise InputError(f"{'--heads' if flags.heads else '--prune'} takes no input, found {input!r}: name --data")
+            raise InputError(f"{'--heads' if flags.heads else '--prune'} takes no input, found {input!r}: set --data")
         inspect_heads_or_prune(run, flags)
         return
     if flags.faithfulness:
@@ -71,7 +71,7 @@ def inspect(
         raise InputError("is for --faithfulness", where="--retrain")
     if input is None:
         raise InputError(
-            "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"
+            "no input given: write a text, numbers or a file after the run, or set --heads or --faithfulness"
         )
     if flags.data is not None:
         raise InputError("is for --heads, --prune and --faithfulness, not for one input", where="--data")

@@ -20,26 +20,27 @@ class InspectFlags:
 
     Args:
         methods: Comma-separated methods. Default: all that the model has.
-        replacements: How often each position is replaced for the effect.
+        replacements: Number of replacements of each position for the effect.
         beside: Directory of a second model, whose maps for the same input the page shows beside those of the first.
         training: Show instead what attention, gradients and gates did in a run that was trained with --watch.
         out: Write a page that shows all maps to this file, such as page.html.
-        png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown by their mean.
+        png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown as their mean.
         json: Write all maps, or all results of --heads or --faithfulness, to this file, as JSON with `schema_version`.
-        faithfulness: Test whether the maps are faithful, over items of data in place of one input.
+        faithfulness: Test whether the maps are faithful, over items of data instead of one input.
         retrain: With --faithfulness: also train models again, each for this budget, such as 60s or 500steps: another
             seed and even attention, and for a classifier of texts with one pooled attention three more and an adversary
             (Wiegreffe & Pinter 2019).
-        seed: Seed of what --faithfulness draws.
+        seed: Seed of the random draws of --faithfulness.
         heads: Show the roles of all attention heads, their importance, and what pruning costs.
-        prune: Remove so many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.
-        data: Data that heads are judged on, as `sightline eval` reads it, or items for --faithfulness. Default: the
+        prune: Remove this many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.
+        data: Data to judge heads on, as `sightline eval` reads it, or items for --faithfulness. Default: the
             run's validation part for heads, its test part for --faithfulness.
         items: Items of the data, evenly spaced. Default: 200 for heads, 100 for --faithfulness.
         metric: Metric of pruning curves. Default: the first that the task measures.
-        orders: Random orders that pruning curves are shown beside; 0: none.
-        importance: By which heads are pruned: the rise of the loss without a head, or the gradient (Michel 2019).
-        dependencies: Treebank (CoNLL-U) with whose dependency arcs heads are compared.
+        orders: Number of random orders of pruning to compare with; 0: none.
+        importance: Importance by which heads are pruned: the rise of the loss without a head, or the gradient (Michel
+            2019).
+        dependencies: Treebank (CoNLL-U) whose dependency arcs are compared with the heads.
         out_dir: Directory for the smaller model.
     """
 

@@ -50,12 +50,12 @@ def ladder(
     RNN, LSTM, GRU, attention, residual layers, self-attention, several heads, positions, sparse and linear attention:
     each rung changes one thing against the one before it, at the same number of parameters and in the same budget. For
     each the paired difference with its interval, whether the reason holds, does not hold or is not decided, and the
-    cost. Writes ladder.html, ladder.json and figures; beside them report.html and results.json of the comparison
-    behind. Every key of the task's configuration is a flag too, as with `sightline compare`.
+    cost. Writes ladder.html, ladder.json and figures, and report.html and results.json of the underlying comparison.
+    Every key of the task's configuration is a flag too, as with `sightline compare`.
 
     Args:
         budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop. Default: 60s, with --quick 10s.
-        plan: Directory or results.json of an earlier ladder with a budget in seconds, whose numbers of steps to take.
+        plan: Directory or results.json of an earlier ladder with a budget in seconds; use its numbers of steps.
         seeds: Number of runs of each rung; a verdict needs at least 2. Default: 3, with --quick 2.
         match: Number of parameters of each rung, such as params=2M. Default: that of the rung with positions, as its
             preset has it.

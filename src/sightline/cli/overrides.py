@@ -11,8 +11,8 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
     `--no-header` is `--header false`.
 
     Raises:
-        InputError: "unexpected argument 'pairs.tsv': a flag names data, as in --data pairs.tsv"; "--optim.lr: specified
-            twice".
+        InputError: "unexpected argument 'pairs.tsv': pass data with a flag, as in --data pairs.tsv"; "--optim.lr:
+            specified twice".
     """
     from sightline.core.errors import InputError
 
@@ -23,7 +23,7 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
         if not token.startswith("--") or token == "--":
             if token.startswith("-") and token != "-":
                 raise InputError(f"unknown flag {token!r}")
-            raise InputError(f"unexpected argument {token!r}: a flag names data, as in --data {token}")
+            raise InputError(f"unexpected argument {token!r}: pass data with a flag, as in --data {token}")
         name, equals, value = token[2:].partition("=")
         if not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"

@@ -36,26 +36,26 @@ def panel(
     loss where only the last k positions are read. serial: the longest chain of dependent operations by length. growth:
     time and memory by length with exponents, and the length at which one mechanism becomes faster than another,
     predicted and then checked. saturation: entropy, largest weight and gradient of the softmax. recall: small models
-    are trained to give back planted values, which shows how many bits a byte of state stores; of a trained language
-    model the loss on what repeats in its context, and by position; of a model that writes for a source, such as a
-    translator, the loss by position and by length of the source, and its state; of a forecaster the error by step.
+    are trained to recall planted values, which shows how many bits a byte of state stores; of a trained language model
+    the loss on what repeats in its context, and by position; of a model that writes for a source, such as a translator,
+    the loss by position and by length of the source, and its state; of a forecaster the error by step.
 
-    What cannot be measured of a run is a line on the page, with the reason.
+    The page says what could not be measured of a run, and why.
 
     Training the small models takes most of the time, a few minutes for all mechanisms and each planted task; the other
-    parts take about a minute on two cores, half of it with --quick. Keep the machine idle otherwise. A panel that was
-    stopped continues with the part that it stopped in.
+    parts take about a minute on two cores, half of it with --quick. Keep the machine idle otherwise. A stopped panel
+    continues with the part in which it stopped.
 
     Args:
         runs: Directories of trained runs of any task, or of comparisons, whose winner is used.
         mixers: Comma-separated mechanisms such as lstm,softmax, untrained and with default options; softmax+weights is
-            softmax attention that forms its weights. Default: those of the plugins that --plugin names, otherwise all
-            without a run and none with one.
+            softmax attention that forms its weights. Default: those of the plugins given by --plugin; otherwise all
+            without a run, none with one.
         only: Comma-separated parts of reach, serial, growth, saturation, recall. Default: all.
         lengths: Comma-separated numbers of positions for growth. Default: 128,256,512,1024,2048.
         checks: Number of predicted crossovers that are checked, the clearest of each phase first. Default: 3, with
             --quick 1.
-        keys: Number of keys of the saturation of untrained queries and layers. Default: 1024, with --quick 256.
+        keys: Number of keys for the saturation of untrained queries and layers. Default: 1024, with --quick 256.
         recall: Comma-separated planted tasks of the part recall: recall (multi-query associative recall), copy,
             selective copy, needle, or all. Default: recall.
         quick: Fewer sequences, shorter lengths, fewer rounds and steps.

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 PLUGIN_HELP = (
     "Load mechanisms and models of your own from a Python file, a module, or an installed entry point of the group "
-    "sightline.mixers; can be repeated. No saved model or configuration file loads one by itself."
+    "sightline.mixers; can be repeated. Saved models and configuration files never load a plugin."
 )
 Plugins = Annotated[list[str] | None, Parameter(name="--plugin", help=PLUGIN_HELP)]
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from sightline.cli.decoding_flags import OutputFlags, SamplingFlags, SearchFlags
 from sightline.cli.plugins import Plugins
 
-WAY = "write texts as arguments, name a table of them by --data, or write any text one a line on standard input"
+WAY = "write texts as arguments, give a table of them with --data, or write any text, one per line, on standard input"
 CHUNK = 2000  # rows of a table that are answered at a time
 
 
@@ -44,7 +44,7 @@ def predict(
         data: Table with an input in each row, in any format that `sightline train` reads; it needs no labels or
             targets.
         source_column: Column of the inputs in the table; several are comma-separated. Default: as in training.
-        header: Whether the first row of the table names its columns. Default: as it looks.
+        header: Whether the first row of the table names its columns. Default: detected.
         base: Folder that paths in the table are relative to. Default: the table's own.
         sample: Sample the output instead of searching for the most likely one.
         device: auto, cpu, cuda or mps.
@@ -88,7 +88,7 @@ def predict(
     if (begin := next(chunks, None)) is None:
         if data is not None:
             raise InputError("has no rows", where=data)
-        raise InputError("no input: name inputs after the run, or write one a line", where="stdin")
+        raise InputError("no input: give inputs after the run, or one per line on standard input", where="stdin")
     for lines in chain([begin], chunks):
         with messages():
             outputs = task.answer(lines, decoding if task.accepts_decoding else None, first=first)

@@ -17,10 +17,10 @@ def report(
     prefer: Literal["quality", "speed", "memory", "balanced"] | None = None,
     json: bool = False,
 ) -> None:
-    """Make the page of a saved study again, from its results alone; of a comparison, show what changed since another.
+    """Rebuild the page of a saved study from its results; for a comparison, show what changed since another.
 
     Writes the page and its figures beside the results: report.html of results.json, or the page of a ladder, of sizes,
-    a panel, claims or a swap. Trains and loads nothing.
+    a panel, claims or a swap. Trains nothing and loads no model.
 
     Args:
         place: Directory of a study, or the file of its results, such as results.json or panel.json.

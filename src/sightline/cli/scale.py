@@ -55,13 +55,13 @@ def scale(
     Args:
         budget: Budget of each run at every size, in tokens (2Mtok) or training FLOPs (1e13flop). Default: 2Mtok.
         smallest: Parameters of the smallest models.
-        ratio: How many times as many parameters each next size has.
+        ratio: Ratio of the parameters of neighbouring sizes.
         sizes: Number of sizes. Default: 5.
-        held_out: Number of the largest sizes that no fit sees, against which it is checked.
+        held_out: Number of the largest sizes to leave out of the fit and to check it against.
         seeds: Number of runs of each architecture at each size; intervals need at least 2. Default: 3.
-        metric: Loss that is fitted. auto: bits per byte of text, the loss where the task's metric grows with quality.
-        quick: Four sizes, two seeds and 200ktok, where the flags say nothing else.
-        dry_run: Build every model, show its parameters and the training that it would have; train nothing.
+        metric: Loss to fit. auto: bits per byte of text; the loss where a higher value of the task's metric is better.
+        quick: Four sizes, two seeds and 200ktok, unless flags say otherwise.
+        dry_run: Build every model, show its parameters and its planned training; train nothing.
         resume: Continue the ladder in --out-dir after a kill, or add architectures, seeds and sizes to it.
         overwrite: Replace the ladder in --out-dir.
     """

@@ -33,31 +33,31 @@ def serve(
 ) -> int:
     """Serve trained models over HTTP, with a page to try them in a browser.
 
-    Only this machine reaches the server unless --host says otherwise, and then every client needs a token. The page is
+    Only this machine can reach the server unless --host is set; then every client needs a token. The page is
     at /, the description of the API at /docs. SIGTERM or Ctrl-C ends the server: it accepts nothing more, answers what
     it has accepted, and stops. Needs `pip install 'sightline[serve]'`.
 
     Args:
         runs: Directories of runs, of models, or of comparisons, whose winners are used. A model's name is that of its
             directory.
-        host: Address to listen on; 0.0.0.0 is every address of the machine.
-        port: Port to listen on; 0 is any that is free.
-        token: Secret that every client must send, needed beyond this machine. Better set SIGHTLINE_TOKEN, as others
-            on the machine can read a command line.
+        host: Address to listen on; 0.0.0.0: every address of the machine.
+        port: Port to listen on; 0: any free port.
+        token: Secret that every client must send; required beyond this machine. Prefer SIGHTLINE_TOKEN: others on the
+            machine can read a command line.
         allowed_host: Another name that clients may call the server by, such as that of a proxy; can be repeated.
-        queue: Inputs that may wait for a model; more are refused.
-        batch_size: Inputs that are computed together, at most.
+        queue: Maximum number of inputs that wait for a model; more are refused.
+        batch_size: Maximum number of inputs computed together.
         wait_ms: Milliseconds that a batch waits for more inputs.
-        timeout: Seconds after which a request is given up.
-        body_mb: Megabytes of a request, at most.
-        max_characters: Characters of a text, at most.
-        max_new_tokens: Tokens of an output, at most.
-        connections: Open connections, at most.
-        precision: Of the products of models that decode: float32, bf16 or int8; the narrower, the faster (int8 needs a
-            CPU).
-        compiled: Compile the step of decoding for single inputs before the server is ready: some 20 s a model, once on
-            this machine, then faster. Needs a C++ compiler and a CPU.
-        compiled_beam: A beam width whose steps are compiled too; can be repeated.
+        timeout: Seconds after which a request is abandoned.
+        body_mb: Maximum size of a request in megabytes.
+        max_characters: Maximum number of characters of a text.
+        max_new_tokens: Maximum number of tokens of an output.
+        connections: Maximum number of open connections.
+        precision: Precision of the matrix products of models that decode: float32, bf16 or int8; narrower is faster
+            (int8 needs a CPU).
+        compiled: Compile the decoding step for single inputs before the server is ready: takes about 20 s per model,
+            once on this machine, then decoding is faster. Needs a C++ compiler and a CPU.
+        compiled_beam: Also compile the steps of this beam width; can be repeated.
         device: auto, cpu, cuda or mps.
         plugin: Files, modules or names of plugins that the models need.
     """
@@ -66,7 +66,7 @@ def serve(
     from sightline.core.settings import check_in_range
 
     if not runs:
-        raise InputError("name the directory of a run to serve")
+        raise InputError("give the directory of a run to serve")
     try:
         from sightline.serve.limits import ServerLimits
         from sightline.serve.server import address_of, application, listening, run_server

@@ -37,10 +37,10 @@ def swap(
     json: flags.Json = False,
     quiet: flags.Quiet = False,
 ) -> None:
-    """Replace trained softmax attention by windows or recurrences, layer by layer: what is lost, what state is saved?
+    """Replace trained softmax attention by windows or recurrences, layer by layer: the quality lost, the state saved.
 
-    Each layer, or each named head, is replaced alone, then all of them together. What is new begins with the
-    projections of the old where their shapes allow, learns to give its output on the run's own training data, and then
+    Each layer, or each named head, is replaced alone, then all of them together. New layers start from the projections
+    of the old ones where the shapes allow, and learn to reproduce their outputs on the run's own training data. Then
     the whole model learns the task together with the outputs of the original. The page has for every layer the metric
     without and with distillation, on the same test items, and the bytes of state before and after. Writes a run with
     the last model, swap.html and swap.json. Settings of the mechanism are flags: --to window --to.window 64.

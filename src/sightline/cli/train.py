@@ -56,16 +56,16 @@ def train(
     their values; the documentation describes them (docs/tasks).
 
     Args:
-        task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
+        task: Task, e.g. classification or language. Default: detected from the data, otherwise translation.
         out_dir: Directory of the run [default: runs/DATA-ARCH-SEED].
         config: YAML file, such as the config.yaml of a run. Flags override it.
         budget: Training budget: 60s, 5min, 500steps, 2Mtok, 1e15flop or 5kJ. Seconds and joules become a number of
-            steps, measured first, so that other work on the machine changes nothing later; 60s-wall obeys the clock.
+            steps, measured first, so that other work on the machine changes nothing later; 60s-wall follows the clock.
         max_steps: Same as --budget Nsteps.
         max_tokens: Same as --budget Ntok.
         max_time: Same as --budget with a time such as 60s, 5min or 2h.
         match: Scale the widths of the model to a number of parameters (params=2M), of training operations per token
-            (flops=1.5M) or to bytes of state after so many tokens (state=64KB@1024).
+            (flops=1.5M) or to bytes of state after a number of tokens (state=64KB@1024).
         valid: Validation data. Default: split off from --data.
         test: Test data. Default: split off from --data.
         limit: Use only the first N items of each part.
@@ -108,7 +108,7 @@ def train(
 
 
 class Shown(NamedTuple):
-    """The flags that say what is printed."""
+    """The flags that choose the output."""
 
     dry_run: bool
     print_config: bool

@@ -28,10 +28,10 @@ class _Tail:
 
 @final
 class _Retracted:
-    """The buffer of a value that was given up."""
+    """The buffer of a value that was retracted."""
 
     def __getattr__(self, name: str) -> Any:
-        raise RuntimeError("this cache was given up by `retract` and has no content")
+        raise RuntimeError("this cache was retracted and has no content")
 
 
 _RETRACTED: Any = _Retracted()
@@ -314,7 +314,7 @@ def _with_keys(cache: Any) -> Any:
 
 
 def _growing(leaves: Any, axis: int) -> Growing:
-    """A cache around what a tree contains in place of its content, which need not be a tensor."""
+    """A cache around the content that a tree gives it, which need not be a tensor."""
     (content,) = leaves
     if isinstance(content, Tensor):
         return Growing(content, axis)

@@ -14,7 +14,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def finite(value: Any) -> Any:
-    """The value with null in place of each number in it that is not finite."""
+    """The value with null instead of each number in it that is not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

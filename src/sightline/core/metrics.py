@@ -61,7 +61,7 @@ class Metric:
     smallest: float = 0.0
 
     def number(self, value: int | float | None) -> str:
-        """The value without its unit; "undefined" where there is none."""
+        """The value without its unit; "undefined" if there is none."""
         if not defined(value):
             return "undefined"
         scaled = value * self.factor

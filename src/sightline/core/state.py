@@ -36,7 +36,7 @@ def _mapped(function: Callable[[Tensor], Tensor], of_cache: Callable[[Any], Any]
 
 
 def with_leaves(state: S, leaves: Iterable[Leaf]) -> S:
-    """The state with other leaves in place of `stored_leaves`, in their order."""
+    """The state with other leaves instead of `stored_leaves`, in their order."""
     following: Iterator[Any] = iter(leaves)
     return _mapped(lambda _: next(following), lambda _: next(following), state)
 
@@ -146,7 +146,7 @@ def first_to_end(real: KeyMask) -> int:
 
 
 def retract(state: Any, later: Any) -> None:
-    """Give up `later`, which continues `state`, and every value between them, so that `state` may grow in their place.
+    """Invalidate `later`, which continues `state`, and every value between them, so that `state` may grow again.
 
     The caller promises never to use them again. Without this `state` would still be right, but its caches would be
     copied at the next append, since `later` owns what follows in their buffers.

@@ -46,7 +46,7 @@ class InputTable:
         usual: the column where none is named; None = `text`, or the source that `open_texts` derives, of pairs or alone
 
         Raises:
-            InputError: "new.csv:1: which of the columns de and en is the source? Name --source-column"; "new.csv:1:
+            InputError: "new.csv:1: which of the columns de and en is the source? Set --source-column"; "new.csv:1:
                 no column 'txt' for the source, did you mean 'text'?"; "new.csv:17: …".
         """
         rows = self.open()
@@ -56,7 +56,7 @@ class InputTable:
             named = next(iter(known))
         rows, (name, what) = self._source(named)
         if named is None and name in known and name.lower() != "source":
-            logger.warning("%s: the inputs are %r (--source-column names another column)", self.path, name)
+            logger.warning("%s: the inputs are %r (--source-column chooses another column)", self.path, name)
         return [*self.each(rows, lambda record: text_or_blank(record.cells.get(name), what))]
 
     def _source(self, named: str | None) -> tuple[Rows, tuple[str, str]]:

@@ -72,7 +72,7 @@ def by_hash(keys: Sequence[str], shares: Mapping[str, float], seed: int) -> list
     if not split.fill(numbers.values()):
         raise InputError(
             f"{number_of(len(numbers), 'different source')} cannot be split into {len(shares) + 1} parts; "
-            "add rows or name the files of all parts"
+            "add rows or give the files of all parts"
         )
     part_of = {key: split.part_at(u) for key, u in numbers.items()}
     return [part_of[key] for key in keys]

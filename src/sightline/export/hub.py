@@ -15,7 +15,7 @@ class Hub(ExportFormat):
     """A model directory, as `Task.save_pretrained` writes it; nothing is uploaded."""
 
     name = "hub"
-    summary = "The files of a repository of Hugging Face's hub, for any model; nothing is uploaded."
+    summary = "A repository for the Hugging Face Hub, for any model; nothing is uploaded."
     extra = "hf"
     packages = ("huggingface_hub",)
 

@@ -29,7 +29,7 @@ class Onnx(ExportFormat):
 
     def refusal(self, task: Task[Any, Any, Any]) -> str | None:
         if task.form not in WRITERS:
-            return f"there is no graph for models of the form {task.form!r}"
+            return f"no ONNX graph for models of the form {task.form!r}"
         if task.samples_futures:
             return "quantiles of futures that are drawn at random have no graph: train with --model.paths 0"
         return None

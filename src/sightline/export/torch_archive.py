@@ -31,7 +31,7 @@ class TorchArchive(ExportFormat):
 
     def refusal(self, task: Task[Any, Any, Any]) -> str | None:
         if task.form not in WRITERS:
-            return f"there is no program for models of the form {task.form!r}"
+            return f"no exported program for models of the form {task.form!r}"
         if task.samples_futures:
             return "quantiles of futures that are drawn at random have no program: train with --model.paths 0"
         return None

@@ -22,7 +22,7 @@ class HeadCall(NamedTuple):
 
     weights: (B, H, T, S); of a memory (B, H, T, M)
     tokens: (B, T) the ids at the positions of the queries, None where the model reads no tokens there
-    mask: (B, T) True = real; starts: (B, T) of documents; memory_mask: (B, M); None where there are none
+    mask: (B, T) True = real; starts: (B, T) of documents; memory_mask: (B, M); None if there are none
     """
 
     weights: Tensor

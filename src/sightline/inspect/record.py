@@ -71,7 +71,7 @@ def recorded_inputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tens
 
 @contextmanager
 def replaced_attention(model: nn.Module, replace: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
-    """Inside the block the model computes with `replace(path, weights)` in place of every probe's weights."""
+    """Inside the block the model computes with `replace(path, weights)` instead of every probe's weights."""
     handles = []
     for name, probe in attention_probes(model).items():
 

@@ -126,7 +126,7 @@ def _seed_tests(task: Any, other: Any, part: Any, items: int, seed: int) -> list
 
 
 def _common_row(one: OpenedInput, two: OpenedInput, seed: int) -> int | None:
-    """A position of the answer until which both models have read the same; None where there is none."""
+    """A position of the answer until which both models have read the same; None if there is none."""
     if len(one.reads) > 1:
         return -1
     random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a comparison: short runs, open searches, other load. Imports no torch."""
+"""Cautions that limit the conclusions of a comparison: short runs, open searches, other load. Imports no torch."""
 
 from __future__ import annotations
 

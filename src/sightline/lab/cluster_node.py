@@ -49,7 +49,7 @@ def _version(package: str) -> str:
 
 
 def do(fields: dict[str, Any], threads: int, directory: str) -> dict[str, Any]:
-    """Do a job in a process with so many threads, started in `directory`.
+    """Do a job in a process with this many threads, started in `directory`.
 
     Returns its node, with its result as JSON text, its failure, or how its process died.
     """

@@ -22,7 +22,7 @@ from sightline.lab.growth import Timing, prepare, time_in_turns
 from sightline.lab.mechanism import Mechanism
 from sightline.lab.panel_results import Crossover, Phase, PhaseCost
 
-BEYOND = 2.0  # predictions reach so many times the largest measured length
+BEYOND = 2.0  # predictions reach this many times the largest measured length
 AROUND = (0.6, 0.8, 1.0, 1.25, 1.6)  # of the prediction, where it is checked
 FARTHER = 3  # further checks where the crossing is not among those
 GRID = 400

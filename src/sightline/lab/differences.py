@@ -38,7 +38,7 @@ class Change:
 
     @property
     def clear(self) -> bool | None:
-        """Whether the interval excludes zero; None where there is none. No correction for several architectures."""
+        """Whether the interval excludes zero; None if there is none. No correction for several architectures."""
         low, high = self.difference.low, self.difference.high
         return None if low is None or high is None else not low <= 0 <= high
 

@@ -73,7 +73,7 @@ class Executor(ABC, Generic[R]):
 
     @abstractmethod
     def open(self, workers: int, threads: int, directory: Path) -> None:
-        """Prepare for so many jobs at once, of so many threads each, in directories beside `directory`.
+        """Prepare for this many jobs at once, of this many threads each, in directories beside `directory`.
 
         Raises:
             EnvironmentFault: a machine cannot take part.

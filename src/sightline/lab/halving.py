@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-KEPT = 3  # one candidate in so many is tried again, so many times as long
+KEPT = 3  # one candidate in this many is tried again, this many times as long
 SIZE_STEP = 4.0  # neighbouring sizes are this factor of parameters apart
 
 

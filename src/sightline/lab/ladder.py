@@ -114,7 +114,7 @@ class Lineage:
         base, rungs, omitted = self.find(self.reference), list(self.rungs), dict(self.omitted)
         for plugin, names in mechanisms.items():
             if not names:
-                omitted[plugin] = "the plugin has no mechanism that can take the place of attention"
+                omitted[plugin] = "the plugin has no mechanism that can replace attention"
             for name in names:
                 if name in self.names:
                     taken = f"the ladder has a rung {name!r} already: choose another name for the mechanism"
@@ -135,7 +135,7 @@ class Lineage:
 
 
 def _own_rung(name: str, plugin: str, base: Rung) -> Rung:
-    """The rung of a plugin's mechanism, in place of the attention of `base`."""
+    """The rung of a plugin's mechanism, which replaces the attention of `base`."""
     change = f"{name} in place of softmax attention"
     settings = {**base.settings, "model.mixers": [name]}
     return Rung(name, name, settings, base.name, change, ("model.mixers",), _OWN, f"the plugin {plugin}", AT_LENGTH)
@@ -145,11 +145,11 @@ def check_meant(keys: Iterable[str]) -> None:
     """Refuse keys of a comparison that mean nothing for a ladder.
 
     Raises:
-        InputError: "--archs: has no meaning for a ladder: its architectures are the rungs".
+        InputError: "--archs: does not apply to a ladder: its architectures are the rungs".
     """
     for key in keys:
         if key in UNMEANT:
-            raise InputError(f"has no meaning for a ladder: {UNMEANT[key]}", where=f"--{key}")
+            raise InputError(f"does not apply to a ladder: {UNMEANT[key]}", where=f"--{key}")
 
 
 def lineage(form: str, task: str) -> Lineage:
@@ -189,7 +189,7 @@ _CAUSAL_POSITIONS = (
 )
 _WINDOW = "Dense attention costs n² time and a cache of n positions; most of what matters is near."
 _LINEAR = (
-    "Feature maps in place of the exponential turn attention into a recurrence with a state of fixed size: linear time "
+    "Feature maps instead of the exponential turn attention into a recurrence with a state of fixed size: linear time "
     "at the same quality."
 )
 
@@ -220,12 +220,12 @@ def _late_rungs(base: Mapping[str, Any], before: str, window: int, *, causal: bo
 
     one = rung(
         "self-attention", "self-attention", before, {"model.mixers": ["softmax"]}, base,
-        change="attention over the own sequence in place of the recurrence",
+        change="self-attention instead of the recurrence",
         reason=_SELF, paper=VASWANI, claims=SELF_CLAIMS, note=SELF_NOTE,
     )  # fmt: skip
     heads = rung(
         "heads", "several heads", "self-attention", {"model.heads": 4}, one.settings,
-        change="4 heads in place of one, at the same size",
+        change="4 heads instead of one, at the same size",
         reason=_HEADS, paper=f"{VASWANI}, § 3.2.2", claims=(BETTER,),
     )  # fmt: skip
     positions = rung(
@@ -241,7 +241,7 @@ def _late_rungs(base: Mapping[str, Any], before: str, window: int, *, causal: bo
     )  # fmt: skip
     linear = rung(
         "linear", "linear", "positions", {"model.mixers": ["linear"]}, positions.settings,
-        change="linear attention in place of softmax attention",
+        change="linear attention instead of softmax attention",
         reason=_LINEAR, paper=KATHAROPOULOS, claims=AT_LENGTH,
     )  # fmt: skip
     return one, heads, positions, sparse, linear
@@ -251,9 +251,9 @@ def _cells(preset: Mapping[str, Mapping[str, Any]], keys: tuple[str, ...]) -> tu
     """The three recurrences, by the settings of each."""
     return (
         Rung("rnn", "RNN", preset["rnn"], reason=_RNN, paper=ELMAN),
-        Rung("lstm", "LSTM", preset["lstm"], "rnn", "LSTM cells in place of plain ones", keys, _LSTM, HOCHREITER,
+        Rung("lstm", "LSTM", preset["lstm"], "rnn", "LSTM cells instead of plain ones", keys, _LSTM, HOCHREITER,
              (BETTER_ON_LONG,)),
-        Rung("gru", "GRU", preset["gru"], "lstm", "GRU cells in place of LSTM cells", keys, _GRU, CHO,
+        Rung("gru", "GRU", preset["gru"], "lstm", "GRU cells instead of LSTM cells", keys, _GRU, CHO,
              (KEPT, RungClaim("faster"))),
     )  # fmt: skip
 
@@ -267,7 +267,7 @@ def _encoder_decoder() -> Lineage:
         *_cells(cells, ("arch", "model.cell")),
         Rung(
             "attention", "+ attention", {"arch": "bahdanau"}, "gru",
-            "the decoder attends to all positions of the source in place of one vector", ("arch", "model"),
+            "the decoder attends to all positions of the source instead of one vector", ("arch", "model"),
             "A vector of fixed size cannot hold a long source; a decoder that looks back at it keeps its quality.",
             BAHDANAU, (BETTER_ON_LONG,), "The encoder is the same on both rungs: a GRU in each direction.",
         ),
@@ -294,7 +294,7 @@ def _encoder() -> Lineage:
         *_cells(cells, ("model.mixer",)),
         Rung(
             "attention", "+ attention", {**cells["gru"], "model.pooling": "additive"}, "gru",
-            "the label is read from all states, weighted by attention, in place of the last one", ("model.pooling",),
+            "the label is read from all states, weighted by attention, instead of the last one", ("model.pooling",),
             "The last state forgets what came early; attention weighs every position, so that long items are "
             "classified better.",
             f"Yang et al. 2016, Hierarchical attention networks; {BAHDANAU}", (BETTER_ON_LONG,),
@@ -323,7 +323,7 @@ def _decoder() -> Lineage:
             "every second recurrence becomes attention to all earlier positions", ("model.mixers",),
             "One state of fixed size must hold all that was read; attention looks back at every earlier position.",
             f"Cheng, Dong & Lapata 2016, arXiv:1601.06733; after {BAHDANAU}", (BETTER,),
-            "There is no source to attend to: a language model attends to its own past.",
+            "A language model has no source to attend to; it attends to its own past.",
         ),
         *_late_rungs(beside, "attention", 32, causal=True),
     )  # fmt: skip
@@ -344,7 +344,7 @@ def _forecaster() -> Lineage:
             "the second recurrence becomes attention to all earlier patches", ("model.mixers",),
             "One state of fixed size must hold the whole look-back; attention looks back at every earlier patch.",
             f"Qin et al. 2017, arXiv:1704.02971; after {BAHDANAU}", (BETTER,),
-            "There is no source to attend to: a forecaster attends to its own past.",
+            "A forecaster has no source to attend to; it attends to its own past.",
         ),
         *_late_rungs(beside, "attention", 4, causal=True),
     )  # fmt: skip

@@ -44,7 +44,7 @@ class JudgedClaim:
         "better", of being no worse than it for "kept"
     hedges_g, superiority: effect sizes over seeds, see `sightline.lab.effects`; positive and above a half where the
         claim's direction is met
-    missing: why there is no number
+    missing: why the number is missing
     """
 
     kind: ClaimKind

@@ -82,7 +82,7 @@ def run_ladder(
     """Train all rungs with every seed as `lab.compare.compare` does, and judge the reason of each; write `ladder.json`.
 
     config: `archs` and `variants` are those of the task's ladder, whatever it says; without `match` all rungs get about
-        as many parameters as the reference rung has by itself
+        as many parameters as the reference rung has without it
     length: positions at which the layers of the rungs are timed
 
     Raises:

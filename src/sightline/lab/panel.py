@@ -155,7 +155,7 @@ class _Gaps:
 
     @contextmanager
     def of(self, name: str, what: str) -> Iterator[None]:
-        """What is refused inside the block is a line in place of an error."""
+        """A refusal inside the block is a line instead of an error."""
         try:
             yield
         except InputError as error:

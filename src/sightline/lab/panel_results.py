@@ -1,4 +1,4 @@
-"""What the bottleneck panel measured, as plain values that are stored in panel.json. Imports no torch."""
+"""The measurements of a bottleneck panel, as plain values that are stored in panel.json. Imports no torch."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ class TokenClass:
 
     kind: TokenKind
     tokens: int
-    loss: Estimate  # without a mean where there are no tokens
+    loss: Estimate  # without a mean if no token is of this kind
     adds: float
 
 
@@ -292,7 +292,7 @@ class LossAlong:
 @final
 @dataclass(frozen=True)
 class DecodeState:
-    """Bytes of the state that a decoder carries after so many positions of a source and of a target."""
+    """Bytes of the state that a decoder carries after this many positions of a source and of a target."""
 
     name: str
     source: int
@@ -303,7 +303,7 @@ class DecodeState:
 @final
 @dataclass(frozen=True)
 class Unmeasured:
-    """What a part does not have of a run, and the reason, in a few words each."""
+    """A measurement that a part lacks for a run, and the reason, in a few words each."""
 
     part: PanelPart
     name: str

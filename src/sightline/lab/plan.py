@@ -90,7 +90,7 @@ class CompareConfig:
         if self.sizes > 1 and self.match is not None:
             raise InputError("with --match every architecture has that size: leave out one of the two", where="--sizes")
         if self.sizes > 1 and not self.searches:
-            raise InputError("sizes are chosen in the search, for which --search 0 leaves nothing", where="--sizes")
+            raise InputError("sizes are chosen in the search, which --search 0 turns off", where="--sizes")
         self._check_settings()
         for flag, value, least in (
             ("--seeds", self.seeds, 1), ("--rates", self.rates, 2), ("--sizes", self.sizes, 1),
@@ -182,8 +182,8 @@ def divide(
     explained = _explained(plan, written(total, unit))
     if config.until_decided:
         explained += (
-            " After these, one seed more of each architecture at a time, with the same training, until the best one is "
-            f"decided against each other one or there are {config.max_seeds} seeds."
+            " Then one more seed of each architecture at a time, with the same training, until the best one is decided "
+            f"against every other one or there are {config.max_seeds} seeds."
         )
     return replace(plan, explained=explained)
 

@@ -218,7 +218,7 @@ def recurrent_matrices(model: nn.Module) -> list[RecurrentMatrix]:
 
 
 def _gates(module: nn.Module, count: int) -> list[str]:
-    """Names of so many blocks of weights: those of the gates, with the head where each gate has several."""
+    """Names of this many blocks of weights: those of the gates, with the head where each gate has several."""
     order: Any = getattr(module, "gate_order", ())
     if not order or count % len(order):
         return ["hidden to hidden" + (f", block {place + 1}" if count > 1 else "") for place in range(count)]

@@ -1,4 +1,4 @@
-"""Planted recall tasks: rows whose answers are known, and how far back each answer stands.
+"""Planted recall tasks: rows whose answers are known, and how far back each answer is.
 
 All tasks have the same form. A row shows `items` values, each drawn independently and uniformly from `values` many, and
 asks for each of them once. The tokens of values are the last ones of the vocabulary. The label of a question is the
@@ -35,7 +35,7 @@ class RecallRows(NamedTuple):
 
     inputs: (N, T) long, token ids
     labels: (N, T) long, the answer at each question, IGNORED elsewhere
-    distance: (N, T) long, how many positions before the question its answer stands, 0 elsewhere
+    distance: (N, T) long, how many positions before the question its answer is, 0 elsewhere
     """
 
     inputs: Tensor
@@ -181,7 +181,7 @@ class Needle(RecallTask):
     """One key with its value at a random place in noise; the key again at the last position asks for the value.
 
     The key's place is uniform over all of 0 … positions - 3. Noise is any other key or value, so that neither the key
-    nor the value can be told by its kind; the row's key stands in it nowhere else.
+    nor the value can be told by its kind; the row's key occurs nowhere else in it.
     """
 
     positions: int = 32

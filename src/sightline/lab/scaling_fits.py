@@ -58,7 +58,7 @@ class ScaleFits(NamedTuple):
 class _Series:
     """The sizes of one architecture, ascending: mean losses (K,), their draws (R, K), which of them a law may see.
 
-    known: whether the spread of seeds is known, without which there are no intervals
+    known: whether the spread of seeds is known, without which intervals are not computed
     """
 
     arch: str
@@ -168,7 +168,7 @@ def _count(one: _Series) -> int:
 
 
 def _note(one: _Series) -> str:
-    """Why there is no interval."""
+    """The reason for a missing interval."""
     if _count(one) < 2:
         return "not decided: a law needs at least two sizes that finished"
     if _count(one) < FEWEST:

@@ -71,13 +71,13 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
     """Check that the steps of an earlier comparison can be those of `config`, as far as is known without its data.
 
     Raises:
-        InputError: "OLD: its budget, 500steps, is not in seconds or joules: it has no steps to take"; "OLD: compared
-            gru and lstm, this comparison gru"; "OLD: had --search 0.2 with --rates 3, this comparison …".
+        InputError: "OLD: its budget, 500steps, is not in seconds or joules: it has no steps to reuse"; "OLD:
+            compared gru and lstm, this comparison gru"; "OLD: had --search 0.2 with --rates 3, this comparison …".
     """
     budget = earlier.budget
     if not budget.steps:
         raise InputError(
-            f"its budget, {budget.per_run}, is not in seconds or joules: it has no steps to take", where=where
+            f"its budget, {budget.per_run}, is not in seconds or joules: it has no steps to reuse", where=where
         )
     before, now = list(dict.fromkeys(planned.arch for planned in budget.steps)), list(config.archs)
     if sorted(before) != sorted(now):

@@ -87,11 +87,11 @@ def seen_attention(task: Any, model: nn.Module, part: Any) -> tuple[dict[str, li
     are not read.
 
     Raises:
-        InputError: "a model of one's own, whose layers are not known".
+        InputError: "a custom model, whose layers are not known".
     """
     read = reader_of(model)
     if read is None:
-        raise InputError("a model of one's own, whose layers are not known")
+        raise InputError("a custom model, whose layers are not known")
     batch = _sample(task, part).to(next(model.parameters()).device)
     with evaluating(model), _looking(model) as seen:
         answered = read(model, batch)
@@ -99,7 +99,7 @@ def seen_attention(task: Any, model: nn.Module, part: Any) -> tuple[dict[str, li
 
 
 def reader_of(model: nn.Module) -> Callable[[Any, Any], Read] | None:
-    """The function that reads a batch by a model of this kind; None of a model of one's own."""
+    """The function that reads a batch by a model of this kind; None of a custom model."""
     return next((one for kind, one in READ.items() if isinstance(model, kind)), None)
 
 

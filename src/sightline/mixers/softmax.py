@@ -63,7 +63,7 @@ class SoftmaxAttention(CausalAttention):
     `qk_norm` normalises the queries and keys of each head before the rotation (see `parts.attention_heads`).
     `softcap` c bounds logits: c · tanh(logit / c), before a bias (Gemma 2, arXiv:2408.00118, § 2). torch's kernel has
     no such bound, so the weights are formed, for some queries at a time; from 1,025 queries on the backward pass forms
-    them again. There is no dropout on the weights. The weights are `self.weights`, shape (B, H, T, S).
+    them again. The weights have no dropout. The weights are `self.weights`, shape (B, H, T, S).
     """
 
     pattern = Pattern(True)

@@ -29,8 +29,8 @@ class AttentiveConfig(CheckedConfig):
     default (theirs: 1000 units, embeddings of 620), dropout.
 
     `query="current"` is Luong, Pham & Manning 2015 (arXiv:1508.04025), global attention: by the current state, after
-    the recurrence, with `score` general, dot or additive and optional `input_feeding`. Deviations: GRUs in place of
-    LSTMs, a bidirectional encoder in place of a stacked one, whose last state the decoder starts from.
+    the recurrence, with `score` general, dot or additive and optional `input_feeding`. Deviations: GRUs instead of
+    LSTMs, a bidirectional encoder instead of a stacked one, whose last state the decoder starts from.
     """
 
     query: Literal["previous", "current"] = key("previous", "Attend by the decoder's previous or its current state.")

@@ -170,7 +170,7 @@ def check_named(names: object, *, where: object, problem: str = "") -> None:
 
 
 def line_of(error: BaseException) -> str | None:
-    """The line of a plugin's file that an error comes from, "the plugin 'bag', bag.py:28"; None where there is none."""
+    """The line of a plugin's file that an error comes from, "the plugin 'bag', bag.py:28"; None if there is none."""
     files = {getattr(plugin.source.module, "__file__", None): name for name, plugin in LOADED.items()}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename in files:

@@ -112,7 +112,7 @@ class ChunkWeights(NamedTuple):
     enter: Tensor | None = None  # (R, N, C, 1 or K)
     leave: Tensor | None = None  # (R, N, C, 1 or K)
     total: Tensor | None = None  # (R, N, 1 or K, 1)
-    levels: Levels | None = None  # in place of `within`, where channels decay differently
+    levels: Levels | None = None  # instead of `within`, where channels decay differently
     stretches: Stretches | None = None  # None = one document
     scale: Scale | None = None
     reach: tuple[Scale, Tensor] | None = None  # a scale, and (R, N, C, 1) the positions whose pairs it weighs

@@ -68,8 +68,8 @@ def linear_attention(
 
     S_t = exp(decay_t) S_{t-1} + k_tᵀ v_t, with beta S_t = (I - beta_t k_tᵀ k_t) exp(decay_t) S_{t-1} + beta_t k_tᵀ v_t.
     With `normaliser` y_t = q_t S_t / (q_t · z_t), z_t = exp(decay_t) z_{t-1} + k_t, and 0 where q_t · z_t = 0; q and k
-    must then not be negative. There is no scale: multiply q by it. Example: for k = v = 1 and decay = log(1/2) at all
-    positions the states are 1, 3/2, 7/4, …
+    must then not be negative. The function does not scale q: multiply it first. Example: for k = v = 1 and decay =
+    log(1/2) at all positions the states are 1, 3/2, 7/4, …
 
     Each of the G heads of q and k serves H/G consecutive heads of v; G < H excludes `normaliser`, decay by channel and
     beta. `decay` is the finite, non-positive logarithm of the decay factor: (H,) constant for each head, (B, H, T) for

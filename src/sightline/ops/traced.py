@@ -1,4 +1,4 @@
-"""The operations that `torch.export` records in place of loops and branches that depend on a length or on values.
+"""The operations that `torch.export` records instead of loops and branches that depend on a length or on values.
 
 A trace has one path for all inputs. A Python loop over positions would write the example's length into it, and a branch
 on values cannot be traced at all. So a loop becomes torch's operator `scan`; code asks `torch.compiler.is_exporting`

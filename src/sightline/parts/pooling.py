@@ -30,7 +30,7 @@ class Pooling(nn.Module, ABC):
         self.d_model = d_model
 
     def prepare(self, x: Sequences, mask: Mask | None = None) -> tuple[Tensor, Tensor | None]:
-        """The input for the encoder in place of x (B, T, D) and mask (B, T): the same, except with a class token."""
+        """The input for the encoder instead of x (B, T, D) and mask (B, T): the same, except with a class token."""
         return x, mask
 
     @abstractmethod

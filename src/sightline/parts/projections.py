@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Projections(NamedTuple):
-    """Weights of queries, keys, values and of the way back, for H heads; biases are None where there are none.
+    """Weights of queries, keys, values and of the way back, for H heads; biases are None if there are none.
 
     Keys and values that heads share (Ainslie et al. 2023) are repeated for each head.
     """

@@ -17,7 +17,7 @@ class SpecAugmentConfig:
     """The masked amount of each row, by the paper's letters (table 1); its policy LD is 2, 27, 2, 100, 1.
 
     Widths are drawn evenly from 0 up to `band_width` (F) and `stretch_width` (T), a stretch being at most
-    `stretch_share` (p) of the row's frames. There is no time warping, which had the least effect in the paper.
+    `stretch_share` (p) of the row's frames. Time warping is left out: it had the least effect in the paper.
     """
 
     bands: int = key(2, "Bands of frequencies that are masked.")

@@ -27,7 +27,7 @@ class ChartAxis:
     log: the base of a logarithmic axis; values up to zero are left out. 0 = linear
     zero: whether the axis includes zero
     reverse: whether it runs from right to left
-    labels: names of the whole numbers from 0 on, in place of numbers; give the domain with them
+    labels: names of the whole numbers from 0 on, instead of numbers; give the domain with them
     domain: the ends of the axis, where they are not those of the rows
     """
 

@@ -71,7 +71,7 @@ def notes(results: ClaimsResults) -> list[str]:
     if alone:
         judged = "its outcome is that" if len(alone) == 1 else "their outcomes are those"
         sentences.append(
-            f"No GPU was at hand, which matters to {and_joined(alone)}: {judged} of the processor alone, and the "
+            f"No GPU was available, which matters to {and_joined(alone)}: {judged} of the processor alone, and the "
             "columns of a GPU are missing."
         )
     return sentences

@@ -15,7 +15,7 @@ def signed(text: str, value: float) -> str:
 
 
 def with_ends(estimate: Estimate, written: Callable[[float], str], place: Place = ()) -> str:
-    """A mean and its interval, each as `written`: "61.2 [58.0, 64.1]"; "undefined" where there is none.
+    """A mean and its interval, each as `written`: "61.2 [58.0, 64.1]"; "undefined" if there is none.
 
     place: of the estimate in the results
     """

@@ -71,8 +71,8 @@ GROUPS = {
 }
 OUTCOMES = {"may": "good", "may not": "bad", "cannot be told": "open"}
 MEASURES = {
-    "comprehensiveness": "What the answer loses without the most important positions",
-    "sufficiency": "What the answer loses with the most important positions alone",
+    "comprehensiveness": "Loss of the answer without the most important positions",
+    "sufficiency": "Loss of the answer with the most important positions alone",
 }
 MOST_MAPS = 6  # in a chart, beside random orders and the order of effects
 

@@ -142,7 +142,7 @@ def fixed(value: int | float | None, digits: int = 1) -> str:
 
 
 def shown(value: int | float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, or an em dash."""
+    """A number with this many significant digits, or an em dash."""
     return significant(value, digits).replace("-", "−") if defined(value) else "—"
 
 

@@ -31,7 +31,7 @@ def front_drawings(results: Results) -> list[Drawing]:
 
 
 def front_explorer(results: Results) -> tuple[InteractiveChart, str] | None:
-    """The chart of any two metrics and costs, with its description; None where there is no front of two or more."""
+    """The chart of any two metrics and costs, with its description; None if no front has two points or more."""
     all_fronts = fronts(results)
     if not any(len(front.points) > 1 for front in all_fronts):
         return None

@@ -204,7 +204,7 @@ def _without_attention(results: Results) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """A verdict in sentences, so that the first can stand out."""
+    """A verdict as sentences, so that the page can emphasise the first."""
     return re.split(r"(?<=\.) (?=\S)", visible(text))
 
 

@@ -1,4 +1,4 @@
-"""What the longer trainings of a comparison reached: the runs, beside the best of the shorter trials.
+"""The losses of a comparison's runs beside those of the best of the shorter trials.
 
 Trials and runs are whole trainings, each with its own warm-up and its own fall of the rate, so that their ends can be
 compared. Within one run they cannot: the end of its curve has smaller rates than a longer run has at that step.

@@ -1,6 +1,6 @@
 """Influence maps as one picture, PNG or SVG, for papers and slides: each map as a matrix, or over a picture itself.
 
-Several heads are shown by their mean. The time of a sound or a series has its spectrogram or its curve above it.
+Several heads are shown as their mean. The time of a sound or a series has its spectrogram or its curve above it.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ def save_maps(inspections: Sequence[Inspection], path: Path) -> Path:
     """Write the maps of inspections to the file `path`, as PNG or SVG by its ending; of many the first ones.
 
     Raises:
-        InputError: "a picture's name ends in .png or .svg, found map.jpg"; "there is no map to draw".
+        InputError: "a picture's name ends in .png or .svg, found map.jpg"; "no map to draw".
     """
     check_picture(path)
     maps = [(one, each) for one in inspections for each in one.maps]
     if not maps:
-        raise InputError("there is no map to draw")
+        raise InputError("no map to draw")
     with every_script("maps"):
         named = len(inspections) > 1
         panels = [panel for one, each in maps[:MOST_MAPS] for panel in _panels(one, each, named=named)]

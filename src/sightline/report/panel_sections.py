@@ -133,12 +133,12 @@ def _recall(results: PanelResults) -> list[str]:
     if results.recall:
         notes.append(
             "Planted: small models of a short convolution and one layer of the mechanism are trained, in the stated "
-            "number of steps, to give back values that a row has shown. Multi-query recall: pairs of a key and a "
+            "number of steps, to recall values from earlier in the row. Multi-query recall: pairs of a key and a "
             "value, then each key asks for its value. Copy: values, as many blanks, then the values in order. "
             "Selective copy: the values are at random places among the blanks. Needle: one pair in noise, whose key is "
             "the last position. Stored bits: what the right answers show that the state contains before the first "
-            "question, at least (Fano's inequality), per byte of this state, measured. Ceiling: the answers that a "
-            "model can see, guessing the others. Bands: 95 % intervals over test rows."
+            "question, at least (Fano's inequality), per byte of this state, measured. Ceiling: the share of right "
+            "answers if a model uses all that it can see and guesses otherwise. Bands: 95 % intervals over test rows."
         )
     if results.contexts:
         notes.append(

@@ -1,4 +1,4 @@
-"""What a bottleneck panel found, in numbers for a table and in sentences. Imports no torch."""
+"""The findings of a bottleneck panel, as numbers for a table and as sentences. Imports no torch."""
 
 from __future__ import annotations
 
@@ -212,12 +212,12 @@ def _kept(words: ReachWords, rows: Sequence[Reach]) -> str:
 
 
 def chain_words(chain: Chain) -> str:
-    """What is counted: "a forward pass", "a forward pass, source alone"."""
+    """The pass that is counted: "a forward pass", "a forward pass, source alone"."""
     return TITLES[chain.phase] + ("" if chain.along == "all" else f", {chain.along} alone")
 
 
 def unmeasured_lines(results: PanelResults, part: str) -> list[str]:
-    """What a part does not have of each run; equal reasons of runs in one line."""
+    """The measurements that a part lacks for each run; runs with equal reasons share a line."""
     places: dict[tuple[str, str], tuple[int, list[str]]] = {}
     for place, one in enumerate(results.unmeasured):
         if one.part == part:

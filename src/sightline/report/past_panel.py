@@ -1,4 +1,4 @@
-"""What trained runs make of their past, in a bottleneck panel: losses along axes, and states. Imports no torch."""
+"""How trained runs use their past, in a bottleneck panel: losses along axes, and states. Imports no torch."""
 
 from __future__ import annotations
 

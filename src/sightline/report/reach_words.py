@@ -1,4 +1,4 @@
-"""How a page calls distances and cuts of what a model reads: its own sequence, a source, a target, a look-back."""
+"""The words of a page for distances and cuts of a model's input: its own sequence, a source, a target, a look-back."""
 
 from __future__ import annotations
 

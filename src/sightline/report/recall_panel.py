@@ -34,7 +34,7 @@ class PlantedRecall(NamedTuple):
         return point.items if self.size == "items" else point.length
 
     def question(self, point: RecallPoint, place: Place) -> str:
-        """What is asked for: "of 16 values"; place: of the point in the results."""
+        """The question: "of 16 values"; place: of the point in the results."""
         size = sourced(str(self.of(point)), (*place, self.size))
         return f"of {size} values" if self.size == "items" else f"of one value in {size} positions"
 
@@ -70,7 +70,9 @@ class RecallRow(NamedTuple):
 
 
 class TokenRow(NamedTuple):
-    """A line of the table of losses on text; `place` is where it stands in the results, `added` what it adds there."""
+    """A line of the table of losses on text; `place` is its place in the results, `added` that of its addition to the
+    loss.
+    """
 
     place: tuple[str | int, ...]
     added: tuple[str | int, ...]

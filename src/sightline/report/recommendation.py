@@ -20,7 +20,7 @@ from sightline.report.text import quantity, size
 
 
 def recommendation_line(results: Results, prefer: Prefer | None = None) -> str:
-    """What to take for the priority and why, in a line: "Recommended for speed: gru. …"."""
+    """The recommendation for the priority, with the reason, in a line: "Recommended for speed: gru. …"."""
     choice = recommend(results, prefer)
     if choice.arch is None:
         return f"Recommended for {choice.prefer}: no architecture. {_obstacle(results, choice)}"
@@ -106,7 +106,7 @@ def _lowest_loss(run: Run) -> float:
 
 
 def fronts_line(results: Results) -> str:
-    """Which architectures are on a Pareto front, in a line; "" where there is none."""
+    """Which architectures are on a Pareto front, in a line; "" if there is none."""
     all_fronts = fronts(results)
     if not all_fronts:
         return ""

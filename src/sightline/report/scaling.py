@@ -19,7 +19,7 @@ from sightline.report.scaling_figures import scaling_drawings
 
 
 class LawRow(NamedTuple):
-    """One law in the table: texts with intervals in brackets, empty where there is none.
+    """One law in the table: texts with intervals in brackets, empty if there is none.
 
     irreducible_of: the form that has the irreducible loss
     """
@@ -109,7 +109,7 @@ def colours(results: ScaleResults) -> Mapping[str, int]:
 
 
 def text_of(estimate: Estimate | None, digits: int = 3, factor: float = 1.0) -> str:
-    """A number with its interval in brackets; empty where there is none."""
+    """A number with its interval in brackets; empty if there is none."""
     if estimate is None or estimate.mean is None:
         return ""
     ends = [None if end is None else factor * end for end in (estimate.low, estimate.high)]

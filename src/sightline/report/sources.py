@@ -1,4 +1,4 @@
-"""Where the numbers of a page stand in its file of results, as JSON pointers (RFC 6901).
+"""The places of a page's numbers in its file of results, as JSON pointers (RFC 6901).
 
 The `data-source` of a cell, or of a number in a sentence, lists one pointer or several, separated by spaces, which are
 written %20 within one; its numbers are their values, in this order. `data-how` says how one number follows from them

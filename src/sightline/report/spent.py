@@ -1,4 +1,4 @@
-"""What each run of a comparison had, in words: its training, its share of the search, planned and real seconds."""
+"""The costs of each run of a comparison, in words: its training, its share of the search, planned and real seconds."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def training_energy(results: Results, arch: str) -> float | None:
 
 
 def energy_places(results: Results, arch: str) -> list[Place]:
-    """Where the joules of `training_energy` stand in results.json."""
+    """The places of the joules of `training_energy` in results.json."""
     runs = enumerate(results.runs)
     return [("runs", at, "energy_j") for at, run in runs if run.arch == arch and run.status == "done"]
 
 
 def energy(results: Results) -> str:
-    """What the energy of runs is that of; nothing where the machine does not tell."""
+    """What the energy of runs includes; nothing where the machine cannot measure it."""
     joules = _measured(results, lambda _: "energy_j")
     if not joules:
         return ""
@@ -74,7 +74,7 @@ def joule_text(joules: float | None) -> str:
 
 
 def cost_places(results: Results, arch: str, *, by_clock: bool = False) -> tuple[list[Place], list[Place]]:
-    """Where the values of `training_cost` stand in results.json: seconds, and tokens with their seconds in turns."""
+    """The places of the values of `training_cost` in results.json: seconds, and tokens with their seconds in turns."""
     runs = [(at, run) for at, run in enumerate(results.runs) if run.arch == arch and run.status == "done"]
     fields = {at: "train_s" if by_clock else results.own_field(run) for at, run in runs}
     seconds: list[Place] = [("runs", at, fields[at]) for at, _ in runs]

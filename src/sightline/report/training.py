@@ -26,7 +26,7 @@ MOMENTS = 5  # looks whose gradient is shown by distance
 
 
 SECTIONS = (
-    PageSection("loss", "Loss", "What the model had learned by each step."),
+    PageSection("loss", "Loss", "How much the model had learned by each step."),
     PageSection(
         "attention",
         "Attention",

@@ -87,7 +87,7 @@ def check_positions(one: Any, sources: Mapping[str, InputSource], most: int, pla
 
 @contextmanager
 def as_files(inputs: Sequence[Any]) -> Iterator[list[Any]]:
-    """The inputs, with a file in place of each table while the block runs; errors name no folder of the server."""
+    """The inputs, with a file instead of each table while the block runs; errors name no folder of the server."""
     with tempfile.TemporaryDirectory(prefix="sightline-serve-") as folder:
         written = []
         for number, one in enumerate(inputs):

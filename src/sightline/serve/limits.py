@@ -14,7 +14,7 @@ class ServerLimits(CheckedConfig):
     """The bounds of a server; each refusal names the bound."""
 
     queue: int = key(256, "Inputs that may wait for one model; more are refused with 429.", at_least=1)
-    batch_size: int = key(64, "Inputs that are computed together, at most.", at_least=1)
+    batch_size: int = key(64, "Maximum number of inputs computed together.", at_least=1)
     wait_ms: float = key(2.0, "Milliseconds that a batch waits for more inputs.", at_least=0, at_most=1000)
     timeout_s: float = key(30.0, "Seconds after which an answer is given up, with 504.", above=0, at_most=3600)
     body_bytes: int = key(8 << 20, "Bytes of a request.", at_least=1024)

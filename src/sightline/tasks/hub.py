@@ -63,7 +63,7 @@ def save_pretrained(task: SavedTask, directory: Path, most_bytes: int | str) -> 
 
 
 def push_to_hub(task: SavedTask, repo_id: str, most_bytes: int | str, **options: Any) -> str:
-    """Create the repository where there is none and upload the files in one commit, whose address is returned."""
+    """Create the repository if it does not exist, and upload the files in one commit, whose address is returned."""
     on_hub = _on_hub(task, most_bytes, repo_id)
     with _hub_errors(repo_id):
         return on_hub.push_to_hub(repo_id, **options)

@@ -71,7 +71,7 @@ class Part(NamedTuple):
 
 
 def run_config(run: Path) -> Any:
-    """The configuration of the run that `run` is, or is a model of; None where there is none."""
+    """The configuration of the run that `run` is, or is a model of; None if there is none."""
     places = [run / RUN_CONFIG, run.parent / RUN_CONFIG] if run.name in MODELS else [run / RUN_CONFIG]
     file = next((place for place in places if place.is_file()), None)
     return None if file is None else resolve_run(file=file, environ={}, flags={})
@@ -81,11 +81,11 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
     """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items; logs notes.
 
     Raises:
-        InputError: "runs/x: no config.yaml here says what it was trained on: name the --data to measure it on".
+        InputError: "runs/x: no config.yaml here says what it was trained on: set --data".
     """
     config = run_config(run)
     if config is None:
-        raise InputError(f"no {RUN_CONFIG} here says what it was trained on: name the --data to measure on", where=run)
+        raise InputError(f"no {RUN_CONFIG} here says what it was trained on: set --data", where=run)
     directory = run if (run / RUN_CONFIG).is_file() else run.parent
     return _part(located(config, directory), part, limit)
 

@@ -41,7 +41,7 @@ def _find(name: str, place: Path, key: str) -> str:
         if (path := _below(directory, name)) is not None:
             return name if directory.resolve() == Path.cwd() else path
     where = f", neither here nor in {trained}, where {place} was trained" if trained else ""
-    raise InputError(f"no such file{where}: name it with --{key}", where=name)
+    raise InputError(f"no such file{where}: set --{key}", where=name)
 
 
 def _directories(place: Path, trained: Path | None) -> Iterator[Path]:

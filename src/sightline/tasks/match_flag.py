@@ -11,7 +11,7 @@ from sightline.core.errors import InputError
 
 COUNTS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-EXPECTED = "expected params=2M, flops=1.5M (of training, per token) or state=64KB@1024 (bytes after so many tokens)"
+EXPECTED = "expected params=2M, flops=1.5M (of training, per token) or state=64KB@1024 (bytes after a number of tokens)"
 
 
 @final

@@ -68,7 +68,7 @@ class Planted(NamedTuple):
     batches: endless training batches; loss: of one, by the model
     open: an item's `input` opened; right: whether its answer is the right one
     row: the position of the answer that is looked at
-    items: those to check by, so many as `sizes` says, and those to calibrate on
+    items: those to check by, as many as `sizes` says, and those to calibrate on
     """
 
     name: str
@@ -114,7 +114,7 @@ def lookup(random: np.random.Generator) -> Drawn:
 
 
 def no_mark(random: np.random.Generator) -> Drawn:
-    """Fillers alone: the answer is that there is no mark."""
+    """Fillers alone: the answer is "no mark"."""
     return Drawn(MARKS + random.integers(FILLERS, size=LENGTH), NONE, [])
 
 
@@ -205,7 +205,7 @@ def shuffled_batches(count: int, size: int, seed: int, batch: Callable[[Sequence
 
 
 def rare_letters(texts: Sequence[str], count: int) -> list[str]:
-    """So many characters that occur nowhere in the texts; fewer where there are none."""
+    """This many characters that occur nowhere in the texts; fewer if the texts have too few."""
     used = set().union(*texts) if texts else set()
     return [letter for letter in RARE if letter not in used and letter.lower() not in used][:count]
 

@@ -106,8 +106,8 @@ class PredictingTask(SavedTask):
         """The inputs in the rows of a frame, or in dicts; paths in it begin in the working directory."""
 
         def in_python(message: str) -> str:
-            message = message.replace("Name --source-column", "Choose a column, as in table['source']")
-            return message.replace(" (--source-column names another column)", "")
+            message = message.replace("Set --source-column", "Choose a column, as in table['source']")
+            return message.replace(" (--source-column chooses another column)", "")
 
         with data_paths(None, self.pair, inputs=frame) as stored, respelled(in_python):
             return self.table_inputs(InputTable(Path(stored.paths["inputs"]), base=Path.cwd()))

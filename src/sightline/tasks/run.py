@@ -63,10 +63,10 @@ class DataConfig(CheckedConfig):
         """The data's path or name; `kinds` names the possible ones in the error.
 
         Raises:
-            InputError: "--data: no data named: give a text file, a folder, a glob or builtin:stdlib".
+            InputError: "--data: no data: give a text file, a folder, a glob or builtin:stdlib".
         """
         if not self.data:
-            raise InputError(f"no data named: give {kinds}", where="--data")
+            raise InputError(f"no data: give {kinds}", where="--data")
         return self.data
 
 
@@ -163,7 +163,7 @@ class RunConfig(CheckedConfig):
     match: str | None = key(
         None,
         "Scale the model's widths to a number of parameters (params=2M), of training operations per token (flops=1.5M) "
-        "or to bytes of state after so many tokens (state=64KB@1024).",
+        "or to bytes of state after a number of tokens (state=64KB@1024).",
     )
     plugin: tuple[str, ...] = key((), "Plugins that the model needs; a file loads none, only the flag does.")
 

@@ -184,7 +184,7 @@ class SavedTask(ABC):
         """Upload the files of `save_pretrained` to the repository "user/name" of a hub; returns the commit's address.
 
         It uses the network: the hub of huggingface_hub, or what HF_ENDPOINT says, with the token of `hf auth login`
-        unless another one is given. The repository is created where there is none, and public unless `private`.
+        unless another one is given. The repository is created if it does not exist, and public unless `private`.
 
         Raises:
             InputError: no repository can have that name.

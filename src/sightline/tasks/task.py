@@ -130,7 +130,7 @@ class Task(PredictingTask, Generic[D, P, R]):
 
     @classmethod
     def preset(cls, arch: str) -> R:
-        """The default training of the named architecture; `InputError` where there is none of that name."""
+        """The default training of the named architecture; `InputError` if none has that name."""
         cls.check_architecture(arch)
         return replace(cls.Run.preset(arch), task=cls.name)
 

@@ -24,7 +24,7 @@ _PIECES: dict[InputKind, Callable[[Any, str], list[str]]] = {
 
 
 def text_front_end(choice: FrontEndChoice, vocabulary: int) -> FrontEndConfig:
-    """The front end of texts whose tokenizer has so many tokens."""
+    """The front end of texts whose tokenizer has this many tokens."""
     return choice.fit(USUAL, {"tokens": {"vocabulary": vocabulary}, "words": {"letters": Spelling.size}})
 
 

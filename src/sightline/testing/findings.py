@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 
 def worst(findings: Iterable[Finding]) -> Finding | None:
-    """The finding furthest over (or nearest to) its tolerance, the last one among equals; None where there are none."""
+    """The finding furthest over (or nearest to) its tolerance, the last one among equals; None if there are none."""
     return max(reversed(list(findings)), key=lambda finding: (finding.severity, finding.tolerance), default=None)
 
 
@@ -132,7 +132,7 @@ def refused(call: Callable[[], object], what: str) -> Finding:
 
 
 def refusal(call: Callable[..., object], *arguments: Any) -> str:
-    """The `InputError` of a call as text; "" where there is none."""
+    """The `InputError` of a call as text; "" if there is none."""
     try:
         call(*arguments)
     except InputError as error:

@@ -215,7 +215,7 @@ def _hidden(front_end: Any, sources: FrontEndInputs) -> list[Tensor]:
 
 
 def _filled(front_end: FrontEnd, sources: FrontEndInputs, content: float) -> FrontEndInputs:
-    """The sources with `content` under their masks, whole numbers with 1 in place of what they cannot be."""
+    """The sources with `content` under their masks, whole numbers with 1 instead of values that they cannot be."""
     filled = []
     for one, where in zip(sources, _hidden(front_end, sources), strict=True):
         fits = one.values.is_floating_point() or content == 0.0

@@ -104,7 +104,7 @@ def budget_meter(device: str, *, powercap: Path | None = None) -> EnergyMeter:
 
 
 def _zones(powercap: Path) -> list[Path]:
-    """The zones that count energy once: packages with their memory; the whole platform only where there is none.
+    """The zones that count energy once: packages with their memory; the whole platform only if there is none.
 
     Below a package `core` and `uncore` are parts of it, `dram` is not; `intel-rapl-mmio` repeats packages.
     """

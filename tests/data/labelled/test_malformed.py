@@ -51,7 +51,7 @@ def test_parts_of_two_kinds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "no data named"),
+        ("", "no data: give"),
         ("builtin:digit", "builtin: unknown built-in data 'digit', did you mean 'digits'?"),
         ("builtin:digits?is=rows", "builtin:digits: unknown option 'is'; known: as, seed"),
         ("builtin:digits?as=row", "builtin:digits: as must be image, rows or pixels, found 'row'"),

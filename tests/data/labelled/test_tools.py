@@ -189,7 +189,7 @@ def test_paths_of_a_table_have_a_base(photos, tmp_path):
     table = tmp_path / "a.csv"
     table.write_text("source,label\ncat/0.png,cat\ndog/0.png,dog\n")
     assert len(items(table, base=photos)) == 2
-    with pytest.raises(InputError, match=r"a\.csv:2: .*0\.png: no such file: .* by --base"):
+    with pytest.raises(InputError, match=r"a\.csv:2: .*0\.png: no such file: set --base, the folder"):
         items(table)
 
 
@@ -256,7 +256,7 @@ def test_a_usual_name_of_the_labels_is_used_and_noted(suffix: str, tmp_path: Pat
     path = tmp_path / f"reviews.{suffix}"
     path.write_text(rows[suffix])
     assert items(path) == [("fine", ("good",)), ("awful", ("bad",))]
-    note = "the labels are 'Sentiment' (--label-column names another column)"
+    note = "the labels are 'Sentiment' (--label-column chooses another column)"
     assert note in read_labelled(path, Reading()).notes()[0]
     assert items(path, label_column="review") == [("good", ("fine",)), ("bad", ("awful",))]
 
@@ -268,4 +268,4 @@ def test_labels_of_any_name_that_repeat_beside_texts(tmp_path: Path) -> None:
     table = read_labelled(path, Reading())
     assert set(table.labels) == {("libs",), ("utils",)}
     assert table.sources[1] == "text 1 of it"
-    assert "the labels are 'section' (--label-column names another column)" in table.remarks
+    assert "the labels are 'section' (--label-column chooses another column)" in table.remarks

@@ -151,7 +151,7 @@ def test_parallel_files_that_do_not_match(
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        ("", {}, "no data named"),
+        ("", {}, "no data: give"),
         ("a,b,c", {}, "a,b,c: expected one file, or two parallel ones as a,b, found 3 names"),
         ("a,", {}, "a,: expected one file"),
         ("a.tsv", {"source_column": "sorce"}, "a.tsv:1: no column 'sorce' for the source, did you mean 'source'?"),

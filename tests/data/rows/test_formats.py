@@ -276,6 +276,6 @@ def test_fields_of_a_struct_are_columns(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_told_from_a_table(tmp_path: Path) -> None:
-    expected = r"^.*: is a directory, and a table is expected: name a file that ends in \.tsv, .*zst\)$"
+    expected = r"^.*: is a directory, and a table is expected: give a file that ends in \.tsv, .*zst\)$"
     with pytest.raises(InputError, match=expected):
         open_rows(tmp_path)

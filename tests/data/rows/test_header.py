@@ -84,13 +84,13 @@ def test_source_and_target(content: str, names: list[str], note: str, tmp_path: 
 def test_the_user_decides(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     content = "Alpha,Beta\na b,c d\n"
-    either = r":1: are 'Alpha' and 'Beta' names of columns, or data\? Say --header or --no-header; of other data than "
-    with pytest.raises(InputError, match=either + "pairs name the task: --task$"):
+    either = r":1: are 'Alpha' and 'Beta' names of columns, or data\? Set --header or --no-header; for data other "
+    with pytest.raises(InputError, match=either + "than pairs, set --task$"):
         columns(path, content)
     assert columns(path, content, True)[0] == ["Alpha", "Beta"]
     assert columns(path, content, False)[0] == ["1", "2"]
     with pytest.raises(
-        InputError, match=r"columns de, en and fr is which\? Name --source-column and --target-column; of"
+        InputError, match=r"columns de, en and fr is which\? Set --source-column and --target-column; for"
     ):
         columns(path, "de,en,fr\na b,c d,e f\n")
     path = tmp_path / "a.jsonl"
@@ -121,7 +121,7 @@ def test_columns_with_types(tmp_path: Path) -> None:
 def test_numbers_without_a_header_are_no_pairs(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("1\t.5\t.6\n2\t.5\t.7\n3\t.5\t.8\n")
-    with pytest.raises(InputError, match=r"a\.tsv: all columns are numbers, and none is named: name the task"):
+    with pytest.raises(InputError, match=r"a\.tsv: all columns are numbers, and none is chosen: set the task"):
         open_texts(path, [("source", None), ("target", None)])
     path.write_text("1\t.5\n2\t.6\n")  # may be pairs of numbers
     assert len(open_texts(path, [("source", None), ("target", None)])[1]) == 2

@@ -124,7 +124,7 @@ def test_filling_is_not_advised_where_most_would_be_invented(tmp_path: Path) -> 
     with pytest.raises(InputError) as caught:
         panel_of(tmp_path, times)
     assert "--fill" not in str(caught.value)
-    assert "Name the step (--every) or how times are written (--time-format)" in str(caught.value)
+    assert "check the time, the step (--every) and the format of times (--time-format)" in str(caught.value)
     panel = panel_of(tmp_path, times, Evenness(fill="linear"))
     assert panel.notes[0].endswith(", 83 % of all")
 

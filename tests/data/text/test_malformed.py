@@ -145,7 +145,7 @@ def test_places_are_those_of_the_file_wherever_blocks_end(tmp_path, monkeypatch)
         ("nothing.txt", "nothing.txt: no such file"),
         ("*.nothing", "matches no file"),
         ("a.txt,", "an empty name between commas"),
-        ("", "no data named"),
+        ("", "no data: give"),
         ("builtin:stdlibs", "unknown built-in text 'builtin:stdlibs'; there is builtin:stdlib"),
         ("a\0b", "a\\x00b: cannot be opened"),
     ],

@@ -153,7 +153,7 @@ def test_a_run_says_what_is_measured_already_and_how_long_the_rest_takes(claim, 
     ]
     lines.clear()
     run_claims(claims, tmp_path, Effort(quick=True, say=lines.append), FACTS)
-    assert lines[1:] == ["nothing is left to measure; --overwrite measures again"]
+    assert lines[1:] == ["all these claims are measured; --overwrite measures them again"]
 
 
 def test_all_claims_together_take_an_hour_or_ten_minutes_at_most():

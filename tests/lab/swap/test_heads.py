@@ -164,7 +164,7 @@ REFUSED = {
     "same": ({"layers": "2.1+1"}, r"--layer: head 1 of layer 2 is named twice"),
     "whole too": ({"layers": "2,2.1"}, r"--layer: layer 2 is named twice, whole and by its heads"),
     "word": ({"layers": "2.first"}, r"--layer: expected all, a number, 1,3, or heads such as 2\.1, found '2\.first'"),
-    "no heads": ({"layers": "2.1", "to": "lru"}, r"--to: lru has no heads: it can take the place of whole layers"),
+    "no heads": ({"layers": "2.1", "to": "lru"}, r"--to: lru has no heads: it can replace only whole layers"),
     "count": ({"layers": "2.1", "heads": 2}, r"--to\.heads: heads of a layer are counted with those that stay, of 4"),
 }
 
@@ -187,7 +187,7 @@ def test_other_layers_of_a_model_that_has_lost_heads_stay_as_they_are(folder):
     tokens = some_tokens(task)
     wide = made.swapped(task, "window", "2.1", window=40)
     torch.testing.assert_close(logits(wide, tokens), logits(task, tokens), rtol=1e-5, atol=1e-5)
-    with pytest.raises(InputError, match="--layer: layer 1 has lost heads before: name the whole layer"):
+    with pytest.raises(InputError, match="--layer: layer 1 has lost heads before: choose the whole layer"):
         made.swapped(task, "window", "1.1")
 
 

@@ -152,7 +152,7 @@ def test_a_look_back_that_does_not_vary_keeps_its_size() -> None:
         ({"quantiles": (0.9, 0.5, 0.1)}, "quantiles: expected rising levels"),
         ({"quantiles": (0.0, 0.5, 1.0)}, "quantiles: expected rising levels"),
         ({"lookback": 20, "model": {"decoding": "autoregressive"}}, "lookback: must be a multiple of the patch of 6"),
-        ({"data": ""}, "--data: no data named"),
+        ({"data": ""}, "--data: no data: give"),
         ({"lookback": 5000}, "no window of 5000"),
     ],
 )

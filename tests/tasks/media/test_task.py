@@ -355,9 +355,7 @@ def test_costs_and_facts(files):
 
 
 def test_missing_data_is_an_error(tmp_path):
-    with pytest.raises(
-        InputError, match=r"--data: no data named: give a manifest, a table with columns source and target"
-    ):
+    with pytest.raises(InputError, match=r"--data: no data: give a manifest, a table with columns source and target"):
         KINDS["transcription"].load_data(KINDS["transcription"].preset("gru"))
     with pytest.raises(InputError, match="columns image, question and target"):
         KINDS["answering"].load_data(KINDS["answering"].preset("gru"))

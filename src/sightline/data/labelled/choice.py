@@ -70,7 +70,7 @@ def choose(record: Record, kind: SourceKind | Literal["auto"], named: str | None
         strange = next((name for name in columns if not is_number(record.cells[name])), columns[0])
         raise ValueError(
             f"no column 'text' or 'source', and {strange!r} is {str(record.cells[strange])[:40]!r}, not a number: "
-            "name the column of the source (--source-column), or the numeric columns as x1,x2 or x1:x96"
+            "set the column of the source (--source-column), or the numeric columns as x1,x2 or x1:x96"
         )
     return Choice(kind_of(values[0]) if kind == "auto" else kind, columns)
 

@@ -42,7 +42,7 @@ def class_files(root: Path, kinds: Mapping[str, str]) -> Iterator[ClassFile]:
         for path in files:
             if path.is_dir():
                 raise InputError(
-                    f"is a folder inside the class {label!r}: expected files; where the parts are folders, name each, "
+                    f"is a folder inside the class {label!r}: expected files; if the parts are folders, give each, "
                     f"such as {root / 'train'} and as test {root / 'test'}",
                     where=path,
                 )

@@ -12,7 +12,7 @@ _MOST_BYTES = 16 << 20  # of a schema
 
 
 def class_labels(path: Path, column: str) -> tuple[str, ...]:
-    """The names of the classes 0, 1, … of a column of type ClassLabel, or of lists of them; () where there are none."""
+    """The names of the classes 0, 1, … of a column of type ClassLabel, or of lists of them; () if there are none."""
     read = _READ.get(path.suffix.lower())
     try:
         feature = read(path)["info"]["features"][column] if read else {}
@@ -47,7 +47,7 @@ _READ: dict[str, Callable[[Path], Any]] = {".parquet": _of_parquet, ".arrow": _o
 
 
 def named(value: Any, names: tuple[str, ...]) -> Any:
-    """A cell with the names in place of numbers; as it is where it contains none.
+    """A cell with the names instead of numbers; unchanged where it contains none.
 
     Raises:
         ValueError: "the label is -1: the row is not labelled"; "the label 7 is none of the file's 2 classes".

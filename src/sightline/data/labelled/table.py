@@ -273,7 +273,7 @@ def _labelled_by(rows: Rows, reading: Reading, table: LabelledTable) -> Reading:
     usual = [] if reading.label_column in known else label_columns(rows)
     if reading.label_column != Reading.label_column or reading.label_column in known or not usual:
         return reading
-    table.remarks.append(f"the labels are {usual[0]!r} (--label-column names another column)")
+    table.remarks.append(f"the labels are {usual[0]!r} (--label-column chooses another column)")
     return replace(reading, label_column=usual[0])
 
 
@@ -293,7 +293,7 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
             continue
         try:
             if reading.label_column not in record.cells:
-                raise ValueError(f"{missing(reading.label_column, record.cells)}; name it by --label-column")
+                raise ValueError(f"{missing(reading.label_column, record.cells)}; set --label-column")
             value = record.cell(reading.label_column)
             part = None if reading.split_column is None else record.cell(reading.split_column)
             if choice is None:

@@ -1,4 +1,4 @@
-"""One sound or picture: a file, bytes inside a table, or a stretch of a sound. What is neither is named."""
+"""One sound or picture: a file, bytes inside a table, or a stretch of a sound; errors name any other kind of file."""
 
 from __future__ import annotations
 
@@ -159,10 +159,10 @@ def check_base(file: MediaFile) -> None:
     """Refuse the first file of a table where nothing of its folder is there.
 
     Raises:
-        InputError: "clips/a.wav: no such file: name the folder that paths are relative to by --base".
+        InputError: "clips/a.wav: no such file: set --base, the folder that paths are relative to".
     """
     if file.content is None and not os.path.exists(file.path) and "#" not in file.path.name:
-        raise InputError("no such file: name the folder that paths are relative to by --base", where=file.path)
+        raise InputError("no such file: set --base, the folder that paths are relative to", where=file.path)
 
 
 def real_kind(head: bytes) -> str:

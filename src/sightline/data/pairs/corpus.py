@@ -40,7 +40,7 @@ class PairReading:
         """
         text, columns = str(file), Columns(self.source_column, self.target_column, self.header)
         if not text:
-            raise InputError("no data named: give a file, two parallel files a,b, or builtin:dates")
+            raise InputError("no data: give a file, two parallel files a,b, or builtin:dates")
         if "," not in text or Path(text).exists():
             return read_table(Path(text), columns, self.skip_bad)
         names = text.split(",")

@@ -34,7 +34,7 @@ LOCALES = (
 )
 _ZERO = {"arab": "\u0660", "arabext": "\u06f0", "beng": "\u09e6", "deva": "\u0966"}
 _SKELETONS = ("yMd", "yMMMd", "yMMMMd", "yMEd", "yMMMEd", "GyMMMd", "GyMMMEd")
-_YEAR = "\0"  # in place of the year while strings are compared
+_YEAR = "\0"  # instead of the year while strings are compared
 
 
 class DateOptions(NamedTuple):

@@ -59,8 +59,8 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\0", "an SQLite database: export the table as CSV"),
     (b"\x89HDF\r\n\x1a\n", "HDF5: export the table as parquet or CSV"),
     (b"\x93NUMPY", "a NumPy array: export it as a table"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it and name the file inside"),
-    (b"Rar!\x1a\x07", "a RAR archive: unpack it and name the file inside"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it and give the file inside"),
+    (b"Rar!\x1a\x07", "a RAR archive: unpack it and give the file inside"),
     (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"RIFF", "a sound or film (RIFF)"),
@@ -88,9 +88,9 @@ def real_kind(head: bytes) -> str | None:
     if head.startswith(b"PK\x03\x04"):
         office = b"[Content_Types].xml" in head or b"xl/" in head or b"mimetypeapplication/vnd" in head
         return "an Office file: save the sheet as CSV in UTF-8" if office else (
-            "a zip archive: unpack it and name the file inside")  # fmt: skip
+            "a zip archive: unpack it and give the file inside")  # fmt: skip
     if head[257:262] == b"ustar":
-        return "a tar archive: unpack it and name the file inside"
+        return "a tar archive: unpack it and give the file inside"
     return next((kind for magic, kind in _KINDS if head.startswith(magic)), None)
 
 

@@ -142,12 +142,12 @@ class _Marks:
 
     @property
     def odd_quotes(self) -> int:
-        """The line of the first cell in quotes that is read with them; 0 = there is none."""
+        """The line of the first cell in quotes that is read with them; 0 = none."""
         return 0 if self.quoted else self._first_quote
 
     @property
     def odd_escapes(self) -> int:
-        """The line of the first backslash that is read as it is though all could be escapes; 0 = there is none."""
+        """The line of the first backslash that is read as it is though all could be escapes; 0 = none."""
         return 0 if self._bare_backslash or self.escaped or self.quoted else self._first_escape
 
     def through(self, lines: Iterator[TextLine]) -> None:

@@ -54,7 +54,7 @@ def check_file(path: Path) -> None:
         missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
         raise InputError("no such file" if missing else f"cannot be opened: {reason}", where=_name(path)) from None
     if stat.S_ISDIR(mode):
-        raise InputError("is a directory; name a file in it", where=_name(path))
+        raise InputError("is a directory; give a file in it", where=_name(path))
     if not stat.S_ISREG(mode):
         raise InputError(f"is not a regular file but a {_kind(mode)}; save the data in a file first", where=_name(path))
     if not os.access(path, os.R_OK):

@@ -87,7 +87,7 @@ def open_rows(path: Path, forms: Iterable[Form] = FORMS, hint: str = "") -> Rows
     if suffix not in FORMATS or FORMATS[suffix].form not in forms:
         endings = f"{suffixes(forms)} (or one of these and {COMPRESSED})"
         if os.path.isdir(path):  # Path.is_dir raises where a name is too long
-            raise InputError(f"is a directory, and a table is expected: name a file that ends in {endings}", where=path)
+            raise InputError(f"is a directory, and a table is expected: give a file that ends in {endings}", where=path)
         check_file(path)
         raise InputError(f"unknown format {suffix!r}: the name must end in {endings}{hint}", where=path)
     return FORMATS[suffix].open(path)

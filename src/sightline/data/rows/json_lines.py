@@ -93,7 +93,7 @@ DECODER = json.JSONDecoder(
 
 
 def under(row: Mapping[str, Any], key: str) -> Any:
-    """The value of a key, or of `a.b` inside an object; ValueError with the nearest key where there is none."""
+    """The value of a key, or of `a.b` inside an object; ValueError with the nearest key if there is none."""
     outer, dot, inner = key.partition(".")
     if key not in row and dot and isinstance(row.get(outer), Mapping):
         return under(row[outer], inner)

@@ -35,7 +35,7 @@ class Record(NamedTuple):
     stop: int = 0
 
     def cell(self, name: str) -> Any:
-        """The cell of a column; ValueError with the nearest name where there is none."""
+        """The cell of a column; ValueError with the nearest name if there is none."""
         if name not in self.cells:
             raise ValueError(missing(name, self.cells))
         return self.cells[name]

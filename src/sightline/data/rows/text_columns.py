@@ -17,7 +17,7 @@ from sightline.data.rows.numbers import is_number
 from sightline.data.rows.record import Rows
 
 _SAMPLED_ROWS = 100
-_NOT_PAIRS = "; of other data than pairs name the task: --task"
+_NOT_PAIRS = "; for data other than pairs, set --task"
 # Other names of the columns of source and target.
 ROLES = {
     "source": "source src input question query prompt original article document wrong incorrect path",
@@ -38,8 +38,8 @@ def open_texts(
     header: whether the first row names the columns; None = as it looks
 
     Raises:
-        InputError: "a.csv:1: are 'Alpha' and 'Beta' names of columns, or data? Say --header or --no-header"; "a.csv:1:
-            which of the columns de, en and fr is which? Name --source-column and --target-column".
+        InputError: "a.csv:1: are 'Alpha' and 'Beta' names of columns, or data? Set --header or --no-header"; "a.csv:1:
+            which of the columns de, en and fr is which? Set --source-column and --target-column".
     """
     rows = open_rows(path, hint="; two parallel text files are given as a,b" if suffix_of(path) in (".txt", "") else "")
     bare = rows.without_header()
@@ -56,7 +56,7 @@ def open_texts(
             first, several = and_joined([repr(name) for name in rows.columns[:8]]), len(rows.columns) > 1
             question = f"are {first} names of columns" if several else f"is {first} the name of a column"
             hint = _NOT_PAIRS if len(roles) > 1 else ""
-            raise InputError(f"{question}, or data? Say --header or --no-header{hint}", where=rows.where)
+            raise InputError(f"{question}, or data? Set --header or --no-header{hint}", where=rows.where)
     names = [name or role for role, name in columns]
     if header is False:
         rows = bare
@@ -78,7 +78,7 @@ def _refuse_numbers(bare: Rows, texts: int) -> None:
     sample = [record.cells.values() for record in islice(bare.records(), _SAMPLED_ROWS) if not record.problem]
     if len(bare.columns) > texts and sample and all(is_number(cell) for cells in sample for cell in cells):
         raise InputError(
-            "all columns are numbers, and none is named: name the task (--task classification reads a label and a "
+            "all columns are numbers, and none is chosen: set the task (--task classification reads a label and a "
             "series from each row), or the columns, as in --source-column 1", where=bare.path,
         )  # fmt: skip
 
@@ -102,7 +102,7 @@ def _derived(rows: Rows, roles: Sequence[str]) -> list[str]:
         flags = and_joined([f"--{role}-column" for role in roles])
         role, hint = ("which", _NOT_PAIRS) if len(roles) > 1 else (f"the {roles[0]}", "")
         raise InputError(
-            f"which of the columns {and_joined(columns[:8])} is {role}? Name {flags}{hint}", where=rows.where
+            f"which of the columns {and_joined(columns[:8])} is {role}? Set {flags}{hint}", where=rows.where
         )
     rows.notes += (", ".join(f"the {role} is {name!r}" for role, name in zip(roles, chosen, strict=True)),)
     return chosen

@@ -76,7 +76,7 @@ def load_panel(
         InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
-        raise InputError(f"no data named: give {SOURCES}")
+        raise InputError(f"no data: give {SOURCES}")
     path, columns, rules = Path(data), columns or SeriesColumns(), rules or Evenness()
     if suffix_of(path) in WHOLE:
         table = read_whole_series(path, columns, rules.every)
@@ -84,7 +84,7 @@ def load_panel(
         table = read_series_table(path, columns)
     if short and len(np.unique(table.stamps.values)) == 1 and not (rules.every or table.every):
         every = "1" if table.stamps.kind == "number" else "1d"
-        note = f"one time, {table.stamps.text(0)}: the step is not known (--every names it)"
+        note = f"one time, {table.stamps.text(0)}: the step is not known: set --every"
         table = table._replace(every=every, notes=(*table.notes, note))
     panel = make_panel(table, rules)
     return replace(panel, notes=(*panel.notes, *_marker_notes(panel)))

@@ -22,7 +22,7 @@ def markers(values: np.ndarray) -> Iterator[tuple[float, int]]:
 
 
 def unmarked(series: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Series (T, C) with the mean of a column in place of its markers, of those alone that are written in nines.
+    """Series (T, C) with the mean of a column instead of its markers, of those alone that are written in nines.
 
     Other extremes may be what was measured: nothing is sold on Sundays.
     """

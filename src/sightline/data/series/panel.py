@@ -101,7 +101,7 @@ class Evenness:
 
     def __post_init__(self) -> None:
         if self.resample is not None and self.every is None:
-            raise InputError("needs the step to resample to: name --every, such as 1h", where="resample")
+            raise InputError("needs the step to resample to: set --every, such as 1h", where="resample")
 
 
 def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
@@ -123,7 +123,7 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
     every = rules.every or table.every
     if every is None and not (~breaks[1:] & (np.diff(ordered.values) > 0)).any():
         raise InputError(
-            "no series has two times in order: name the step between them, as in --every 1h", where=table.path
+            "no series has two times in order: set the step between them, as in --every 1h", where=table.path
         )
     grid = find_grid(ordered, breaks, every)
     notes = [*table.notes, *table.stamps.notes]
@@ -191,15 +191,15 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
         several = table.words or (table.stamps.values == table.stamps.values[row]).sum() > 2
         if not table.names[row] and several:
             column = f"--series-column{''.join(f' {name}' for name in table.words[:1])}"
-            problem += f"are these several series? Then name the column that distinguishes them: {column}; else "
+            problem += f"are these several series? Then set the column that distinguishes them: {column}; else "
         problem += (
-            _clocks(table, row, "name the zone: --time-zone Europe/Berlin")
+            _clocks(table, row, "set the zone: --time-zone Europe/Berlin")
             + "remove one, or make one of several: --every 1h --resample mean"
         )
     else:
         problem = f"{stamp}{_of(table, row)} comes after {table.stamps.text(before)}: sort the rows by time"
     if table.stamps.kind == "number":
-        problem += f" (the times are those of {table.time_column!r}; --time-column names another column)"
+        problem += f" (the times are those of {table.time_column!r}; --time-column chooses another column)"
     raise InputError(problem, where=table.place(row))
 
 
@@ -211,7 +211,7 @@ def _check_even(table: SeriesTable, grid: Grid, order: np.ndarray, index: np.nda
     more = f" ({len(wrong):,} such rows)" if len(wrong) > 1 else ""
     raise InputError(
         f"{table.stamps.text(row)}{_of(table, row)} is not on the grid of {grid.every} from {grid.text(0)} on{more}: "
-        "correct it, name the step: --every, or make the times even: --every 1h --resample mean",
+        "correct it, set the step: --every, or make the times even: --every 1h --resample mean",
         where=table.place(row),
     )
 
@@ -273,11 +273,11 @@ class _Filler:
         steps = f"{number_of(missing, 'step')} of {self.grid.every}"
         more = f" ({number_of(len(gaps) - 1, 'more gap')})" if len(gaps) > 1 else ""
         if int(index[-1] - index[0]) + 1 > 2 * len(index):  # more would be invented than is known
-            ways = "is the time right, and the step? Name the step (--every) or how times are written (--time-format)"
+            ways = "check the time, the step (--every) and the format of times (--time-format)"
         elif self._only_weekends(index):
             ways = "count Monday to Friday alone: --calendar business"
         else:
-            zone = "name the zone: --time-zone Europe/Berlin"
+            zone = "set the zone: --time-zone Europe/Berlin"
             ways = f"{_clocks(self.table, row, zone)}fill them by --fill (forward, linear or zero)"
         raise InputError(
             f"{steps} {'are' if missing > 1 else 'is'} missing before {self.table.stamps.text(row)}"
@@ -326,7 +326,7 @@ class _Filler:
 
     def _refuse_end(self, column: str, line: int, side: str) -> None:
         raise InputError(
-            f"{self.rule} cannot fill the cell of {column!r}: there is no value {side} it; cut the row off, or fill by "
+            f"{self.rule} cannot fill the cell of {column!r}: no value comes {side} it; cut the row off, or fill by "
             f"{'zero' if side == 'before' else 'forward'}",
             where=f"{self.table.path}:{line}",
         )

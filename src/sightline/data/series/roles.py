@@ -74,7 +74,7 @@ def roles_of(rows: Rows, columns: SeriesColumns) -> Roles:
 
     Raises:
         InputError: "load.csv:1: no column 'dat' for the time, did you mean 'date'?", "load.csv:1: no column is left to
-            forecast", "load.csv:1: which column has the times? Name it: --time-column, one of 'id', 'text'".
+            forecast", "load.csv:1: which column has the times? Set --time-column: one of 'id', 'text'".
     """
     header = rows.columns
     if len(header) < 2:
@@ -140,7 +140,7 @@ def _time_column(rows: Rows, columns: SeriesColumns, cells: Mapping[str, Sequenc
     constant = [name for name in free if len(cells[name]) > 1 and len(set(map(str, cells[name]))) == 1]
     if free[0] in constant:
         names = ", ".join(map(repr, [name for name in free if name not in constant][:8]))
-        raise InputError(f"which column has the times? Name it: --time-column, one of {names}", where=rows.where)
+        raise InputError(f"which column has the times? Set --time-column: one of {names}", where=rows.where)
     return free[0]
 
 

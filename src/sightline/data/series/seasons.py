@@ -15,7 +15,7 @@ MOST_STEPS = 20_000
 
 
 def find_season(series: Sequence[np.ndarray], usual: int = 1, most: int = 1000) -> int:
-    """The season in steps of series (T, C), 1 where there is none. Numbers that mark missing values count as the mean.
+    """The season in steps of series (T, C), 1 if there is none. Numbers that mark missing values count as the mean.
 
     The first lag from 2 on, of at most a third of the longest series, at which the autocorrelation, averaged over all
     columns after a straight line is taken off each, has a peak within a tenth of the highest peak; noise makes several

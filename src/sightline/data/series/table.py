@@ -26,7 +26,7 @@ SERIES_FORMS: tuple[Form, ...] = ("delimited", "columns")  # of tables of series
 HOLES = ("", "nan", "na", "n/a", "null", "none", "-")  # how files write that a value is missing, in any case
 LARGEST = float(np.finfo(np.float32).max)  # of a value; models compute in float32
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]*)?")
-_CHOOSE = "correct it, or name the columns to forecast (--targets) or that of the series' names (--series-column)"
+_CHOOSE = "correct it, or set the columns to forecast (--targets) or the column of series names (--series-column)"
 _DATE = re.compile(r"\d{4}-\d{2}")
 
 

@@ -323,7 +323,7 @@ def _with_offsets(
         row = int(wrong.arg_max() or 0)
         way = "write the offset of each time"
         if offsets[row] is not None and first is not None:
-            way = "name their zone, as in --time-zone Europe/Berlin, or --time-zone UTC"
+            way = "set their zone, as in --time-zone Europe/Berlin, or --time-zone UTC"
         problem = f"mixed zones: {_offset(offsets[row])} here, {_offset(first)} in the first row"
         raise BadTime(row, f"{problem}: {way}")
     values = local - np.rint(offsets.to_numpy() * 60 * SECOND).astype(np.int64)

@@ -27,7 +27,7 @@ def text_files(data: str) -> list[Path]:
         EnvironmentFault: "corpus.txt: no permission to read it".
     """
     if not data:
-        raise InputError(f"no data named: give a text file, a folder, a glob such as 'src/**/*.py', or {STDLIB}")
+        raise InputError(f"no data: give a text file, a folder, a glob such as 'src/**/*.py', or {STDLIB}")
     if data.startswith("builtin:"):
         if data != STDLIB:
             raise InputError(f"unknown built-in text {data!r}; there is {STDLIB}", where="--data")

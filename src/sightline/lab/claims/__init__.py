@@ -90,7 +90,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "C11",
         "A bidirectional LSTM doubles the computation and sees both sides.",
-        "Time and parameters; accuracy on a task whose answer stands to the right.",
+        "Time and parameters; accuracy on a task whose answer is on the right.",
         "both_sides:both_sides",
         full_s=55,
         quick_s=15,

@@ -1,4 +1,4 @@
-"""The adding problem (Hochreiter & Schmidhuber 1997, § 5.4), as it is used since: the sum of two marked numbers."""
+"""The adding problem (Hochreiter & Schmidhuber 1997, § 5.4), as used since: the sum of two marked numbers."""
 
 from __future__ import annotations
 

@@ -24,14 +24,14 @@ from sightline.models.encoder_model import EncoderConfig
 SYMBOLS, LENGTH = 16, 24
 DOUBLE = (1.5, 2.5)
 KNOWN, CHANCE = 0.9, 1.0 / SYMBOLS
-SIDES = {"right": 1, "left": -1}  # how many positions to the right the answer stands
+SIDES = {"right": 1, "left": -1}  # how many positions to the right the answer is
 PHASES: tuple[Phase, ...] = ("forward", "training")
 ONE_WAY, BOTH_WAYS = "left to right", "both ways"
 PARAMETERS = "both ways / one way: parameters"
 
 
 class SidesAccuracy(NamedTuple):
-    """Accuracy (seeds,) of each network by the side on which the answer stands."""
+    """Accuracy (seeds,) of each network by the side of the answer."""
 
     one_way: dict[str, np.ndarray]
     both_ways: dict[str, np.ndarray]
@@ -156,7 +156,7 @@ def _chart(accuracy: SidesAccuracy) -> ClaimChart:
         for name, rows in ((ONE_WAY, accuracy.one_way), (BOTH_WAYS, accuracy.both_ways))
     ]
     return ClaimChart(
-        "Accuracy by the side on which the answer stands",
+        "Accuracy by the side of the answer",
         "side of the answer",
         "accuracy",
         curves,

@@ -74,8 +74,8 @@ def components(effort: Effort) -> ClaimResult:
     Rule: a part matters if the model without it is worse than the whole one in paired differences over seeds and test
     examples, at 5 % after Holm's correction. Raw attention is a window if on every planted task that was learned
     (accuracy 0.95) a share of 0.95 of the most attended words, as many as are causal, is causal. The claim holds if the
-    residual stream, normalisation and feed-forward layers all matter and raw attention is no window. It does not hold
-    if none of the three matters and raw attention is a window. Otherwise it depends: on the part, or on the task.
+    residual stream, normalisation and feed-forward layers all matter and raw attention is not a window. It does not
+    hold if none of the three matters and raw attention is a window. Otherwise it depends: on the part, or on the task.
     """
     steps, seeds = effort.choose(FULL, QUICK)[:2]
     seeds = effort.some_seeds(seeds)

@@ -119,7 +119,7 @@ def unit_of(metric: Metric) -> str:
 
 
 def standing(pair: Pair, name: str) -> Standing:
-    """How the model `name` stands to the other of the pair."""
+    """How the model `name` compares with the other of the pair."""
     if pair.outcome == "better":
         return "better" if pair.first == name else "worse"
     return pair.outcome or "not decided"

@@ -9,7 +9,7 @@ from sightline.core.notebook import html_table
 from sightline.core.sourced import Place, indexed, number_spans, place_of, pointer, sourced
 from sightline.core.stored import SavedResults
 
-NO_GPU = "No GPU was at hand: this is the processor's time alone."  # of claims to which a GPU matters
+NO_GPU = "No GPU was available: this is the processor's time alone."  # of claims to which a GPU matters
 ClaimOutcome = Literal["holds", "does not hold", "depends", "not measured"]
 
 
@@ -147,7 +147,7 @@ class ClaimResult:
 @final
 @dataclass(frozen=True)
 class Saying:
-    """A claim as it is said, how it is measured, and the rule that turns the numbers into an outcome."""
+    """A claim in common words, how it is measured, and the rule that turns the numbers into an outcome."""
 
     name: str
     statement: str
@@ -171,7 +171,7 @@ class ClaimsResults(SavedResults):
     busy: dict[str, float] = field(default_factory=dict)
 
     def result(self, name: str) -> ClaimResult | None:
-        """The result of the claim with this name, None where there is none."""
+        """The result of the claim with this name, None if there is none."""
         return next((one for one in self.results if one.claim == name), None)
 
     def _repr_html_(self) -> str:

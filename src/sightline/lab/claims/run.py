@@ -68,7 +68,7 @@ def _plan(claims: Sequence[Claim], left: Sequence[Claim], effort: Effort, path: 
     if before:
         lines.append(f"{path}: {number_of(len(before), 'claim')} measured before: {_names(before)}")
     if not left:
-        return [*lines, "nothing is left to measure; --overwrite measures again"]
+        return [*lines, "all these claims are measured; --overwrite measures them again"]
     seconds = sum(effort.choose(claim.full_s, claim.quick_s) for claim in left)
     form = effort.choose("full", "quick")
     takes = f"about {number_of(math.ceil(seconds / 60), 'minute')} on two idle cores in the {form} form"
@@ -104,7 +104,7 @@ def command_of(claim: Claim, effort: Effort) -> str:
 
 
 def _started(path: Path, effort: Effort, facts: dict[str, Any], *, overwrite: bool) -> ClaimsResults:
-    """The results in the file where they have the same settings; new ones where there is none, or with `overwrite`."""
+    """The results in the file where they have the same settings; new ones if there is none, or with `overwrite`."""
     new = ClaimsResults(facts["command"], facts["environment"], effort.settings())
     if not path.exists():
         return new

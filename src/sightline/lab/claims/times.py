@@ -47,13 +47,13 @@ def paired_ratio(name: str, over: TimedCall, under: TimedCall, timing: Timing) -
 
 
 def lower_end(measured: ClaimNumber) -> float:
-    """The lower end of the interval, the value where there is none, NaN without a value."""
+    """The lower end of the interval, the value if there is none, NaN without a value."""
     end = measured.value if measured.low is None else measured.low
     return float("nan") if end is None else end
 
 
 def upper_end(measured: ClaimNumber) -> float:
-    """The upper end of the interval, the value where there is none, NaN without a value."""
+    """The upper end of the interval, the value if there is none, NaN without a value."""
     end = measured.value if measured.high is None else measured.high
     return float("nan") if end is None else end
 

@@ -94,7 +94,7 @@ def transformer_and_lstm(effort: Effort) -> ClaimResult:
 
 
 def layers_of(name: str, parameters: int, seed: int) -> Mechanism:
-    """The layers of a language model with about so many parameters; each build is a copy."""
+    """The layers of a language model with about this many parameters; each build is a copy."""
     config = match_parameters(replace(LANGUAGE_MODELS[name], dropout=0.0), parameters, TOKENS)
     with initialised(seed):
         return Mechanism(name, BuiltModule(config.build(TOKENS).mixer), config.d_model)

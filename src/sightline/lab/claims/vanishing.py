@@ -134,7 +134,7 @@ def vanishing_gradients(effort: Effort) -> ClaimResult:
         conditions=f"{WIDTH} units, float64, {_sequences(effort)} sequences of {LENGTH + 1} positions for the norms; "
         f"adding problem: {_units(effort)} units, {_recipe(effort).steps} steps of {_recipe(effort).batch} examples, "
         f"AdamW at {_recipe(effort).lr:g}, gradients clipped at 1; {effort.conditions()}",
-        limits="What is not learned in so many steps may be learned in more, or with another initialisation; clipping "
+        limits="What is not learned in these steps may be learned in more, or with another initialisation; clipping "
         "hides an exploding gradient from the training.",
     )
 

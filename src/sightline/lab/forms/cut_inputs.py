@@ -14,7 +14,7 @@ from sightline.core.hooks import removed_after
 
 @contextmanager
 def vectors_of(module: nn.Module, copies: int) -> Iterator[list[Tensor]]:
-    """Inside the block a module gives its vectors (1, S, D) in so many copies, which are nodes of the graph."""
+    """Inside the block a module gives its vectors (1, S, D) in this many copies, which are nodes of the graph."""
     nodes: list[Tensor] = []
 
     def hook(_module: nn.Module, _inputs: Any, result: Any) -> Any:

@@ -81,7 +81,7 @@ class DecoderForm(RunForm):
 
     def _known(self, model: Any) -> Decoder:
         if not isinstance(model, Decoder):
-            raise InputError("a model of one's own, whose layers are not known", where=self.name)
+            raise InputError("a custom model, whose layers are not known", where=self.name)
         return model
 
     def _windows(self, sampled: Sampled) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from sightline.lab.mechanism import Mechanism
 from sightline.lab.panel_results import Reach
 from sightline.lab.reach import distances, recurrent_matrices, state_bands
 
-OWN = "a model of one's own, whose layers are not known"
+OWN = "a custom model, whose layers are not known"
 CUT = ("text", "series")  # kinds of inputs whose positions have an order, and that can be cut
 
 

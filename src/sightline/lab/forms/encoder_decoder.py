@@ -122,7 +122,7 @@ class EncoderDecoderForm(RunForm):
 
     def _known(self, model: Any) -> SequenceModel:
         if not isinstance(model, SequenceModel):
-            raise InputError("a model of one's own, whose layers are not known", where=self.name)
+            raise InputError("a custom model, whose layers are not known", where=self.name)
         return model
 
     def _batches(self, items: Any) -> list[Any]:

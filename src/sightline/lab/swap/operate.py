@@ -212,7 +212,7 @@ def _notes(prepared: PreparedSwap, layers: Sequence[Replacement], resampled: int
     begins = f"begins with the trained {copied}" if copied else "begins untrained"
     rest = f"; {', '.join(new.fresh)} as the mechanism draws them" if new.fresh else ""
     of_heads = any(one.unit.heads for one in layers)
-    notes.append(f"{'What takes the place of heads' if of_heads else 'Each new layer'} {begins}{rest}.")
+    notes.append(f"{'What replaces the heads' if of_heads else 'Each new layer'} {begins}{rest}.")
     if of_heads:
         notes.append("The heads of a layer that stay are the original's; they learn in the second stage alone.")
     kind = old.positions.kind
@@ -225,7 +225,7 @@ def _notes(prepared: PreparedSwap, layers: Sequence[Replacement], resampled: int
         what = f"{kind} positions" if name == "positions" else name
         notes.append(f"The replaced layers have {what}, for which {prepared.target.mixer} has no option.")
     if prepared.patient.side == "encoder":
-        notes.append("An encoder reads its input at once and carries no state: there is none to save.")
+        notes.append("An encoder reads its input at once and carries no state that could be saved.")
     if resampled < FEW:
         notes.append(f"{number_of(resampled, 'item')} of test data say little about others: intervals are wide.")
     return notes

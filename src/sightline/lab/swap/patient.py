@@ -99,7 +99,7 @@ class Patient:
         Raises:
             InputError: "--layer: must be between 1 and 2, found 3"; "--layer: layer 1 is gated_delta, not softmax
                 attention: choose 2"; "--layer: layer 2 has 4 heads, found 2.9"; "--layer: layer 2 has lost heads
-                before: name the whole layer"; "--layer: keys of layer 2 are shared by 2 heads each: …"; what
+                    before: choose the whole layer"; "--layer: keys of layer 2 are shared by 2 heads each: …"; what
                 `parse_units` raises.
         """
         able, most = self.replaceable(), self.layers.layers
@@ -124,7 +124,7 @@ class Patient:
     def _check_heads(self, unit: SwapUnit) -> None:
         heads = self.modules()[unit.layer - 1].heads
         if unit.heads and heads.kept is not None:
-            raise InputError(f"layer {unit.layer} has lost heads before: name the whole layer", where="--layer")
+            raise InputError(f"layer {unit.layer} has lost heads before: choose the whole layer", where="--layer")
         if any(not 1 <= head <= heads.heads for head in unit.heads):
             raise InputError(f"layer {unit.layer} has {heads.heads} heads, found {unit.text}", where="--layer")
 

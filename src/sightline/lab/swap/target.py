@@ -40,7 +40,7 @@ def find_target(
         InputError: "--to: unknown mechanism 'windw', did you mean 'window'?"; "--to.windw: unknown key, …"; "--to:
             gated_delta reads in one direction, and this encoder's layers see both sides: choose window, …"; "--to:
             another layer is window already, with other settings: a model has one setting of each mechanism"; "--to:
-            lru has no heads: it can take the place of whole layers"; "--to.heads: heads of a layer are counted with
+            lru has no heads: it can replace only whole layers"; "--to.heads: heads of a layer are counted with
             those that stay, of 4: leave it out".
     """
     if name not in SELF_MIXERS:
@@ -61,7 +61,7 @@ def find_target(
     for unit in units:
         count = patient.modules()[unit.layer - 1].heads.heads
         if unit.heads and not hasattr(target.config, "heads"):
-            raise InputError(f"{name} has no heads: it can take the place of whole layers", where="--to")
+            raise InputError(f"{name} has no heads: it can replace only whole layers", where="--to")
         if unit.heads and target.config.heads != count:
             raise InputError(
                 f"heads of a layer are counted with those that stay, of {count}: leave it out", where="--to.heads"

@@ -46,7 +46,7 @@ class LabelOptions(Options):
     label_type: LabelType = field(default="text", kw_only=True)  # models of version 0.1.0 do not have it
 
     def check(self, outputs: int, place: str) -> None:
-        """Raises `InputError` where a model with so many outputs cannot have these classes and weights."""
+        """Raises `InputError` where a model with this many outputs cannot have these classes and weights."""
         if len(set(self.classes)) != outputs or len(self.classes) != outputs:
             raise InputError(f"{len(self.classes)} classes, but the model has {outputs} outputs", where=place)
         if self.weights is not None and len(self.weights) != len(self.classes):

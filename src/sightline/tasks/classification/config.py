@@ -41,9 +41,9 @@ class LabelledConfig(FilesConfig):
     """The labelled items to train on, and the options for reading them; see `data.labelled.table.Reading`."""
 
     source_kind: Literal["auto", "text", "series", "audio", "image"] = key(
-        "auto", "Kind of the sources; auto: judged by columns and names of files."
+        "auto", "Kind of the sources; auto: derived from the columns and file names."
     )
-    source_column: str | None = key(None, "Column of the sources; null: judged by the kind.")
+    source_column: str | None = key(None, "Column of the sources; null: derived from the kind.")
     label_column: str = key("label", "Column of the labels.")
     label_separator: str | None = key(None, "Text between several labels of one item; null: one label for each item.")
     split_column: str | None = key(None, "Column that names each row's part; null: none.")
@@ -57,7 +57,7 @@ class TextConfig(CheckedConfig):
     """Vocabulary of words; see `data.tokens.words`."""
 
     kind: Literal["word", "char", "bpe", "unigram"] = key("word", "Tokenizer.")
-    size: int = key(20_000, "Most tokens of the vocabulary.", at_least=1)
+    size: int = key(20_000, "Maximum size of the vocabulary.", at_least=1)
     # Rare words of training train the embedding of unknown words.
     min_count: int = key(2, "How often a word must occur in training to be in the vocabulary.", at_least=1)
 
@@ -69,7 +69,7 @@ class SeriesConfig(CheckedConfig):
 
     patch: int | None = key(None, "Steps of a patch; null: 1 for series of up to 256 steps, more for longer ones.")
     stride: int | None = key(None, "Steps between patches; null: as many as a patch has.")
-    missing: Missing = key("refuse", "What happens to missing values: refuse, or linear between their neighbours.")
+    missing: Missing = key("refuse", "How to treat missing values: refuse, or linear between their neighbours.")
     scale: bool = key(True, "Scale each channel to mean 0 and deviation 1 over the training part.")
 
 
@@ -98,10 +98,10 @@ class ClassificationConfig(TaskConfig):
     label_smoothing: float = key(
         0.0, "Share of each label's probability that is spread over all classes.", at_least=0, below=1
     )
-    shift_pixels: int = key(0, "Most pixels by which pictures are shifted each way while training.", at_least=0)
+    shift_pixels: int = key(0, "Maximum shift of pictures in pixels, each way, while training.", at_least=0)
     batch_size: int = key(32, "Items of a training batch.", at_least=1)
-    max_length: int | None = key(None, "Most tokens or steps of an item; null: any number.", at_least=1)
-    too_long: Literal["error", "truncate"] = key("error", "What happens to an item beyond max_length.")
+    max_length: int | None = key(None, "Maximum number of tokens or steps of an item; null: any number.", at_least=1)
+    too_long: Literal["error", "truncate"] = key("error", "How to treat an item longer than max_length.")
     validation_items: int = key(2000, "Items that a validation scores.", at_least=1)
 
     reads = tuple(kind for kinds in READ_AS.values() for kind in kinds)

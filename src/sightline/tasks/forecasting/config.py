@@ -30,19 +30,17 @@ LINEAR = "dlinear", "nlinear"
 class SeriesDataConfig(DataConfig):
     """The series to train on, and the options for reading and dividing them."""
 
-    time_column: str | None = key(None, "Column of the times; null: judged by its name.")
+    time_column: str | None = key(None, "Column of the times; null: found by its name.")
     series_column: str | None = key(None, "Column that names each row's series; null: one series.")
     targets: tuple[str, ...] = key((), "Columns to forecast; none named: all columns of numbers.")
     past_covariates: tuple[str, ...] = key((), "Columns that are known only in the past.")
     known_covariates: tuple[str, ...] = key((), "Columns that are known in advance, over the horizon too.")
-    time_format: str | None = key(
-        None, "How times are written, as strptime takes it, or number; null: judged by the values."
-    )
+    time_format: str | None = key(None, "Format of the times for strptime, or number; null: derived from the values.")
     time_zone: str | None = key(
         None, "Zone of the times, such as Europe/Berlin; needed where offsets change; null: the one that they name."
     )
     missing: tuple[float, ...] = key((), "Numbers that mark a missing value, such as -9999.")
-    every: str | None = key(None, "Step between times, such as 1h or 1d; null: judged by the times.")
+    every: str | None = key(None, "Step between times, such as 1h or 1d; null: derived from the times.")
     calendar: Literal["full", "business"] = key(
         "full", "Days that steps are counted in: all, or Monday to Friday (the same as a step of 1b)."
     )

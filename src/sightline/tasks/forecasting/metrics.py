@@ -5,7 +5,7 @@ them; mase and smape in the data's own. With e = y - ŷ:
 
 - mse, mae: mean of e² and of |e|
 - mase: mean of |e| over the mean |y_t - y_{t-m}| of the column in training, m the season (Hyndman & Koehler 2006, with
-  the seasonal naive forecast in place of the plain one, as M4 has it); mean over columns of series
+  the seasonal naive forecast instead of the plain one, as M4 has it); mean over columns of series
 - smape: mean of 2·|e| / (|y| + |ŷ|), 0 where both are 0 (Makridakis et al. 2020, M4, who write it in percent); at most
 2
 - pinball: mean over quantiles q of max(q·e, (q - 1)·e)

@@ -75,7 +75,9 @@ def planted_windows(task: ForecastingTask, part: Windows, seed: int, sizes: Plan
 def _item(
     task: ForecastingTask, values: np.ndarray, marks: int, random: np.random.Generator, blanks: float = 0.0
 ) -> PlantedItem:
-    """Values (L, C) with so many stretches of different levels, of which the first decides; a share of them without."""
+    """Values (L, C) with this many stretches of different levels, of which the first decides; a share of them
+    without.
+    """
     if random.random() < blanks:
         return PlantedItem(values.astype(np.float32), [], NONE)
     step, count = _patches(task)

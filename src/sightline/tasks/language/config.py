@@ -55,7 +55,7 @@ class TextTokenizerConfig(CheckedConfig):
     """Tokenizer of running text."""
 
     kind: TextKind = key("byte", "Tokenizer.")
-    size: int = key(8000, "Most tokens of the vocabulary, for bpe and unigram.", at_least=1)
+    size: int = key(8000, "Maximum size of the vocabulary, for bpe and unigram.", at_least=1)
     lowercase: bool = key(False, "Lower-case the text before it is split into tokens.")
     sample_bytes: int = key(1 << 24, "Bytes of training text, about, that the vocabulary is learned from.", at_least=1)
 

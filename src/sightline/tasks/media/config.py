@@ -34,7 +34,7 @@ FEW_PATCHES = 64
 class SoundConfig(CheckedConfig):
     """Reading and framing of sounds; see `AudioOptions` for the first four, `AudioFrames` for the others."""
 
-    rate_hz: int = key(16_000, "Samples a second; sounds of another rate are resampled.")
+    rate_hz: int = key(16_000, "Samples per second; sounds of another rate are resampled.")
     mix: Mix = key("mean", "How several channels become one.")
     resample: Resampling = key("polyphase", "Resampler.")
     max_s: float = key(60.0, "Longest sound, in seconds.")
@@ -82,10 +82,10 @@ class PictureConfig(CheckedConfig):
 
     height: int | None = key(None, "Height in pixels; null: that of the training pictures, if all have one size.")
     width: int | None = key(None, "Width in pixels; null: that of the training pictures, if all have one size.")
-    fit: Fit = key("refuse", "What happens to pictures of other sizes.")
+    fit: Fit = key("refuse", "How to treat pictures of other sizes.")
     colour: Colour = key("rgb", "Channels that are read.")
     ground: int = key(0, "Level of padding and behind transparency, 0 to 255.")
-    frames: Frames = key("refuse", "What happens to animations and files of several pages: refuse or first.")
+    frames: Frames = key("refuse", "How to treat animations and files of several pages: refuse or first.")
     black: float = key(0.0, "Value that becomes 0 in pictures with more than 8 bits a channel.")
     white: float | None = key(
         None,

@@ -35,7 +35,7 @@ class SourceColumns:
         return tuple(f"{name}:{kind}" for name, kind in self.columns)
 
     def front_end(self, vocabulary: int) -> FrontEndConfig:
-        """The front end of all columns; texts have so many tokens.
+        """The front end of all columns; the vocabulary of texts has this many tokens.
 
         Raises:
             InputError: a chosen front end that reads none of the columns.

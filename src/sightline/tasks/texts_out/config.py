@@ -20,7 +20,7 @@ class TokenizerConfig(CheckedConfig):
     """Tokenizer of texts."""
 
     kind: TokenizerKind = key("char", "Tokenizer.")
-    size: int = key(8000, "Most tokens of a vocabulary, for bpe and unigram.", at_least=1)
+    size: int = key(8000, "Maximum size of a vocabulary, for bpe and unigram.", at_least=1)
     shared: bool = key(False, "Use one vocabulary for sources and targets.")
     lowercase: bool = key(False, "Lower-case texts before they are split into tokens.")
 
@@ -51,6 +51,6 @@ class TextsOutConfig(TaskConfig):
     smoothing: Smoothing = key("uniform", "How label_smoothing is spread.")
     # Within a minute of a CPU many small steps teach more than few large ones (LOG.md); a longer training wants more.
     batch_tokens: int = key(
-        1024, "Most padded tokens or positions of a training batch, the longer side counted.", at_least=1
+        1024, "Maximum number of padded tokens or positions of a training batch, by its longer side.", at_least=1
     )
     validation_outputs: int = key(100, "Items that a validation decodes.", at_least=1)

@@ -19,7 +19,7 @@ class PairsConfig(FilesConfig):
 
     source_column: str | None = key(None, "Column of the sources; null: `source`, or the first.")
     target_column: str | None = key(None, "Column of the targets; null: `target`, or the second.")
-    header: bool | None = key(None, "Whether the first row of a table names its columns; null: as it looks.")
+    header: bool | None = key(None, "Whether the first row of a table names its columns; null: detected.")
     lowercase: bool = key(False, "Lower-case sources and targets when they are read.")
 
     @property
@@ -49,8 +49,8 @@ class TranslationConfig(TextsOutConfig):
     `preset(arch)` gives the table's sizes and, for a preset with a paper's name, the paper's loss and vocabulary.
     """
 
-    max_length: int | None = key(None, "Most tokens of an example; null: any number.", at_least=1)
-    too_long: Literal["error", "skip", "truncate"] = key("error", "What happens to an example beyond max_length.")
+    max_length: int | None = key(None, "Maximum number of tokens of an example; null: any number.", at_least=1)
+    too_long: Literal["error", "skip", "truncate"] = key("error", "How to treat an example longer than max_length.")
     validation_pairs: int = key(1000, "Pairs that a validation scores.", at_least=1)
 
     reads = TEXT_KINDS

@@ -18,7 +18,7 @@ POSITIONS = 13  # in multiples of the subject's chunk
 class Difference(NamedTuple):
     """How far outputs are from what was expected, relative to the largest |expected|; inf for NaN and other shapes.
 
-    position: the first one beyond the tolerance, None where there is none or the shapes differ
+    position: the first one beyond the tolerance, None if there is none or the shapes differ
     detail: what is infinite about it: NaN, or another shape; of the control, what differs
     """
 
