@@ -53,7 +53,7 @@ def indexed(plain: Any, place: Place) -> Place:
 
     plain: the content of the file
     """
-    found: Place = ()
+    resolved: Place = ()
     for part in place:
         try:
             if isinstance(plain, list):
@@ -61,7 +61,7 @@ def indexed(plain: Any, place: Place) -> Place:
             plain = plain[part]
         except (KeyError, IndexError, TypeError, ValueError):
             return ()
-        found += (part,)
+        resolved += (part,)
     return () if plain is None else found
 
 
