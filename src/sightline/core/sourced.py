@@ -62,7 +62,7 @@ def indexed(plain: Any, place: Place) -> Place:
         except (KeyError, IndexError, TypeError, ValueError):
             return ()
         resolved += (part,)
-    return () if plain is None else found
+    return () if plain is None else resolved
 
 
 def _index(records: list[Any], part: str | int) -> int:
