@@ -18,6 +18,7 @@
 #   make claims [ARGS=--quick]   every claim about recurrence and attention, measured for docs/claims.md: an hour on two
 #                idle cores, ten minutes with --quick; continues where it stopped, ARGS=--overwrite begins again
 #   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
+#   make scale    the loss by size on tiny Shakespeare, for docs/tutorials/scale.md: 20 minutes on two idle cores
 #   make ladder   the ladder on built-in dates and on Multi30k: an hour on two idle cores; ladder-dates, ladder-multi30k: one
 #   make verify-kills   a comparison of each of three tasks, killed ten times, ends like one that is left alone
 #   make verify-busy   a comparison on a busy machine has the same verdict: three minutes; verify-rates: the learning rate that
@@ -52,7 +53,7 @@ CORES := $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSOR
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 verify-mixer-exports verify-export export-table hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 verify-mixer-exports verify-export export-table hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k scale generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -227,6 +228,15 @@ ladder-multi30k: install
 		--test $(MULTI30K)/test_2016_flickr.de.gz,$(MULTI30K)/test_2016_flickr.en.gz \
 		--lowercase --tokens bpe --vocabulary 4000 --match params=1500k --metric chrf \
 		--out-dir runs/ladder-multi30k --resume --budget 100s --workers 2 $(ARGS)
+
+# The loss of two architectures at five sizes, about 20 minutes on two idle cores; a run that was stopped continues.
+SHAKESPEARE := $(or $(SIGHTLINE_VERIFY_DATA),../shared/data)/tinyshakespeare/input.txt
+
+scale: install
+	$(BIN)/sightline scale --data $(SHAKESPEARE) --task language --archs lstm,transformer --budget 500ktok --seeds 2 \
+		--out-dir runs/scale-shakespeare --resume $(ARGS)
+	cp runs/scale-shakespeare/scale.json benchmarks/results/scale-shakespeare.json
+	$(BIN)/python docs/generate.py
 
 # Hours to days; what has a result is not trained again. ARGS=--dry-run shows what is left, ARGS=--summary the tables.
 study: install

@@ -47,6 +47,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks")]
 from conformance_page import conformance_page  # noqa: E402
 from distributed_page import distributed_page, load_training  # noqa: E402
 from rungs_page import rungs_page  # noqa: E402
+from scale_page import FIGURES as SCALE_FIGURES  # noqa: E402
+from scale_page import draw_scale, load_scale, scale_page  # noqa: E402
 
 from claims_page import FIGURES as CLAIMS_FIGURES  # noqa: E402
 from claims_page import claims_page, draw_claims  # noqa: E402
@@ -423,6 +425,11 @@ def distributed() -> str:
     return distributed_page((HERE / "distributed.md").read_text(encoding="utf-8"), load_training(RESULTS))
 
 
+def scale() -> str:
+    """The page of ladders of sizes, with its measured run written again."""
+    return scale_page((HERE / "tutorials/scale.md").read_text(encoding="utf-8"), load_scale(RESULTS))
+
+
 STUDIED = load_lines(RESULTS / "study")
 CLAIMED = RESULTS / "claims.json"
 
@@ -438,6 +445,7 @@ PAGES = {
     "exports.md": exports,
     "conformance.md": conformance_page,
     "distributed.md": distributed,
+    "tutorials/scale.md": scale,
     "commands.md": commands,
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
@@ -450,6 +458,8 @@ if __name__ == "__main__":
     draw_figures(rows_of(load_results(RESULTS)), FIGURES)
     if CLAIMED.exists():
         draw_claims(ClaimsResults.load(CLAIMED), HERE / CLAIMS_FIGURES)
+    if (scaled := load_scale(RESULTS)) is not None:
+        draw_scale(scaled, HERE / SCALE_FIGURES)
     for name, content in PAGES.items():
         (HERE / name).parent.mkdir(exist_ok=True)
         (HERE / name).write_text(content(), encoding="utf-8")
