@@ -88,15 +88,16 @@ def wrong_sentences(
         piece if piece.sources else piece._replace(text=known.sub("", piece.text.replace("\u00a0", " ")))
         for piece in Sentences(page).pieces
     ]
-    return _wrong(pieces, file, plain)
+    return wrong_pieces(pieces, file, plain)
 
 
 def wrong_cells(page: str, file: str, plain: dict[str, Any]) -> tuple[int, list[str]]:
     """How many numbers of the page were found at their places, and what is wrong with the others."""
-    return _wrong(Cells(page).pieces, file, plain)
+    return wrong_pieces(Cells(page).pieces, file, plain)
 
 
-def _wrong(pieces: Iterable[CellText], file: str, plain: dict[str, Any]) -> tuple[int, list[str]]:
+def wrong_pieces(pieces: Iterable[CellText], file: str, plain: dict[str, Any]) -> tuple[int, list[str]]:
+    """How many numbers of the pieces were found at their places, and what is wrong with the others."""
     content, right, wrong = json.loads(json.dumps(plain)), 0, []
     for piece in pieces:
         numbers = list(NUMBER.finditer(piece.text))

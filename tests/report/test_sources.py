@@ -244,8 +244,8 @@ def test_every_number_of_the_claims_is_in_their_results():
     assert len(wrong_sentences(sentences, "claims.json", other, names)[1]) == 1
 
 
-# Numbers of the claims' own sentences: the definition of the exponent's limit, the distance of the reference, and ln 2.
-OF_CLAIMS = ("n^1.5", "that at distance 1", "of 0.69 nats")
+# Numbers of the sentences themselves: limits of an exponent and of lengths, the distance of the reference, ln 2.
+OF_CLAIMS = ("n^1.5", "100 steps or more", "that at distance 1", "of 0.69 nats")
 
 
 def test_every_number_that_was_measured_for_a_claim_is_in_its_results(monkeypatch: pytest.MonkeyPatch):
