@@ -15,7 +15,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, *, added: float = 0.0, faster: boo
     calls: list[torch.Tensor] = []
 
     def made(traced: Any, tokens: Any, state: Any, leaves: Any, precision: str) -> Any:
-        code = step_code.StepCode(lambda *_: [], [["n"] * len(step_code._shape_taken(leaf)) for leaf in leaves], {}, [])
+        code = step_code.StepCode(
+            lambda *_: [], [["n"] * len(step_code._shape_taken(leaf)) for leaf in leaves], {}, [], []
+        )
         code.takes = lambda _: True
 
         def run(tokens: Any, leaves: Any) -> Any:
@@ -29,3 +31,18 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, *, added: float = 0.0, faster: boo
     monkeypatch.setattr(compiled, "step_code", made)
     monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: faster)
     return calls
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Machine code becomes the program that torch.export records, run operation by operation; those recorded."""
+    programs: list[Any] = []
+
+    def made(traced: Any, tokens: Any, state: Any, leaves: Any, precision: str) -> Any:
+        step = step_code._TracedStep(traced, state)
+        program, sizes, _ = step_code._recorded(step, tokens, leaves)
+        programs.append(program)
+        return step_code.StepCode(program.module(), sizes, {}, step.changed, step.tracks)
+
+    monkeypatch.setattr(compiled, "step_code", made)
+    monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: True)
+    return programs

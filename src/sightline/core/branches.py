@@ -28,6 +28,15 @@ class Branches:
 
     def __init__(self, owner: RowIndex, rows: int) -> None:
         self.owner, self.rows = owner, rows
+        if rows == 1:  # one row continues all: a beam of one source
+            self.slot = torch.arange(len(owner), device=owner.device)
+            self.width, self.full, self.used = len(owner), True, owner[:1]
+        else:
+            self._count(owner, rows)
+        self._of_used: Branches | None = None
+        self._place = owner * self.width + self.slot  # (N,)
+
+    def _count(self, owner: RowIndex, rows: int) -> None:
         order = owner.argsort(stable=True)
         counts = torch.bincount(owner, minlength=rows)  # (R,)
         first = counts.cumsum(0) - counts
@@ -36,8 +45,6 @@ class Branches:
         self.width = int(counts.max()) if rows else 0
         self.full = len(owner) == rows * self.width and bool((owner[1:] >= owner[:-1]).all())
         self.used = counts.nonzero().squeeze(1)  # (R',) the stored rows that a row continues
-        self._of_used: Branches | None = None
-        self._place = owner * self.width + self.slot  # (N,)
 
     @property
     def sparse(self) -> bool:
@@ -46,10 +53,14 @@ class Branches:
 
     def select(self, index: RowIndex) -> Branches:
         """The branches of the rows `index`."""
+        if self.rows == 1 and len(index) == self.width:
+            return self
         return Branches(self.owner.index_select(0, index), self.rows)
 
     def of_used(self) -> Branches:
         """The same rows as branches of the stored rows `used` alone."""
+        if len(self.used) == self.rows:
+            return self
         if self._of_used is None:
             place = torch.zeros(self.rows, dtype=torch.long, device=self.owner.device)
             place[self.used] = torch.arange(len(self.used), device=place.device)
@@ -98,6 +109,13 @@ class Paths:
             self._following = Paths(self.branches, columns, self.end + self.branches.width)
         return self._following
 
+    @classmethod
+    def before(cls, columns: PathColumns, branches: Branches, end: int) -> Paths:
+        """The paths whose `following` has these columns (N, L + 1) and this end."""
+        paths = cls(branches, columns[:, :-1], end - branches.width)
+        paths._following = cls(branches, columns, end)
+        return paths
+
     def visible(self) -> SeenColumns:
         """Who sees which column, bool (R, W, end)."""
         branches = self.branches
@@ -138,3 +156,10 @@ def selected(value: Any, index: RowIndex, known: dict[Any, Any], rows: int, colu
             straight = torch.arange(columns, device=index.device).expand(len(index), -1)
             known[key] = Paths(selected(None, index, known, rows), straight, columns)
     return known[key]
+
+
+def repeats(index: RowIndex, known: dict[Any, Any]) -> bool:
+    """Whether a row is selected several times."""
+    if "repeats" not in known:
+        known["repeats"] = len(index.unique()) < len(index)
+    return known["repeats"]

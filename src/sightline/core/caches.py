@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from sightline.core.branches import Branches, Paths, selected
+from sightline.core.branches import Branches, Paths, repeats, selected
 from sightline.core.shapes import AnyTensor, RowIndex
 from sightline.core.transforms import in_place
 
@@ -66,6 +66,8 @@ class Growing:
         """The content, of length `length` along `axis`: a view, or for branches a copy that is kept."""
         if self._paths is not None:
             content = self._gathered(self._paths)
+            if torch.compiler.is_exporting():
+                return content
             self._buffer, self._paths, self._tail = content, None, _Tail(self.length)
         return self._buffer.narrow(self.axis, 0, self.length)
 
@@ -75,6 +77,16 @@ class Growing:
         if self._paths is None:
             return None
         return self._buffer.narrow(self.axis, 0, self._paths.end), self._paths
+
+    @property
+    def paths(self) -> Paths | None:
+        """The paths of this value's rows, where all are branches of one stored row."""
+        return self._paths if self._paths is not None and self._paths.branches.rows == 1 else None
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What does not depend on sizes."""
+        return self._buffer.dtype, self._buffer.dim(), self.axis, self.paths is not None
 
     @property
     def capacity(self) -> int:
@@ -93,13 +105,8 @@ class Growing:
         if added == 0:
             return self
         exporting = torch.compiler.is_exporting()
-        if (
-            exporting and self._tail.length == self.length < self._buffer.shape[self.axis]
-        ):  # `room`: it ends where the buffer does
-            places = torch.arange(self.length, self.length + added, device=new.device)
-            self._buffer.movedim(self.axis, 0).index_put_((places,), new.movedim(self.axis, 0))
-            self._tail.length = self.length + added
-            return self._sharing(self.length + added, None)
+        if exporting and self._tail.length == self._end < self._buffer.shape[self.axis]:  # `room`: it ends there
+            return self._written(new)
         if exporting or not in_place():
             return Growing(torch.cat([self.tensor, new], self.axis) if self.length else new, self.axis)
         frozen = self._buffer.is_inference() and not torch.is_inference_mode_enabled()
@@ -113,6 +120,23 @@ class Growing:
         self._buffer.narrow(self.axis, self.length, added).copy_(new)
         self._tail.length = length
         return self._sharing(length, None)
+
+    @property
+    def _end(self) -> int:
+        """The columns that this value has in the buffer."""
+        return self.length if self._paths is None else self._paths.end
+
+    def _written(self, new: Tensor) -> Growing:
+        """This content followed by `new` in a way that torch.export records as writing in place."""
+        after, length = None, self.length + new.shape[self.axis]
+        if self._paths is not None:
+            new = self._paths.branches.group(new.squeeze(self.axis)).movedim(1, self.axis)
+            after = self._paths.following()
+        end = self._end + new.shape[self.axis]
+        places = torch.arange(self._end, end, device=new.device)
+        self._buffer.movedim(self.axis, 0).index_put_((places,), new.movedim(self.axis, 0))
+        self._tail.length = end
+        return self._sharing(length, after)
 
     def _append_columns(self, paths: Paths, new: Tensor) -> Growing:
         """One position more for every branch, in a column of its own."""
@@ -156,23 +180,50 @@ class Growing:
     def room(self, added: int) -> tuple[AnyTensor, Growing]:
         """The buffer (L + added, …) that `added` items are to be written into, and this value followed by them.
 
-        The buffer is contiguous and has the axis first, so that its strides do not depend on its capacity.
+        The buffer is contiguous and has the axis first, so that its strides do not depend on its capacity. Branches of
+        one stored row stay branches: then L counts columns, and an item is a column for each of them.
         """
+        paths = self.paths
+        if paths is not None and added == 1:
+            after = self._make_room(paths).following()
+            self._tail.length = after.end
+            return self._buffer.movedim(self.axis, 0)[: after.end], self._sharing(self.length + 1, after)
         length = self.length + added
-        ends = self._paths is None and self._tail.length == self.length and length <= self.capacity
         buffer = self._buffer.movedim(self.axis, 0)
+        ends = self._paths is None and self._tail.length == self.length and length <= self.capacity
         if not (ends and buffer.is_contiguous()):
-            content = self.tensor.movedim(self.axis, 0)
-            buffer = content.new_empty((2 * length + SPARE, *content.shape[1:]))
-            buffer[: self.length] = content
-            self._buffer, self._tail = buffer.movedim(0, self.axis), _Tail(self.length)
+            self._move(self.tensor, 2 * length + SPARE)
+            buffer = self._buffer.movedim(self.axis, 0)
         self._tail.length = length
         return buffer[:length], self._sharing(length, None)
 
+    def _make_room(self, paths: Paths) -> Paths:
+        """Make room for a column of each branch of one stored row, without columns that none sees; the paths then."""
+        width = paths.branches.width
+        ends = self._tail.length == paths.end and paths.end + width <= self.capacity
+        if not (ends and self._buffer.movedim(self.axis, 0).is_contiguous()):
+            _, order, paths = paths.compact()
+            content = self._buffer.index_select(self.axis, order[0])
+            self._move(content, 2 * content.shape[self.axis] + SPARE * width)
+            self._paths = paths
+        return paths
+
+    def _move(self, content: Tensor, capacity: int) -> None:
+        """Store this value's content in a buffer that is contiguous with the axis first."""
+        content = content.movedim(self.axis, 0)
+        buffer = content.new_empty((capacity, *content.shape[1:]))
+        buffer[: len(content)] = content
+        self._buffer, self._tail = buffer.movedim(0, self.axis), _Tail(len(content))
+
     def room_shape(self, added: int) -> tuple[int, ...]:
         """The shape of the buffer that `room` gives."""
-        shape = list(self._buffer.shape if self._paths is None else self.tensor.shape)
+        paths = self.paths
+        if paths is not None and added == 1:
+            self._make_room(paths)
+        shape = list(self._buffer.shape if self._paths is None or paths is not None else self.tensor.shape)
         del shape[self.axis]
+        if paths is not None and added == 1:
+            return self._end + paths.branches.width, *shape
         return self.length + added, *shape
 
     def follows(self, before: Growing, added: int) -> bool:
@@ -180,10 +231,12 @@ class Growing:
         return self._buffer is before._buffer and self.length - before.length == added
 
     @classmethod
-    def within(cls, buffer: AnyTensor, axis: int, added: int) -> Growing:
+    def within(cls, buffer: AnyTensor, axis: int, added: int, paths: Paths | None = None) -> Growing:
         """The value that `room` gave this buffer (L + added, …) of, without the items that are to be written."""
         value = cls(buffer.movedim(0, axis), axis)
         value.length = value._tail.length = buffer.shape[0] - added
+        if paths is not None:
+            value._paths, value.length, value._tail.length = paths, paths.length, paths.end
         return value
 
     def _with_room(self, content: Tensor, capacity: int) -> Growing:
@@ -223,8 +276,8 @@ class Growing:
 
     def retract(self, later: Growing) -> None:
         """See `core.state.retract`."""
-        if self._paths is None and later._tail is self._tail and later.length > self.length:
-            self._tail.length = self.length
+        if later._tail is self._tail and later.length > self.length:
+            self._tail.length = self._end
             later._buffer = _RETRACTED
 
     def __repr__(self) -> str:
@@ -249,6 +302,21 @@ class Shared:
     def branched(self) -> tuple[AnyTensor, Branches] | None:
         """The stored rows and the branches that this value's rows are; None where each row is stored by itself."""
         return None if self._branches is None else (self._stored, self._branches)
+
+    @property
+    def single(self) -> Branches | None:
+        """The branches that this value's rows are, where all are those of one stored row."""
+        return self._branches if self._branches is not None and self._branches.rows == 1 else None
+
+    @property
+    def distinct(self) -> AnyTensor:
+        """The content without repetition where all rows are branches of one: (1, …)."""
+        return self.tensor if self.single is None else self._stored
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What does not depend on sizes."""
+        return self._stored.dtype, self._stored.dim(), None, self.single is not None
 
     @property
     def nbytes(self) -> int:
@@ -279,13 +347,6 @@ class Shared:
 
     def __repr__(self) -> str:
         return f"Shared({tuple(self.tensor.shape)})"
-
-
-def repeats(index: RowIndex, known: dict[Any, Any]) -> bool:
-    """Whether a row is selected several times."""
-    if "repeats" not in known:
-        known["repeats"] = len(index.unique()) < len(index)
-    return known["repeats"]
 
 
 def beginning(x: AnyTensor, length: int, axis: int) -> AnyTensor:

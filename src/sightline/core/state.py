@@ -42,14 +42,14 @@ def with_leaves(state: S, leaves: Iterable[Leaf]) -> S:
 
 
 def form(state: Any) -> Any:
-    """What does not depend on sizes: the types of the state and its leaves, which of them are present, their dtypes."""
+    """What does not depend on sizes: types and dtypes, which leaves are present, and which are branches of one row."""
     if state is None:
         return None
     if isinstance(state, tuple):
         return (type(state), *map(form, state))
     if isinstance(state, Tensor):
         return Tensor, state.dtype, state.dim()
-    return type(state), state.tensor.dtype, state.tensor.dim(), getattr(state, "axis", None)
+    return type(state), *state.kind
 
 
 def _no_state(state: Any) -> TypeError:

@@ -104,7 +104,7 @@ class CompiledStep:
             return self.codes.plain(tokens, state)
         leaves = list(stored_leaves(state))
         code = self._same(leaves)
-        if code is None or not code.takes(leaves):
+        if code is None or not (code.lasts(leaves) or code.takes(leaves)):
             code = self.codes.find(tokens, state, leaves)
         if code is None:
             return self.codes.plain(tokens, state)
@@ -192,17 +192,19 @@ def _settled_size(leaf: Leaf) -> Any:
     """What must stay the same from step to step; None for a cache that is too short."""
     if isinstance(leaf, Growing):
         return leaf.axis if leaf.length >= LEAST_PAST else None
-    return (leaf if isinstance(leaf, Tensor) else leaf.tensor).shape
+    return (leaf if isinstance(leaf, Tensor) else leaf.distinct).shape
 
 
 def _traced_form(model: Any, precision: Precision) -> Any:
     """A copy whose linear layers are in the form that the compiler reads; parameters are shared."""
     copies: dict[int, Any] = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
     for part in model.modules():
-        if isinstance(part, PackedLinear):
+        narrow = isinstance(part, BFloat16Linear | Int8Linear)
+        wide = isinstance(part, PackedLinear) or type(part) is nn.Linear
+        if narrow or (wide and part.weight.dtype == torch.float32):
+            copies[id(part)] = StoredLinear(part, precision if narrow else "float32")
+        elif isinstance(part, PackedLinear):
             copies[id(part)] = part.plain()
-        elif isinstance(part, BFloat16Linear | Int8Linear):
-            copies[id(part)] = StoredLinear(part, precision)
     return deepcopy(model, copies).eval()
 
 

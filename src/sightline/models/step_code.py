@@ -21,6 +21,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from sightline.core.branches import Branches, Paths
 from sightline.core.caches import Growing, Shared
 from sightline.core.files import write_file
 from sightline.core.processor import cpuinfo
@@ -37,6 +38,7 @@ class StepCode:
     """A step for one number of rows and one form of state: `run(tokens, leaves)` gives logits and the leaves after it.
 
     sizes: of each tensor that the code takes, a number or a name for each axis; the same name is the same size
+    tracks: of each leaf the number of its paths, where it is a cache of branches; equal numbers are equal paths
     ranges: the least and largest value of each name
     changed: the places of leaves that are not caches and change from step to step
     """
@@ -47,15 +49,33 @@ class StepCode:
         sizes: Sequence[Sequence[int | str]],
         ranges: dict[str, tuple[int, int]],
         changed: Sequence[int],
+        tracks: Sequence[int | None],
     ) -> None:
-        self._call, self._changed = call, list(changed)
+        self._call, self._changed, self._tracks = call, list(changed), list(tracks)
+        self._lasts: bool | None = None
         self._sizes, self._ranges = [list(one) for one in sizes], ranges
+
+    def lasts(self, leaves: Sequence[Leaf]) -> bool:
+        """Whether code that takes these leaves takes those that follow them, in which nothing but caches has grown."""
+        if self._lasts is None:
+            grows = [isinstance(leaf, Growing) for leaf in leaves]
+            sizes = list(zip(self._sizes, grows, strict=False))
+            fixed = {size for one, cache in sizes for size in (one[1:] if cache else one)}
+            free = [one[0] for one, cache in sizes if cache]
+            bounded = {name for name, (_, high) in self._ranges.items() if high < sys.maxsize}
+            endless = all(isinstance(name, str) and name not in bounded for name in free)
+            self._lasts = endless and not fixed & set(free) and self._tracks == [None] * len(grows)
+        return self._lasts
 
     def takes(self, leaves: Sequence[Leaf]) -> bool:
         """Whether the code is for leaves of these sizes."""
         known: dict[str, int] = {}
-        for leaf, sizes in zip(leaves, self._sizes, strict=True):
-            for size, expected in zip(_shape_taken(leaf), sizes, strict=True):
+        shapes = list(map(_shape_taken, leaves))
+        tracks, columns = paths_of(leaves)
+        if tracks != self._tracks:
+            return False
+        for shape, sizes in zip([*shapes, *(one.shape for one in columns)], self._sizes, strict=True):
+            for size, expected in zip(shape, sizes, strict=True):
                 if isinstance(expected, int):
                     if size != expected:
                         return False
@@ -70,9 +90,9 @@ class StepCode:
             if isinstance(leaf, Growing):
                 content, after[place] = leaf.room(1)
             else:
-                content = (leaf if isinstance(leaf, Tensor) else leaf.tensor).contiguous()
+                content = (leaf if isinstance(leaf, Tensor) else leaf.distinct).contiguous()
             taken.append(content)
-        logits, *others = self._call(*taken)
+        logits, *others = self._call(*taken, *(columns.contiguous() for columns in paths_of(leaves)[1]))
         for place, tensor in zip(self._changed, others, strict=True):
             after[place] = tensor
         return logits, after
@@ -116,10 +136,27 @@ def step_code(model: Any, tokens: Tensor, state: Any, leaves: Sequence[Leaf], pr
     loaded.load_constants(used, check_full_update=True, user_managed=True)
 
     def call(*taken: Tensor, held: Any = used) -> Sequence[Tensor]:  # the code reads the tensors, which must live
-        return loaded(*taken)
+        return loaded.loader.boxed_run(list(taken))  # `loaded` itself reads its description again at each call
 
     ranges = {name: (low, high) for name, (low, high) in described["ranges"].items()}
-    return StepCode(call, described["sizes"], ranges, described["changed"])
+    return StepCode(call, described["sizes"], ranges, described["changed"], described["tracks"])
+
+
+def paths_of(leaves: Sequence[Leaf]) -> tuple[list[int | None], list[Tensor]]:
+    """`StepCode.tracks` of leaves, and for each of their paths its columns (W, L + 1), those to be written included."""
+    tracks: list[int | None] = []
+    known: dict[int, int] = {}
+    columns = []
+    for leaf in leaves:
+        paths = leaf.paths if isinstance(leaf, Growing) else None
+        if paths is None:
+            tracks.append(None)
+            continue
+        if id(paths) not in known:
+            known[id(paths)] = len(columns)
+            columns.append(paths.following().columns)
+        tracks.append(known[id(paths)])
+    return tracks, columns
 
 
 @final
@@ -130,6 +167,7 @@ class _TracedStep(nn.Module):
         super().__init__()
         self.model = model
         self._state, self._leaves = state, list(stored_leaves(state))
+        self.tracks = paths_of(self._leaves)[0]
         self._changed = _Places()
 
     @property
@@ -144,7 +182,7 @@ class _TracedStep(nn.Module):
             ValueError: "a step changes the form of the state"; "a step does not append to a cache"; "a step changes
                 what is shared".
         """
-        leaves = [_around(leaf, tensor) for leaf, tensor in zip(self._leaves, tensors, strict=True)]
+        leaves = _around(self._leaves, self.tracks, tensors)
         logits, after = self.model.step(tokens, with_leaves(self._state, leaves))
         if form(after) != form(self._state):
             raise ValueError("a step changes the form of the state")
@@ -155,7 +193,7 @@ class _TracedStep(nn.Module):
                 if not (isinstance(new, Growing) and new.follows(old, 1)):
                     raise ValueError("a step does not append to a cache")
             elif isinstance(old, Shared):
-                if not (isinstance(new, Shared) and new.tensor is old.tensor):
+                if not (isinstance(new, Shared) and new.distinct is old.distinct):
                     raise ValueError("a step changes what is shared")
             elif isinstance(new, Tensor) and new is not old:
                 self.changed.append(place)
@@ -171,26 +209,54 @@ class _Places:
         self.places: list[int] = []
 
 
-def _around(leaf: Leaf, tensor: Tensor) -> Leaf:
-    if isinstance(leaf, Growing):
-        return Growing.within(tensor, leaf.axis, 1)
-    return Shared(tensor) if isinstance(leaf, Shared) else tensor
+def _around(like: Sequence[Leaf], tracks: Sequence[int | None], tensors: Sequence[Tensor]) -> list[Leaf]:
+    """Leaves like these around the tensors that `StepCode.run` passes: their contents, then the columns of paths."""
+    columns = tensors[len(like) :]
+    paths: dict[int, Paths] = {}
+    leaves: list[Leaf] = []
+    for leaf, track, tensor in zip(like, tracks, tensors, strict=False):
+        if isinstance(leaf, Growing) and track is not None:
+            branches = Branches(columns[track].new_zeros(len(columns[track])), 1)
+            along = paths.setdefault(track, Paths.before(columns[track], branches, tensor.shape[0]))
+            leaves.append(Growing.within(tensor, leaf.axis, branches.width, along))
+        elif isinstance(leaf, Growing):
+            leaves.append(Growing.within(tensor, leaf.axis, 1))
+        elif isinstance(leaf, Shared):
+            single = leaf.single
+            owner = None if single is None else tensor.new_zeros(single.width, dtype=torch.long)
+            leaves.append(Shared(tensor, None if owner is None else Branches(owner, 1)))
+        else:
+            leaves.append(tensor)
+    return leaves
 
 
-def _compile(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf], package: Path, facts: Path) -> None:
+def _recorded(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf]) -> tuple[Any, list[Any], dict[str, Any]]:
+    """The step as a program of torch.export, and the `sizes` and `ranges` of `StepCode`."""
     free, fixed = torch.export.Dim.AUTO, torch.export.Dim.STATIC
     axes, examples = [], []
     for leaf in leaves:
-        content = leaf.room(1)[0] if isinstance(leaf, Growing) else leaf if isinstance(leaf, Tensor) else leaf.tensor
+        content = leaf.room(1)[0] if isinstance(leaf, Growing) else leaf if isinstance(leaf, Tensor) else leaf.distinct
         examples.append(content.clone(memory_format=torch.contiguous_format))
         grows = range(1) if isinstance(leaf, Growing) else range(1, content.dim())
         axes.append({axis: free if axis in grows else fixed for axis in range(content.dim())})
+    for columns in paths_of(leaves)[1]:
+        examples.append(columns)
+        axes.append({0: fixed, 1: free})
+    with torch.inference_mode(False), torch.no_grad():
+        inputs = tuple(tensor.clone() for tensor in (tokens, *examples))
+        program = torch.export.export(step, inputs, dynamic_shapes=({0: fixed}, tuple(axes)))
+    taken = [node.meta["val"] for node in program.graph.find_nodes(op="placeholder")][-len(inputs) :]
+    sizes = [[int(str(size)) if str(size).isdigit() else str(size) for size in tensor.shape] for tensor in taken[1:]]
+    ranges = {str(name): [_number(one.lower), _number(one.upper)] for name, one in program.range_constraints.items()}
+    return program, sizes, ranges
+
+
+def _compile(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf], package: Path, facts: Path) -> None:
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")  # of torch about itself
         from torch._inductor import aoti_compile_and_package
 
-        inputs = tuple(tensor.clone() for tensor in (tokens, *examples))
-        program = torch.export.export(step, inputs, dynamic_shapes=({0: fixed}, tuple(axes)))
+        program, sizes, ranges = _recorded(step, tokens, leaves)
         constants = {name: value for name, value in program.constants.items() if name not in _weights(step)}
         package.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=package.parent) as folder:
@@ -203,10 +269,7 @@ def _compile(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf], package:
                 torch.save(constants, Path(folder, "constants.pt"))
                 os.replace(Path(folder, "constants.pt"), package.with_suffix(".pt"))
             os.replace(archive, package)
-    taken = [node.meta["val"] for node in program.graph.find_nodes(op="placeholder")][-len(inputs) :]
-    sizes = [[int(str(size)) if str(size).isdigit() else str(size) for size in tensor.shape] for tensor in taken[1:]]
-    ranges = {str(name): [_number(one.lower), _number(one.upper)] for name, one in program.range_constraints.items()}
-    write_file(facts, json.dumps({"sizes": sizes, "ranges": ranges, "changed": step.changed}))
+    write_file(facts, json.dumps({"sizes": sizes, "ranges": ranges, "changed": step.changed, "tracks": step.tracks}))
 
 
 def _number(bound: Any) -> int:
@@ -217,7 +280,7 @@ def _number(bound: Any) -> int:
 def _shape_taken(leaf: Leaf) -> Sequence[int]:
     if isinstance(leaf, Growing):
         return leaf.room_shape(1)
-    return leaf.shape if isinstance(leaf, Tensor) else leaf.tensor.shape
+    return leaf.shape if isinstance(leaf, Tensor) else leaf.distinct.shape
 
 
 def _weights(step: nn.Module) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Linear layers in the form that torch's compiler reads: weights stored narrow, products in float32."""
+"""Linear layers in the form that torch's compiler reads: products of few rows as sums in float32."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from torch.nn import functional as F
 
 from sightline.core.precision import Precision
 
-FEW = 1  # rows for which a product is a sum that the compiler fuses with what is around it
+FEW = 8  # rows for which a product is a sum that the compiler fuses with what is around it
 BLOCK = 64  # torch's kernel for 8-bit weights reads as many inputs at a time
 
 
 @final
 class StoredLinear(nn.Module):
-    """x Wᵀ + b, with W stored in bfloat16, or in 8 bits with a scale for each of its rows.
+    """x Wᵀ + b, with W stored in float32, in bfloat16, or in 8 bits with a scale for each of its rows.
 
-    A step of one row takes as long as reading W. It is therefore written as a sum over inputs, into which the compiler
-    fuses the conversion of W: x stays in float32, so that 8-bit steps are nearer to float32 than `Int8Linear`, which
-    rounds x too. For several rows torch's kernels take x in bfloat16.
+    A step of few rows takes as long as reading W. It is therefore written as sums over inputs, one for each row of x:
+    the compiler computes them in one loop, which reads and converts each weight once. x stays in float32, so that 8-bit
+    steps are nearer to float32 than `Int8Linear`, which rounds x too. For more rows torch's kernels are called, which
+    take x in bfloat16 for narrow weights.
     """
 
     scales: Tensor | None
@@ -29,24 +30,33 @@ class StoredLinear(nn.Module):
 
     def __init__(self, linear: Any, precision: Precision) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()
-        self.inputs = weight.shape[1]
-        scales = None
+        self.inputs = linear.weight.shape[1]
+        if precision == "float32":
+            self.weight = linear.weight
+        else:
+            self._store(linear.weight.detach().float(), precision)
+        if precision != "int8":
+            self.scales = self.narrow_scales = None
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().float())
+
+    def _store(self, weight: Tensor, precision: Precision) -> None:
         if precision == "int8":
             scales = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / 127
             weight = F.pad(weight / scales.unsqueeze(1), (0, -self.inputs % BLOCK)).round()
-        self.register_buffer("weight", weight.to(torch.bfloat16 if scales is None else torch.int8))
-        self.register_buffer("scales", scales)
-        self.register_buffer("narrow_scales", None if scales is None else scales.bfloat16())
-        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().float())
+            self.register_buffer("scales", scales)
+            self.register_buffer("narrow_scales", scales.bfloat16())
+        self.register_buffer("weight", weight.to(torch.int8 if precision == "int8" else torch.bfloat16))
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.shape[:-1].numel()
         if rows <= FEW:
-            x = x.contiguous()
-            x = x.as_strided(x.shape, x.stride())  # has x stored: else the compiler computes it again for each output
-            y = (self.weight[:, : self.inputs].float() * x.unsqueeze(-2)).sum(-1)
-            y = y if self.scales is None else y * self.scales
+            flat = x.reshape(rows, self.inputs).contiguous()
+            flat = flat.as_strided(flat.shape, flat.stride())  # stored: else it is computed again for each output
+            wide = self.weight[:, : self.inputs].float()
+            y = torch.stack([(wide * row).sum(-1) for row in flat.unbind(0)])
+            y = (y if self.scales is None else y * self.scales).view(*x.shape[:-1], -1)
+        elif self.weight.dtype == torch.float32:
+            y = F.linear(x, self.weight)
         elif self.narrow_scales is None:
             y = F.linear(x.bfloat16(), self.weight).float()
         else:
