@@ -233,7 +233,7 @@ ladder-multi30k: install
 SHAKESPEARE := $(or $(SIGHTLINE_VERIFY_DATA),../shared/data)/tinyshakespeare/input.txt
 
 scale: install
-	$(BIN)/sightline scale --data $(SHAKESPEARE) --task language --archs lstm,transformer --budget 500ktok --seeds 2 \
+	$(BIN)/sightline scale --data $(SHAKESPEARE) --task language --archs lstm,transformer --budget 1Mtok --seeds 2 \
 		--out-dir runs/scale-shakespeare --resume $(ARGS)
 	cp runs/scale-shakespeare/scale.json benchmarks/results/scale-shakespeare.json
 	$(BIN)/python docs/generate.py
