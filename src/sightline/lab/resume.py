@@ -70,7 +70,7 @@ class Begun:
                 name == "variants" and self.config.variants.items() <= config.variants.items()
             )
             may_differ = name in MAY_DIFFER and not (name == "seeds" and self.config.until_decided)
-            if was != own and not (may_differ or grown):
+            if spelled(was) != spelled(own) and not (may_differ or grown):
                 flag = f"--{name.removeprefix('settings.').replace('_', '-')}"
                 began = f"without {flag}, not with " if was is None else f"with {flag} {spelled(was)}, not "
                 other = f"{began}{'without it' if own is None else spelled(own)}"
