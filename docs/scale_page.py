@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sightline.core.digits import amount, number_of
@@ -50,8 +51,10 @@ def measured_run(results: ScaleResults) -> str:
         "",
         (
             f"Language models of tiny Shakespeare (Karpathy 2015), {amount(results.fixed)} for each run, "
-            f"{number_of(len(results.seeds), 'seed')}. {results.verdict}"
+            f"{number_of(len(results.seeds), 'seed')}:"
         ),
+        "",
+        *(f"- {sentence}" for sentence in re.split(r"(?<=\.) ", results.verdict)),
         "",
         f"![{figure.description}](../{FIGURES}/{figure.name}.svg)",
         "",

@@ -189,13 +189,11 @@ class Growing:
             self._tail.length = after.end
             return self._buffer.movedim(self.axis, 0)[: after.end], self._sharing(self.length + 1, after)
         length = self.length + added
-        buffer = self._buffer.movedim(self.axis, 0)
         ends = self._paths is None and self._tail.length == self.length and length <= self.capacity
-        if not (ends and buffer.is_contiguous()):
+        if not (ends and self._buffer.movedim(self.axis, 0).is_contiguous()):
             self._move(self.tensor, 2 * length + SPARE)
-            buffer = self._buffer.movedim(self.axis, 0)
         self._tail.length = length
-        return buffer[:length], self._sharing(length, None)
+        return self._buffer.movedim(self.axis, 0)[:length], self._sharing(length, None)
 
     def _make_room(self, paths: Paths) -> Paths:
         """Make room for a column of each branch of one stored row, without columns that none sees; the paths then."""
@@ -220,11 +218,10 @@ class Growing:
         paths = self.paths
         if paths is not None and added == 1:
             self._make_room(paths)
-        shape = list(self._buffer.shape if self._paths is None or paths is not None else self.tensor.shape)
-        del shape[self.axis]
-        if paths is not None and added == 1:
-            return self._end + paths.branches.width, *shape
-        return self.length + added, *shape
+            length = self._end + paths.branches.width
+        else:
+            length = self.tensor.shape[self.axis] + added
+        return length, *self._buffer.shape[: self.axis], *self._buffer.shape[self.axis + 1 :]
 
     def follows(self, before: Growing, added: int) -> bool:
         """Whether this is `before` with so many items added in place."""
@@ -310,7 +307,7 @@ class Shared:
 
     @property
     def distinct(self) -> AnyTensor:
-        """The content without repetition where all rows are branches of one: (1, …)."""
+        """The content, (1, …) where all rows are branches of one."""
         return self.tensor if self.single is None else self._stored
 
     @property

@@ -44,7 +44,7 @@ def test_every_number_of_a_sentence_is_that_of_its_place(claim: Claim, tmp_path)
     result = claim.measure(Effort(quick=True, seeds=2, directory=tmp_path))
     pieces: list[CellText] = []
     with with_sources():
-        text = result.told(())
+        text = result.text_with_places(())
 
     def one(number, places, how):
         pieces.append(CellText(number, tuple(f"c#{pointer(*place)}" for place in places), how, False))
