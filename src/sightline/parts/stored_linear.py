@@ -49,7 +49,7 @@ class StoredLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.shape[:-1].numel()
-        if rows <= FEW:
+        if isinstance(rows, int) and rows <= FEW:  # a number of rows that is a symbol stays one
             flat = x.reshape(rows, self.inputs).contiguous()
             flat = flat.as_strided(flat.shape, flat.stride())  # stored: else it is computed again for each output
             wide = self.weight[:, : self.inputs].float()
