@@ -151,25 +151,28 @@ def test_a_beam_of_a_source_finds_the_same_texts(config, monkeypatch):
     AttentiveConfig(d_model=16, dropout=0.0),
 ], ids=["transformer", "alibi", "bahdanau"])  # fmt: skip
 def test_what_is_recorded_of_a_beam_is_the_step(config, monkeypatch):
-    """torch.export's program, run operation by operation, for branches of one row that end and fork."""
+    """torch.export's program, run operation by operation, for branches of one row that end and fork, and for sources of
+    two lengths.
+    """
     programs = recorded(monkeypatch)
     torch.manual_seed(0)
     model = for_inference(config.build(Tokens(VOCABULARY), VOCABULARY).eval())
-    source, mask = tokens_of(1, 7), torch.ones(1, 7, dtype=torch.bool)
-    token = torch.tensor([4, 5, 6])
     step = step_of(model, "float32", (3,))
-    with torch.inference_mode():
-        state = select(model.initial_state(model.encode(source, mask)), torch.tensor([0, 0, 0]))
-        states = [state, state]
-        for t in range(40):
-            (logits, states[0]), (expected, states[1]) = step(token, states[0]), model.step(token, states[1])
-            assert torch.allclose(logits, expected, atol=1e-5)
-            index = torch.tensor([[0, 1, 2], [2, 0, 0], [1, 1, 1], [0, 2, 1]][t % 4])
-            states = [select(one, index) for one in states]
-            token = (token[index] * 7 + t) % VOCABULARY
+    for length in (7, 9):
+        source, mask = tokens_of(1, length), torch.ones(1, length, dtype=torch.bool)
+        token = torch.tensor([4, 5, 6])
+        with torch.inference_mode():
+            state = select(model.initial_state(model.encode(source, mask)), torch.tensor([0, 0, 0]))
+            states = [state, state]
+            for t in range(40):
+                (logits, states[0]), (expected, states[1]) = step(token, states[0]), model.step(token, states[1])
+                assert torch.allclose(logits, expected, atol=1e-5)
+                index = torch.tensor([[0, 1, 2], [2, 0, 0], [1, 1, 1], [0, 2, 1]][t % 4])
+                states = [select(one, index) for one in states]
+                token = (token[index] * 7 + t) % VOCABULARY
+        for one, other in zip(*map(step_code.stored_leaves, states), strict=True):
+            assert torch.allclose(content_of(one).float(), content_of(other).float(), atol=1e-5)
     assert len(programs) == 1
-    for one, other in zip(*map(step_code.stored_leaves, states), strict=True):
-        assert torch.allclose(content_of(one).float(), content_of(other).float(), atol=1e-5)
 
 
 def test_what_decides_about_the_code_is_part_of_its_name():

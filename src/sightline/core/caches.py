@@ -218,10 +218,11 @@ class Growing:
         paths = self.paths
         if paths is not None and added == 1:
             self._make_room(paths)
-            length = self._end + paths.branches.width
-        else:
-            length = self.tensor.shape[self.axis] + added
-        return length, *self._buffer.shape[: self.axis], *self._buffer.shape[self.axis + 1 :]
+        shape = list(self._buffer.shape if self._paths is None or paths is not None else self.tensor.shape)
+        del shape[self.axis]
+        if paths is not None and added == 1:
+            return self._end + paths.branches.width, *shape
+        return self.length + added, *shape
 
     def follows(self, before: Growing, added: int) -> bool:
         """Whether this is `before` with so many items added in place."""

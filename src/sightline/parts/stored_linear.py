@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, final
 
 import torch
@@ -48,7 +49,7 @@ class StoredLinear(nn.Module):
         self.register_buffer("weight", weight.to(torch.int8 if precision == "int8" else torch.bfloat16))
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x.shape[:-1].numel()
+        rows = math.prod(x.shape[:-1])  # `numel` would fix a size that is a symbol
         if isinstance(rows, int) and rows <= FEW:  # a number of rows that is a symbol stays one
             flat = x.reshape(rows, self.inputs).contiguous()
             flat = flat.as_strided(flat.shape, flat.stride())  # stored: else it is computed again for each output
