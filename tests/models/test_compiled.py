@@ -82,7 +82,7 @@ def test_a_language_model_gives_the_same_logits_and_one_code_serves_all_of_its_f
         assert torch.allclose(given, expected, atol=1e-5)
         assert [code for codes in step.codes._codes.values() for code in codes if code] != []
     assert len(made) == 1
-    assert notes(caplog) == ["compiling the step for 1 row(s), once on this machine: some 20 s"]
+    assert notes(caplog) == ["compiling the step for 1 row, once on this machine: some 20 s"]
 
     # A state is a value: a second continuation of it does not see the first one.
     with torch.inference_mode():

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from sightline.core.branches import Branches, Paths
 from sightline.core.caches import Growing, Shared
+from sightline.core.digits import number_of
 from sightline.core.files import write_file
 from sightline.core.processor import cpuinfo
 from sightline.core.state import Leaf, form, retract, stored_leaves, with_leaves
@@ -120,7 +121,7 @@ def step_code(model: Any, tokens: Tensor, state: Any, leaves: Sequence[Leaf], pr
     place = _directory() / _key(model, tokens, state, leaves, precision)
     package, facts = place.with_suffix(".pt2"), place.with_suffix(".json")
     if not (package.is_file() and facts.is_file()):
-        logger.info("compiling the step for %d row(s), once on this machine: some 20 s", len(tokens))
+        logger.info("compiling the step for %s, once on this machine: some 20 s", number_of(len(tokens), "row"))
         _compile(_TracedStep(model, state), tokens, leaves, package, facts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about itself
