@@ -91,7 +91,7 @@ def test_every_form_of_a_model_has_its_axes_and_what_is_missing_is_said(tmp_path
     assert losses == {("bahdanau", "target position"), ("nlinear", "step ahead")}
     assert {row.name for row in results.states} == {"bahdanau"}
     gaps = {(gap.part, gap.name): gap.reason for gap in results.unmeasured}
-    assert gaps["reach", "pictures"] == "pictures and sounds have no context to cut: expected texts or series"
+    assert gaps["reach", "pictures"] == "pictures have no order of positions"
     assert gaps["reach", "nlinear"] == "the model has no layers with a state"
     assert gaps["growth", "nlinear"] == "one call gives the whole answer"
     assert gaps["recall", "pictures"] == "a classifier writes nothing: see its used reach"

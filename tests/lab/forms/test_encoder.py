@@ -86,3 +86,24 @@ def test_without_a_recurrence_it_is_said_that_there_is_no_state():
     assert lacks == [
         ("gain from state to state", "no layer has a state: each sees the whole sequence at once"),
     ]
+
+
+def test_sounds_are_cut_to_their_last_frames():
+    """Against the layers of each sound alone, which read its last vectors."""
+    task, part = small.untrained("audio", "gru"), small.data("audio").test
+    (reach,) = reach_of(run_form(TrainedRun("c", task, part)), SAMPLED)
+    model, losses, frames = task.trained.model.eval(), [], []
+    with torch.no_grad():
+        for batch in task.batches(part, seed=0).epoch(0):
+            for row, label in enumerate(batch.labels):
+                end = int(batch.source_mask[row].sum()) if batch.source_mask is not None else batch.source.shape[1]
+                x, _ = model.front_end(batch.source[row : row + 1, :end], torch.ones(1, end, dtype=torch.bool))
+                frames.append(x.shape[1])
+                kept = [x[:, -int(k) :] for k in reach.used.at]
+                prepared = [model.pooling.prepare(one, torch.ones(one.shape[:2], dtype=torch.bool)) for one in kept]
+                logits = [model.head(model.pooling(model.encoder(*one), one[1])) for one in prepared]
+                losses.append([torch.nn.functional.cross_entropy(one[0], label).item() for one in logits])
+    assert len(losses) == 30
+    np.testing.assert_allclose(reach.used.centre, np.mean(losses, 0), rtol=1e-4)
+    assert reach.used.at[-1] == max(frames)
+    assert (reach.input.at[0], reach.readers) == (0, 2)

@@ -1,4 +1,4 @@
-"""Classifiers under measurement: items, and their last k positions as items of their own."""
+"""Classifiers under measurement: items, and their last k positions alone."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sightline.core.front_end import FrontEnd
 from sightline.core.seeds import derive
 from sightline.inspect.record import embedded_inputs
 from sightline.lab.bands import mean_band, median_band
+from sightline.lab.forms.cut_inputs import last_positions
 from sightline.lab.forms.form import Past, RunForm, Sampled, as_mechanism
 from sightline.lab.forms.states import NO_STATE, reading_reach
 from sightline.lab.mechanism import Mechanism
@@ -24,12 +25,15 @@ from sightline.lab.panel_results import Reach
 from sightline.lab.reach import distances, recurrent_matrices, state_bands
 
 OWN = "a custom model, whose layers are not known"
-CUT = ("text", "series")  # kinds of inputs whose positions have an order, and that can be cut
+ORDERED = ("text", "series", "audio")  # inputs whose positions come one after another
 
 
 @final
 class EncoderForm(RunForm):
-    """A classifier; distances count backwards from the last position of each item."""
+    """A classifier; distances count backwards from the last position of each item, for sounds in frames.
+
+    The last k positions of a text or a series are an item of their own; of a sound, vectors of its front end.
+    """
 
     def mechanisms(self) -> list[Mechanism]:
         encoder = getattr(self.model, "encoder", None)
@@ -38,16 +42,17 @@ class EncoderForm(RunForm):
         return as_mechanism(self.run, encoder)
 
     def reach(self, model: Any, sampled: Sampled, *, used: bool = True) -> list[Reach]:
-        if self.task.inputs.kind not in CUT:
-            raise InputError("pictures and sounds have no context to cut: expected texts or series", where=self.name)
+        if self.task.inputs.kind not in ORDERED:
+            raise InputError("pictures have no order of positions", where=self.name)
         stream = self.task.batches(self.part, seed=sampled.seed).epoch(0)
         batches = _first([batch.to(self.task.device) for batch in islice(stream, 64)], sampled.labels)
-        longest = max(int(_mask(batch).sum(1).max()) for batch in batches)
+        longest = max(int(self._lengths(model, batch).max()) for batch in batches)
         lags = distances(longest)
         reads = [*lags, longest]
         band = None
         if used:
-            losses = [np.concatenate([_cut_loss(model, batch, k) for batch in batches]) for k in reads]
+            loss = _cut_frames_loss if self.task.inputs.kind == "audio" else _cut_loss
+            losses = [np.concatenate([loss(model, batch, k) for batch in batches]) for k in reads]
             band = mean_band(reads, np.stack(losses, 1))
         return [
             Reach(
@@ -67,7 +72,7 @@ class EncoderForm(RunForm):
     def _states(self, model: nn.Module, batch: Any, sampled: Sampled) -> dict[str, Any]:
         """The fields of `Reach` on states, of the longest items, each cut to the length that all of them have."""
         encoder = getattr(model, "encoder", None)
-        lengths = _mask(batch).sum(1)
+        lengths, ends = self._lengths(model, batch), _mask(batch).sum(1)
         rows = lengths.argsort(descending=True, stable=True)[: sampled.sequences].tolist()
         lags = distances(int(lengths[rows].min()))
         if encoder is None or not lags:
@@ -77,17 +82,31 @@ class EncoderForm(RunForm):
         generator = torch.Generator().manual_seed(derive(sampled.seed, "cotangents"))
         reached = []
         for row in rows:
-            source = batch.source[row : row + 1, : int(lengths[row])]
+            source = batch.source[row : row + 1, : int(ends[row])]
             source = source.double() if source.is_floating_point() else source
             reached.append(reading_reach(wide.encoder, lambda x=source: wide(x, None), lags, generator))
         if reached[0] is None:
             self.lacks("gain from state to state", NO_STATE)
         return state_bands(lags, [one for one in reached if one is not None])
 
+    def _lengths(self, model: nn.Module, batch: Any) -> Tensor:
+        """The positions (B,) of each item: those of its input, of a sound the frames of its front end."""
+        if self.task.inputs.kind != "audio":
+            return _mask(batch).sum(1)
+        with torch.no_grad():
+            return torch.as_tensor(_front_end(model)(batch.source, _mask(batch))[1]).sum(1)
+
 
 def _mask(batch: Any) -> Tensor:
     shape = batch.source.shape[:2]
     return torch.ones(shape, dtype=torch.bool) if batch.source_mask is None else batch.source_mask
+
+
+def _front_end(model: nn.Module) -> FrontEnd:
+    front_end = next((module for module in model.modules() if isinstance(module, FrontEnd)), None)
+    if front_end is None:
+        raise InputError("the model has no front end of `sightline.parts.front_ends`, whose vectors are the input")
+    return front_end
 
 
 def _first(batches: Sequence[Any], items: int) -> list[Any]:
@@ -112,6 +131,13 @@ def _cut_loss(model: nn.Module, batch: Any, k: int) -> np.ndarray:
     return _item_losses(model(source, mask), batch.labels).double().cpu().numpy()
 
 
+@torch.no_grad()
+def _cut_frames_loss(model: nn.Module, batch: Any, k: int) -> np.ndarray:
+    """The loss (B,) of each item where the layers read its last k frames alone."""
+    with last_positions(_front_end(model), k):
+        return _item_losses(model(batch.source, _mask(batch)), batch.labels).double().cpu().numpy()
+
+
 def _item_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """(B,) cross entropy; of any number of labels the mean over classes."""
     if labels.dtype == torch.bool:
@@ -122,9 +148,7 @@ def _item_losses(logits: Tensor, labels: Tensor) -> Tensor:
 def _class_reach(model: nn.Module, batch: Any, lags: Sequence[int]) -> np.ndarray:
     """‖∂ logits/∂x_{end-k}‖_F (B, K) at k = 0 and every lag; NaN before the beginning of an item."""
     wide, mask = copy.deepcopy(model).double(), _mask(batch)
-    front_end = next((module for module in wide.modules() if isinstance(module, FrontEnd)), None)
-    if front_end is None:
-        raise InputError("the model has no front end of `sightline.parts.front_ends`, whose vectors are the input")
+    front_end = _front_end(wide)
     source = batch.source.double() if batch.source.is_floating_point() else batch.source
     with torch.enable_grad(), embedded_inputs(wide) as embedded:
         logits = wide(source, mask)
