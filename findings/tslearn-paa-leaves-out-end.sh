@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tslearn 0.10.0: PAA and SAX leave out the end of a series whose length is no multiple of the number of segments.
+# tslearn 0.10.0: PAA and SAX leave out the end of a series whose length does not divide by the number of segments.
 #
 # A segment has length // n_segments points (piecewise.py), and what is left after the last is used nowhere: of 11 points in
 # 6 segments the last 5, of 100 in 51 the last 49. Two series that differ only there have the distance 0, and

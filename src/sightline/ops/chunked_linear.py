@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sightline.core.shapes import Elementwise, Float
 from sightline.core.transforms import in_place
+from sightline.ops.chunk_states import carry
 from sightline.ops.chunks import (
     ChunkKeys,
     ChunkStates,
@@ -22,7 +23,6 @@ from sightline.ops.chunks import (
     LinearInputs,
     LinearOutputs,
     RowDecay,
-    carry,
     chunk_weights,
     join,
     log_decay_gradient,

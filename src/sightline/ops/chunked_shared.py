@@ -12,12 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.ops.chunk_states import carry
 from sightline.ops.chunked_linear import add_product, end_products
 from sightline.ops.chunks import (
     ChunkWeights,
     LinearInputs,
     LinearOutputs,
-    carry,
     chunk_weights,
     join,
     log_decay_gradient,
