@@ -30,7 +30,7 @@ def test_a_measured_run_is_written_once_and_only_from_its_results(scale_page, tm
     before, _, after = PAGE.partition(scale_page.BEGIN)
     assert page.startswith(before)
     assert page.endswith(after.partition(scale_page.END)[2])
-    assert results.verdict in page.replace("\n- ", " ").replace(":\n ", ": ")
+    assert results.verdict in page.replace("\n- ", " ")
     for point in results.points:
         assert f"| {point.parameters:,} | {point.d_model} |" in page
     scale_page.draw_scale(results, tmp_path)

@@ -54,7 +54,7 @@ class PredictingTask(SavedTask):
     def compile_ahead(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
         """Compile the steps of decoding for single inputs now, for `DecodingConfig(compiled=True)`.
 
-        See `models.compiled`. Later calls compile nothing, and where there is no code they take plain steps. Returns
+        See `models.compiled`. Later calls compile nothing: inputs without code take plain steps. Returns
         the beam widths that have code, 1 for greedy decoding and sampling: none where a task decodes no sequences, or
         where code gains nothing.
 
