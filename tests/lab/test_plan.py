@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,9 +91,16 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, object], message: str
     assert str(caught.value) == message
 
 
-def test_a_budget_that_cannot_be_divided_is_refused() -> None:
-    with pytest.raises(InputError, match="--budget: too small for 3 candidate learning rates"):
-        divide(replace(CONFIG, seeds=1), 2.0, "steps")
+@pytest.mark.parametrize("changes", [{"seeds": 1}, {"seeds": 3}, {"search": 0.95}, {"sizes": 3, "rates": 2}])
+def test_a_budget_that_cannot_be_divided_is_refused_with_the_least_that_can(changes: dict[str, Any]) -> None:
+    config = replace(CONFIG, **changes)
+    with pytest.raises(InputError, match=r"^--budget: too small for \d candidate learning rates") as caught:
+        divide(config, 1.0, "steps")
+    least = int(re.findall(r"give at least (\d+)steps, or --search 0 for no trials$", str(caught.value))[0])
+    assert divide(config, float(least), "steps").search_each
+    with pytest.raises(InputError):
+        divide(config, least - 1.0, "steps")
+    assert divide(replace(config, search=0, sizes=1), 1.0, "steps").final_each == "1steps"
 
 
 @pytest.mark.parametrize(

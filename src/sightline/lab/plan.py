@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -152,7 +153,8 @@ def divide(
     its amount unspent; with several sizes there is none.
 
     Raises:
-        InputError: "--budget: too small for 3 candidate learning rates".
+        InputError: "--budget: too small for 3 candidate learning rates: give at least 14steps, or --search 0 for no
+            trials".
     """
     share = config.search if config.searches else 0.0
     total = amount * config.seeds
@@ -164,7 +166,11 @@ def divide(
         if final < 1 or (share and each < 1):
             searched = f"{config.rates} candidate learning rates"
             searched += f" at {config.sizes} sizes" if config.sizes > 1 else ""
-            raise InputError(f"too small for {searched}", where="--budget")
+            least = math.ceil(max(trials / (config.seeds * share), 1 / (1 - share))) if share else 1
+            raise InputError(
+                f"too small for {searched}: give at least {written(least, unit)}, or --search 0 for no trials",
+                where="--budget",
+            )
     workers, threads = crew(config, workers, cores)
     plan = BudgetPlan(
         per_run=written(amount, unit),
