@@ -155,6 +155,23 @@ def test_a_row_decodes_alike_in_any_batch():
         assert alone == [together[table]]
 
 
+@pytest.mark.parametrize("width", [2, 4, 9])
+def test_filled_steps_have_as_many_rows_as_the_beam_is_wide_and_change_no_result(width):
+    tree = Tree(4, 6, tables=20, seed=11, scale=1.5)
+    arguments = {"bos": tree.bos, "eos": EOS, "width": width, "n_best": 2}
+    expected = beam(tree.step, tree.start(), batch=20, max_length=6, **arguments)
+    assert any(count % width for count in tree.rows[1:])  # some hypotheses finish before their rows do
+    tree.rows = []
+    assert beam(tree.step, tree.start(), batch=20, max_length=6, **arguments, filled=True) == expected
+    assert not any(count % width for count in tree.rows[1:])
+    for table in range(20):
+        tree.rows = []
+        assert beam(tree.step, tree.start([table]), batch=1, max_length=6, **arguments, filled=True) == [
+            expected[table]
+        ]
+        assert set(tree.rows[1:]) <= {width}
+
+
 def test_banned_tokens_are_never_chosen_and_the_score_stays_the_models_own():
     logits = torch.tensor([-2.0, 5.0, 1.0])
     ((result,),) = beam(

@@ -33,6 +33,7 @@ def beam(
     alpha: float = LENGTH_PENALTY,
     n_best: int = 1,
     banned: Sequence[int] = (),
+    filled: bool = False,
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each row with the highest score / length_penalty(n, alpha), best first.
 
@@ -40,7 +41,9 @@ def beam(
     keeps its slot, so that `width=1` is greedy decoding at any alpha and `width >= V**(max_length - 1)` is exhaustive
     search. A row stops when finished hypotheses fill its slots, or when no continuation of an open hypothesis could
     overtake its `n_best`-th finished one; this changes no result. Hypotheses truncated at `max_length` compete like the
-    others, with `finished=False`. The other arguments are as in `greedy`.
+    others, with `finished=False`. `filled` gives every step `width` hypotheses of each open row, with copies in place of
+    those that have finished, which changes no result: code that is compiled for this number of rows can take them all.
+    The other arguments are as in `greedy`.
 
     Raises:
         ValueError: "beam width must be at least 1, got 0"; n_best or alpha out of range; logits that are not finite.
@@ -62,10 +65,11 @@ def beam(
     slot = torch.zeros_like(owner)  # (N,) its slot within the row
     scores = torch.zeros(len(active), dtype=precise(device), device=device)  # (N,)
     history = torch.full((len(active), 1), bos, dtype=torch.long, device=device)  # (N, 1 + t)
+    count = len(active)  # rows of the state
     while active:
         interruption_point()
-        logits, state = step(history[:, -1], state)
-        logits, chances = permit(logits, banned)
+        logits, state = step(_filled(history[:, -1], count), state)
+        logits, chances = permit(logits[: len(history)], banned)
         best, parent, token = _expand(logits, chances, scores, owner, slot, len(active), width)  # (R, K) each
         chosen = _advance(rows, active, best, parent, token, history, eos)
         remaining = [i for i, row in enumerate(rows) if not row.ended]
@@ -74,7 +78,8 @@ def beam(
             break
         r, k = torch.tensor(kept, device=device).unbind(1)  # (N,) row and rank of the hypotheses that continue
         index = parent[r, k]
-        state = reorder(state, index, len(history))
+        taken = _filled(index, width * len(remaining) if filled else len(index))
+        state, count = reorder(state, taken, count), len(taken)
         history = torch.cat([history[index], token[r, k].unsqueeze(1)], 1)
         scores, slot = best[r, k], k
         place = {row: i for i, row in enumerate(remaining)}
@@ -114,6 +119,11 @@ class _Row:
 
     def results(self) -> list[Hypothesis]:
         return [hypothesis for _, hypothesis in sorted(self.pool, key=lambda pair: -pair[0])[: self.n_best]]
+
+
+def _filled(values: Tensor, size: int) -> Tensor:
+    """`values` (N,) and copies of the first one, (size,)."""
+    return torch.cat([values, values[:1].expand(size - len(values))]) if size > len(values) else values
 
 
 def _expand(
