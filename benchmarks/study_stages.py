@@ -3,7 +3,7 @@
 choose: every option alone for 60 s on the group's first data set, the better ones on the others too; the best three
 together, in pairs and all; the best two and today's default with a second seed. confirm: the best two and the default
 for 180 s. final: the winner with three seeds for 60, 180 and 600 s, on the data sets of the table, which are half held
-out. Ranks are by the validation metric.
+out. rivals: the same with the best other architecture in the winner's place. Ranks are by the validation metric.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from study_data import DATA_SETS, DataSet
 from study_factors import GROUPS, Configuration, StudyRun, joined_options, single_options
 from study_results import StudyResults
 
-STAGES = ("choose", "confirm", "final")
+STAGES = ("choose", "confirm", "final", "rivals")
 SHORT_S, MIDDLE_S, BUDGETS_S = 60, 180, (60, 180, 600)
 SEEDS = (0, 1, 2)
 EVERYWHERE = 6  # options at least that all data sets of a group try
 JOINED, CONFIRMED = 3, 2
+ARCHITECTURE = "architecture"  # the factor
 TABLE = (
     "reviews", "mpqa", "digits-pixels", "mnist", "spoken-labels", "spoken-words", "questions",
     "dates", "lemmas", "shakespeare", "wikitext", "etth1", "ar",
@@ -148,14 +149,34 @@ def confirming(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
 
 
 def final(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
-    """The rounds of `final`, on the data sets of the table, the shortest budget first."""
+    """The rounds of `final`: `of_table` for the winner."""
+    return of_table("final", plan, candidates)
+
+
+def of_table(stage: str, plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
+    """The rounds of a stage on the data sets of the table, the shortest budget first."""
     for budget_s in BUDGETS_S:
-        if missing := plan.round_of("final", f"{budget_s} s", candidates, budget_s, SEEDS, plan.table, alone=True):
+        if missing := plan.round_of(stage, f"{budget_s} s", candidates, budget_s, SEEDS, plan.table, alone=True):
             return missing, []
     return None, candidates
 
 
-STAGE_ROUNDS = {"choose": choosing, "confirm": confirming, "final": final}
+def rivals(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
+    """The rounds of `rivals`: `of_table` for the best other architecture."""
+    return of_table("rivals", plan, [rival(plan, candidates[0])])
+
+
+def rival(plan: GroupPlan, winner: Configuration) -> Configuration:
+    """The best architecture after a minute but the winner's, with the winner's other options if it has their keys."""
+    architectures = [TODAY, *(one for one in single_options(plan.group) if one.options[0][0] == ARCHITECTURE)]
+    own = [option for option in winner.options if option[0] == ARCHITECTURE]
+    order = ranked(architectures, plan.data[:1], SHORT_S, SEEDS[:1], plan.results)
+    best = next(one for one in order if list(one.options) != own)
+    joined = Configuration(tuple(sorted({*best.options, *winner.options} - set(own))))
+    return joined if StudyRun(plan.data[0], joined, SHORT_S).is_valid else best
+
+
+STAGE_ROUNDS = {"choose": choosing, "confirm": confirming, "final": final, "rivals": rivals}
 
 
 def expected_runs(group: str, stage: str) -> list[tuple[int, int]]:

@@ -117,6 +117,9 @@ def test_halving_finds_the_best_pair_and_trains_on_no_held_out_data(tmp_path, wi
     final = [line for line in results.lines.values() if line["data"] == "mpqa" and line["kind"] == "run"]
     counts = Counter(line["configuration"] for line in final)
     assert counts == {"dropout 0.3 + tokens char": 9}
+    assert simulated(results, "texts", "rivals", gains) == {"reviews", "mpqa"}
+    rival = {line["configuration"] for line in results.lines.values() if line["stage"] == "rivals"}
+    assert rival == {"architecture bilstm_attention + dropout 0.3 + tokens char"}
     page = study_page(list(results.lines.values()))
     assert "| mpqa (held out) | 600 s | accuracy |  | 59.0 |" in page
     first = next(row for row in page.splitlines() if row.startswith("| 600 s | "))
