@@ -41,9 +41,9 @@ def beam(
     keeps its slot, so that `width=1` is greedy decoding at any alpha and `width >= V**(max_length - 1)` is exhaustive
     search. A row stops when finished hypotheses fill its slots, or when no continuation of an open hypothesis could
     overtake its `n_best`-th finished one; this changes no result. Hypotheses truncated at `max_length` compete like the
-    others, with `finished=False`. `filled` gives every step `width` hypotheses of each open row, with copies in place of
-    those that have finished, which changes no result: code that is compiled for this number of rows can take them all.
-    The other arguments are as in `greedy`.
+    others, with `finished=False`. `filled` gives every step `width` hypotheses of each open row, with copies in place
+    of those that have finished, which changes no result: code compiled for this number of rows can take all steps. The
+    other arguments are as in `greedy`.
 
     Raises:
         ValueError: "beam width must be at least 1, got 0"; n_best or alpha out of range; logits that are not finite.
