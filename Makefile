@@ -220,7 +220,7 @@ MULTI30K := $(or $(SIGHTLINE_VERIFY_DATA),../shared/data)/multi30k
 ladder: ladder-dates ladder-multi30k
 
 ladder-dates: install
-	$(BIN)/sightline ladder builtin:dates --out-dir runs/ladder-dates --resume --budget 100s --workers 2 $(ARGS)
+	$(BIN)/sightline ladder builtin:dates --tokens char --out-dir runs/ladder-dates --resume --budget 100s --workers 2 $(ARGS)
 
 ladder-multi30k: install
 	$(BIN)/sightline ladder $(MULTI30K)/train.de.gz,$(MULTI30K)/train.en.gz \
@@ -233,7 +233,7 @@ ladder-multi30k: install
 SHAKESPEARE := $(or $(SIGHTLINE_VERIFY_DATA),../shared/data)/tinyshakespeare/input.txt
 
 scale: install
-	$(BIN)/sightline scale --data $(SHAKESPEARE) --task language --archs lstm,transformer --budget 1Mtok --seeds 2 \
+	$(BIN)/sightline scale --data $(SHAKESPEARE) --task language --tokenizer.kind byte --archs lstm,transformer --budget 1Mtok --seeds 2 \
 		--out-dir runs/scale-shakespeare --resume $(ARGS)
 	cp runs/scale-shakespeare/scale.json benchmarks/results/scale-shakespeare.json
 	$(BIN)/python docs/generate.py

@@ -26,9 +26,10 @@ CASES: dict[str, dict[str, Any]] = {
     "translation, bahdanau": {"data": "builtin:dates?size=2000", "arch": "bahdanau"},
     "translation, transformer": {"data": "builtin:dates?size=2000", "arch": "transformer"},
     "classification, lstm": {"task": "classification", "data": "builtin:parity?size=2000", "arch": "lstm"},
-    "language, gated_linear": {"task": "language", "data": "builtin:stdlib", "limit": 40, "arch": "gated_linear"},
+    "language, gated_linear": {"task": "language", "data": "builtin:stdlib", "limit": 40, "arch": "gated_linear",
+                               "tokenizer.kind": "byte"},
     "forecasting, transformer": {"data": "builtin:seasonal?length=2000", "arch": "transformer"},
-}
+}  # fmt: skip
 STEPS, DECODED, REPEATED, WARM = 6, 8, 3, 2
 STARTS = 4  # of the processes of a case
 STEADY = {

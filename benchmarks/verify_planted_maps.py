@@ -49,10 +49,11 @@ TRAININGS = {
         "--task classification --split-column exp_split --arch bilstm_attention --model.embedding-std 0.3 "
         "--optim.beta2 0.999 --budget 600steps",
     ),
-    "dates": SmallRun("builtin:dates", "--arch bahdanau --budget 1200steps"),
+    "dates": SmallRun("builtin:dates", "--tokenizer.kind char --arch bahdanau --budget 1200steps"),
     "shakespeare": SmallRun(
         str(DATA / "tinyshakespeare" / "input.txt"),
-        "--task language --arch transformer --model.layers 2 --model.d-model 64 --model.heads 4 --budget 300steps",
+        "--task language --tokenizer.kind byte --arch transformer --model.layers 2 --model.d-model 64 --model.heads 4 "
+        "--budget 300steps",
     ),
     "seasonal": SmallRun("builtin:seasonal", "--task forecasting --arch transformer --budget 300steps"),
 }

@@ -51,7 +51,7 @@ WRONG = {
     "compare --data pairs.tsv --budget soon": "--budget: expected an amount with a unit",
     "compare --data pairs.tsv --search 2": "--search",
     "compare --data pairs.tsv --match 2M": "match: expected params=2M, flops=1.5M",
-    "compare --data pairs.tsv --tokens words": "--tokenizer.kind: expected one of char, bpe, unigram, found 'words'",
+    "compare --data pairs.tsv --tokens words": "--tokenizer.kind: expected one of auto, char, bpe",
     "compare --data pairs.tsv --arch gru": "--arch: unknown flag, did you mean '--archs'?",
     "compare --data pairs.tsv --keep 3": "--keep: a comparison deletes the checkpoints of its runs",
     "compare --data pairs.tsv --max-steps 3": "--max-steps: unknown key",

@@ -93,7 +93,7 @@ class DataFlags:
         valid: Validation data. Default: split off from the data.
         test: Test data. Default: split off from the data.
         lowercase: Convert all text to lower case.
-        tokens: Tokenizer: char, bpe or unigram.
+        tokens: Tokenizer: auto, char, bpe or unigram.
         vocabulary: Vocabulary size of bpe and unigram; for translation, of each language.
     """
 

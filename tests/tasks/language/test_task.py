@@ -8,6 +8,8 @@ import math
 import random
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.data.batches import Cursor
 from sightline.data.text.corpus import load_text
+from sightline.data.text.part import TextPart
 from sightline.data.tokens.text import TextTokenizer
 from sightline.models import LANGUAGE_MODELS
 from sightline.models.language_model import LanguageModelConfig
@@ -307,3 +310,13 @@ def test_widths_are_matched(corpus):
 def test_built_in_text_is_a_language_task():
     run = resolve_run(file=None, environ={}, flags={"data": "builtin:stdlib", "arch": "gru"})
     assert run.task == "language"
+
+
+def test_long_text_is_split_into_byte_pairs_and_short_text_into_bytes():
+    auto = TextTokenizerConfig()
+    short, long = (cast(TextPart, SimpleNamespace(size=size)) for size in (100_000, 1_000_000))
+    assert auto.settled(short).kind == "byte"
+    assert (auto.settled(long).kind, auto.settled(long).size) == ("bpe", 2000)
+    assert replace(auto, size=300).settled(long).size == 300
+    assert replace(auto, lowercase=True).settled(short).kind == "char"
+    assert all(TextTokenizerConfig(kind).settled(long).kind == kind for kind in ("byte", "char", "unigram"))

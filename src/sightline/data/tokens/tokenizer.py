@@ -28,10 +28,17 @@ if TYPE_CHECKING:
 TokenizerKind = Literal["char", "bpe", "unigram"]
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
-_SMALLEST = len(SPECIALS) + len(_BYTES)
+SMALLEST = len(SPECIALS) + len(_BYTES)  # tokens of any vocabulary
+PER_TOKEN = 500  # characters of training texts for each token of a vocabulary by default (docs/defaults.md)
 # Components that a file may name: none of them has a pattern that could take exponential time.
 _PARTS = {"Lowercase", "ByteLevel", "Sequence", "ByteFallback", "Fuse"}
 _CHUNK = 10_000  # texts handed to the library at once: bounds the memory that its offset tables take
+
+
+def byte_pairs_for(characters: int) -> int:
+    """The default size of a vocabulary of byte pairs for training texts of so many characters; 0 for too few."""
+    size = characters // PER_TOKEN
+    return size if size > SMALLEST else 0
 
 
 @final
@@ -69,9 +76,9 @@ class Tokenizer:
         """
         if kind not in ("char", "bpe", "unigram"):
             raise InputError(f"unknown tokenizer kind {kind!r}; choose char, bpe or unigram")
-        if size < _SMALLEST:
+        if size < SMALLEST:
             raise InputError(
-                f"a vocabulary needs at least {_SMALLEST} tokens (special tokens and bytes), found size {size}"
+                f"a vocabulary needs at least {SMALLEST} tokens (special tokens and bytes), found size {size}"
             )
         texts = map(str.lower, texts) if lowercase else texts
         backend = _char_backend(texts, size) if kind == "char" else _subword_backend(texts, kind, size)
@@ -276,7 +283,7 @@ def _char_backend(texts: Iterable[str], size: int) -> tokenizers.Tokenizer:
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
-    frequent = sorted(counts, key=lambda char: (-counts[char], char))[: size - _SMALLEST]
+    frequent = sorted(counts, key=lambda char: (-counts[char], char))[: size - SMALLEST]
     vocabulary = {token: i for i, token in enumerate([*SPECIALS, *_BYTES, *sorted(frequent)])}
     backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True, unk_token=SPECIALS[3]))
     backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])

@@ -51,7 +51,7 @@ def size_ladder(effort: Effort) -> ClaimResult:
         seed=effort.seed,
         search=0.0 if effort.quick else 0.2,
         device=effort.devices[-1],
-        settings={} if sizes.limit is None else {"limit": sizes.limit},
+        settings={"tokenizer.kind": "byte"} | ({} if sizes.limit is None else {"limit": sizes.limit}),
     )
     config = ScaleConfig(comparison, smallest=sizes.smallest, sizes=sizes.sizes, held_out=sizes.held_out)
     display = Display(quiet=True)

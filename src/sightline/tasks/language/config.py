@@ -13,7 +13,8 @@ from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.text.batches import GROUP_BYTES
 from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
 from sightline.data.text.part import TextPart
-from sightline.data.tokens.text import TextKind, TextTokenizer
+from sightline.data.tokens.text import TextTokenizer
+from sightline.data.tokens.tokenizer import PER_TOKEN, byte_pairs_for
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
@@ -54,14 +55,25 @@ class RunningTextConfig(FilesConfig):
 class TextTokenizerConfig(CheckedConfig):
     """Tokenizer of running text."""
 
-    kind: TextKind = key("byte", "Tokenizer.")
+    kind: Literal["auto", "byte", "char", "bpe", "unigram"] = key(
+        "auto", f"Tokenizer; auto: bpe with a token for each {PER_TOKEN} bytes of training text, byte for little of it."
+    )
     size: int = key(8000, "Maximum size of the vocabulary, for bpe and unigram.", at_least=1)
     lowercase: bool = key(False, "Lower-case the text before it is split into tokens.")
     sample_bytes: int = key(1 << 24, "Bytes of training text, about, that the vocabulary is learned from.", at_least=1)
 
+    def settled(self, part: TextPart) -> TextTokenizerConfig:
+        """The kind and the size for this training text, where the kind is "auto"."""
+        if self.kind != "auto":
+            return self
+        size = byte_pairs_for(part.size)
+        if size:
+            return replace(self, kind="bpe", size=min(self.size, size))
+        return replace(self, kind="char" if self.lowercase else "byte")  # bytes have no case
+
     def learn(self, part: TextPart) -> TextTokenizer:
         """The tokenizer of training text."""
-        return TextTokenizer.train(part, **encode(self))
+        return TextTokenizer.train(part, **encode(self.settled(part)))
 
     def prepared(self, part: TextPart, directory: Path) -> TextTokenizer:
         """The same, learned once for all calls with the same settings and the same directory, where it is left."""

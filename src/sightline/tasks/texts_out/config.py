@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Literal, final
 
 from sightline.core.config import encode
 from sightline.core.settings import CheckedConfig, key
-from sightline.data.tokens.tokenizer import Tokenizer, TokenizerKind, TokenizerPair
+from sightline.data.tokens.tokenizer import PER_TOKEN, Tokenizer, TokenizerPair, byte_pairs_for
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.run import TaskConfig
 from sightline.training.loss import Smoothing
@@ -19,17 +19,27 @@ from sightline.training.loss import Smoothing
 class TokenizerConfig(CheckedConfig):
     """Tokenizer of texts."""
 
-    kind: TokenizerKind = key("char", "Tokenizer.")
+    kind: Literal["auto", "char", "bpe", "unigram"] = key(
+        "auto",
+        f"Tokenizer; auto: bpe with a token for each {PER_TOKEN} characters of training texts, char for few of them.",
+    )
     size: int = key(8000, "Maximum size of a vocabulary, for bpe and unigram.", at_least=1)
     shared: bool = key(False, "Use one vocabulary for sources and targets.")
     lowercase: bool = key(False, "Lower-case texts before they are split into tokens.")
+
+    def settled(self, *sides: Sequence[str]) -> TokenizerConfig:
+        """The kind and the size for these training texts, one side or two, where the kind is "auto"."""
+        if self.kind != "auto":
+            return self
+        size = byte_pairs_for(max(sum(map(len, side)) for side in sides))
+        return replace(self, kind="bpe", size=min(self.size, size)) if size else replace(self, kind="char")
 
     def learn(self, sources: Sequence[str], targets: Sequence[str], *, lowercase: bool) -> TokenizerPair:
         """Tokenizers of sources and targets; one alone where no source is a text.
 
         lowercase: whether the texts were lower-cased when they were read, which the tokenizers then do to new ones
         """
-        config = replace(self, lowercase=self.lowercase or lowercase)
+        config = replace(self.settled(sources, targets), lowercase=self.lowercase or lowercase)
         if sources:
             return TokenizerPair.train(sources, targets, **encode(config))
         one = Tokenizer.train(targets, config.kind, config.size, config.lowercase)
