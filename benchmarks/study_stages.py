@@ -142,10 +142,11 @@ def choosing(plan: GroupPlan, _: list[Configuration]) -> Outcome:
 
 
 def confirming(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
-    """The round of `confirm`; the winner, which may be today's default."""
+    """The round of `confirm`; the winner, which may be today's default. The seeds of `choose` decide between equals."""
     if missing := plan.round_of("confirm", f"{MIDDLE_S} s", candidates, MIDDLE_S, SEEDS[:1]):
         return missing, []
-    return None, ranked(candidates, plan.data, MIDDLE_S, SEEDS[:1], plan.results)[:1]
+    before = plan.best(candidates, CONFIRMED, SHORT_S, SEEDS[:2])
+    return None, ranked(before, plan.data, MIDDLE_S, SEEDS[:1], plan.results)[:1]
 
 
 def final(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
