@@ -218,6 +218,24 @@ def test_the_loss_is_torchs():
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "many", "chosen", "smoothing"),
+    [
+        ("series", False, None, 0.1),
+        ("series", False, 0.0, 0.0),
+        ("series", True, None, 0.0),
+        ("text", False, None, 0.0),
+    ],
+)
+def test_labels_of_series_are_smoothed_by_default(kind, many, chosen, smoothing):
+    task = untrained(kind, many=many, label_smoothing=chosen)
+    batch, _ = next(task.batches(data(kind, many=many).train, seed=0).stream())
+    found = task.loss(task.model.eval(), batch)
+    expected = label_loss(task.model(batch.source, batch.source_mask), batch.labels, None, smoothing)
+    torch.testing.assert_close(found.total, expected.total)
+    assert task.config.label_smoothing == smoothing
+
+
 def test_weights_make_a_rare_class_count():
     of = data()
     task = ClassificationTask.build(of, run(class_weights={"red": 5.0}))

@@ -29,12 +29,24 @@ def test_the_proposed_size_works(sizes):
     assert proposed(caught.value).settled(shapes).fitted(FrontEndChoice()).count <= 64
 
 
-@pytest.mark.parametrize(("size", "patch"), [((28, 28), 4), ((8, 8), 1), ((224, 224), 28), ((30, 20), 5), ((7, 9), 1)])
-def test_patches_are_the_smallest_that_make_at_most_64(size, patch):
+@pytest.mark.parametrize(
+    ("size", "patch"),
+    [
+        ((28, 28), 4),
+        ((8, 8), 2),
+        ((224, 224), 28),
+        ((30, 20), 5),
+        ((7, 9), 1),
+        ((7, 7), 1),
+        ((4, 4), 1),
+        ((26, 26), 13),
+    ],
+)
+def test_patches_are_the_smallest_of_several_pixels_that_make_at_most_64(size, patch):
     found = PictureConfig(colour="grey").settled([(1, *size)])
     assert found.patch == patch
     assert found.fitted(FrontEndChoice()).count <= 64
-    finer = [side for side in range(1, patch) if not (size[0] % side or size[1] % side)]
+    finer = [side for side in range(2, patch) if not (size[0] % side or size[1] % side)]
     assert all(size[0] * size[1] / side**2 > 64 for side in finer)
 
 

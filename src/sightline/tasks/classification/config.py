@@ -22,6 +22,7 @@ from sightline.training.optim import OptimConfig
 READ_AS: dict[SourceKind, tuple[InputKind, ...]] = {
     "text": TEXT_KINDS, "series": ("series",), "audio": ("audio",), "image": ("image",)
 }  # fmt: skip
+SMOOTHED: dict[SourceKind, float] = {"series": 0.1}  # label smoothing by default (docs/defaults.md)
 # The presets after Jain & Wallace 2019 are trained with the rate and the decay of their code.
 PAPER_OPTIMIZERS = dict.fromkeys(
     NAMED_ENCODERS,
@@ -95,8 +96,12 @@ class ClassificationConfig(TaskConfig):
     class_weights: dict[str, float] | Literal["none", "balanced"] = key(
         "none", "Weight of each class in the loss: none, balanced, or a weight by class name.", at_least=0
     )
-    label_smoothing: float = key(
-        0.0, "Share of each label's probability that is spread over all classes.", at_least=0, below=1
+    label_smoothing: float | None = key(
+        None,
+        "Share of each label's probability that is spread over all classes; null: 0.1 for series that have one label "
+        "each, otherwise 0.",
+        at_least=0,
+        below=1,
     )
     shift_pixels: int = key(0, "Maximum shift of pictures in pixels, each way, while training.", at_least=0)
     batch_size: int = key(32, "Items of a training batch.", at_least=1)
@@ -110,6 +115,11 @@ class ClassificationConfig(TaskConfig):
         super().__post_init__()
         if getattr(self.model, "pooling", None) == "none":
             raise InputError("labels are of whole items: choose mean, last, cls or additive", where="model.pooling")
+
+    def settled(self, kind: SourceKind, *, many: bool) -> ClassificationConfig:
+        """The same with what it leaves to the kind of the sources, and to whether items have any number of labels."""
+        smoothing = 0.0 if many else SMOOTHED.get(kind, 0.0)
+        return replace(self, label_smoothing=smoothing) if self.label_smoothing is None else self
 
     def fitted(self, kind: SourceKind, **sizes: int) -> FrontEndConfig:
         """The front end for sources of this kind, with their sizes: `vocabulary` of texts, `channels` of series.

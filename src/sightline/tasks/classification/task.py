@@ -60,7 +60,8 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
     @classmethod
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
         data.check()
-        inputs = LabelledInputs.fit(data.kind, data.train.sources, run.settings, lowercase=run.corpus.lowercase)
+        settings = run.settings.settled(data.kind, many=data.many)
+        inputs = LabelledInputs.fit(data.kind, data.train.sources, settings, lowercase=run.corpus.lowercase)
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, run)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
@@ -94,7 +95,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         if model.training and self.inputs.kind == "image":
             source = shifted(source, self.config.shift_pixels, self.config.picture.ground)
         logits = model(source, batch.source_mask)
-        return label_loss(logits, batch.labels, self.trained.weights, self.config.label_smoothing)
+        return label_loss(logits, batch.labels, self.trained.weights, self.config.label_smoothing or 0.0)
 
     def divergence(self, outputs: Tensor, reference: Tensor, batch: LabelledBatch) -> Tensor:
         """How far the outputs for a batch are from those of another model, see `label_divergence`."""

@@ -26,7 +26,7 @@ from sightline.tasks.run import FilesConfig, RunConfig, log_notes
 from sightline.tasks.text_inputs import TEXT_KINDS
 from sightline.tasks.texts_out.config import TextsOutConfig
 
-FEW_PATCHES = 64
+LEAST_PATCHES, FEW_PATCHES = 9, 64
 
 
 @final
@@ -95,7 +95,9 @@ class PictureConfig(CheckedConfig):
         "patches", "Positions: patches; pixels by value; or pixels by a vector for each of 256 levels of grey."
     )
     patch: int | None = key(
-        None, "Side of a patch in pixels; null: the smallest that divides both sides and makes at most 64 patches."
+        None,
+        "Side of a patch in pixels; null: the smallest that divides both sides and makes at most 64 patches, of more "
+        "than one pixel where these are at least 9.",
     )
     stem: Stem = key("linear", "How patches are embedded; convolutions see across the edges of patches.")
     positions: GridEncoding = key("learned", "Position embeddings.")
@@ -165,11 +167,15 @@ class PictureConfig(CheckedConfig):
 
 
 def _few(height: int, width: int) -> int:
-    """The smallest side of patches that divides both sides and makes at most `FEW_PATCHES`."""
+    """The smallest side of patches that divides both sides and makes at most `FEW_PATCHES`.
+
+    Of several pixels where these are at least `LEAST_PATCHES`, since one pixel says little (docs/defaults.md).
+    """
     both = math.gcd(height, width)
-    for side in range(1, both + 1):
-        if both % side == 0 and height * width <= FEW_PATCHES * side * side:
-            return side
+    counts = {side: height * width // side**2 for side in range(1, both + 1) if both % side == 0}
+    few = [side for side, count in counts.items() if count <= FEW_PATCHES]
+    if few:
+        return next((side for side in few if side > 1 and counts[side] >= LEAST_PATCHES), few[0])
     raise InputError(
         f"{height} x {width} pixels cannot be cut into {FEW_PATCHES} square patches or fewer: set "
         f"{size_flags([(height, width)])}, or --picture.patch {both} for more patches"
