@@ -232,13 +232,23 @@ def test_without_an_architecture_the_default_is_named_with_its_reason(
     assert "architecture" not in train(capsys, "--data", "pairs.tsv", *SIZES, "--arch", "transformer")[1]
 
 
+@pytest.mark.parametrize(("name", "arch"), [("digits?as=rows", "gru"), ("digits", "transformer")])
+def test_the_default_goes_by_the_kind_of_the_data(
+    name: str, arch: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--data", f"builtin:{name}", "--model.d-model", "16", "--max-steps", "2", "--dry-run", "--json"]
+    out, err = train(capsys, *flags)
+    assert json.loads(out)["arch"] == arch
+    assert f"the architecture is {arch}: " in err
+
+
 def test_the_default_goes_by_the_number_of_training_items(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = (DefaultArch(20, "lstm", "few"), DefaultArch(100_000, "gru", "some"), DefaultArch(None, "rnn", "many"))
     monkeypatch.setitem(TRAINED, "translation", rows)
     counts = {19: "lstm", 20: "gru", 99_999: "gru", 100_000: "rnn"}
-    assert {items: default_arch("translation", lambda n=items: n).arch for items in counts} == counts
+    assert {items: default_arch("translation", "", lambda n=items: n).arch for items in counts} == counts
 
     def chosen(*flags: str) -> tuple[str, str]:
         out, err = train(capsys, "--data", "pairs.tsv", *SIZES, *flags, "--json")

@@ -35,16 +35,20 @@ class DefaultArch(NamedTuple):
     reason: str
 
 
-# By task, rows of ascending `below`, None last. What a row prefers needs a measurement in docs/results.md.
+# By task and, where the data has several kinds, by kind; rows of ascending `below`, None last. What a row prefers needs
+# a measurement in docs/results.md or docs/defaults.md.
 TRAINED = {
     "translation": (DefaultArch(None, "transformer", "the highest BLEU on Multi30k (docs/results.md)"),),
+    "classification of series": (
+        DefaultArch(None, "gru", "the highest accuracy on labelled series of the study of defaults (docs/defaults.md)"),
+    ),
 }
 ELSE_TRAINED = (DefaultArch(None, "transformer", "no measurement prefers another one yet"),)
 
 
-def default_arch(task: str, count: Callable[[], int]) -> DefaultArch:
+def default_arch(task: str, kind: str, count: Callable[[], int]) -> DefaultArch:
     """The architecture of a training that names none, and why; `count` gives the training items where they decide."""
-    *by_size, last = TRAINED.get(task, ELSE_TRAINED)
+    *by_size, last = TRAINED.get(f"{task} of {kind}", TRAINED.get(task, ELSE_TRAINED))
     items = count() if by_size else 0
     return next((row for row in by_size if row.below is not None and items < row.below), last)
 

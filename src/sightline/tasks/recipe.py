@@ -74,7 +74,10 @@ def with_default_arch(
     """The configuration from these sources, which name no architecture, with the default one for the task and the
     number of training items, and a line that says which and why. Where keys refuse that one, `run` stays as it is.
     """
-    default = default_arch(run.task, lambda: task_class(run.task).load_data(run).sizes["train"])
+    task, kind = task_class(run.task), ""
+    with suppress(InputError):  # what is wrong with the data is reported when it is read
+        kind = task.kind_of_data(run)
+    default = default_arch(run.task, kind, lambda: task.load_data(run).sizes["train"])
     reason = default.reason
     if default.arch != run.settings.arch:
         try:

@@ -150,6 +150,11 @@ class Task(PredictingTask, Generic[D, P, R]):
         return run.load()
 
     @classmethod
+    def kind_of_data(cls, run: R) -> str:
+        """The kind of the data that the keys of `run` name, where defaults differ by it; raises as `load_data`."""
+        return ""
+
+    @classmethod
     def survey(cls, run: R) -> Survey:
         """A summary of the data that the keys of `run` name."""
         data = cls.load_data(run)

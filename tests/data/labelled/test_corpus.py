@@ -16,9 +16,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from sightline.core.errors import InputError
-from sightline.data.labelled.corpus import load_labelled
+from sightline.data.labelled.corpus import kind_of_data, load_labelled
 from sightline.data.labelled.part import source_key
-from sightline.data.labelled.table import Reading, read_labelled
+from sightline.data.labelled.table import Reading, kind_of_sources, read_labelled
 from sightline.data.media.images import ImageOptions
 from sightline.data.split import by_label
 
@@ -38,7 +38,7 @@ def write_forms(folder: Path) -> list[Path]:
 def test_every_format_gives_the_same_items(tmp_path: Path) -> None:
     for path in write_forms(tmp_path):
         table = read_labelled(path, Reading())
-        assert table.kind == "text"
+        assert table.kind == kind_of_sources(path, Reading()) == "text"
         assert list(zip(table.sources, (name for (name,) in table.labels), strict=True)) == ROWS, path
 
 
@@ -49,6 +49,7 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     table = read_labelled(tmp_path / "d", Reading(lowercase=True))
     assert sorted(zip(table.sources, table.labels, strict=True)) == sorted((t.lower(), (label,)) for t, label in ROWS)
     assert all(Path(place).is_file() for place in table.places)
+    assert kind_of_sources(tmp_path / "d", Reading()) == "text"
 
 
 def write_pictures(folder: Path) -> None:
@@ -62,11 +63,13 @@ def test_pictures_come_from_folders_and_from_paths_beside_the_table(tmp_path: Pa
     write_pictures(tmp_path)
     grey = Reading(image=ImageOptions(colour="grey"))
     result = read_labelled(tmp_path, grey)
-    assert result.kind == "image"
+    assert result.kind == kind_of_sources(tmp_path, grey) == "image"
     assert [int(source[0, 0, 0]) for source in result.sources] == [10, 11, 12, 200, 201, 202]
     table = tmp_path.parent / f"{tmp_path.name}.csv"
     table.write_text(f"source,label\n{tmp_path.name}/b/1.png,b\n{tmp_path.name}/a/2.png,a\n")
     listed = read_labelled(table, grey)
+    assert listed.kind == kind_of_sources(table, grey) == "image"
+    assert kind_of_sources(table, Reading(kind="text")) == "text"
     assert [(int(s[0, 0, 0]), label) for s, label in zip(listed.sources, listed.labels, strict=True)] == [
         (201, ("b",)),
         (12, ("a",)),
@@ -100,8 +103,22 @@ def test_pictures_come_from_folders_and_from_paths_beside_the_table(tmp_path: Pa
 def test_series(name: str, content: str, reading: dict[str, str], expected: list, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
     table = read_labelled(tmp_path / name, Reading(**reading))
-    assert table.kind == "series"
+    assert table.kind == kind_of_sources(tmp_path / name, Reading(**reading)) == "series"
     assert [source.tolist() for source in table.sources] == expected
+
+
+@pytest.mark.parametrize(("name", "kind"), [("digits", "image"), ("digits?as=rows", "series"), ("parity", "text")])
+def test_the_kind_of_built_in_data(name: str, kind: str) -> None:
+    assert kind_of_data(f"builtin:{name}", Reading()) == kind
+
+
+def test_the_kind_is_decided_by_the_first_row_that_can_be_read(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("text,label\na,b,c\nred,x\nblue,y\n")
+    assert kind_of_sources(table, Reading()) == read_labelled(table, Reading(skip_bad=True)).kind == "text"
+    table.write_text("first,second,label\nred,green,x\n")
+    with pytest.raises(InputError, match=r"a\.csv:2: "):
+        kind_of_sources(table, Reading())
 
 
 def test_series_of_parquet_lists(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sightline.data.labelled.digits import digits
 from sightline.data.labelled.labels import Labels, LabelType, class_names
 from sightline.data.labelled.part import LabelledPart, content_sha256
 from sightline.data.labelled.sequential import SEQUENTIAL, sequential
-from sightline.data.labelled.table import LabelledTable, Reading, SourceKind, read_labelled
+from sightline.data.labelled.table import LabelledTable, Reading, SourceKind, kind_of_sources, read_labelled
 from sightline.data.split import PARTS, SHARES, by_label, rows_of
 from sightline.data.survey import SHOWN
 
@@ -45,6 +45,11 @@ class LabelledCorpus(Corpus[LabelledPart]):
         return self.train.many
 
     describe = survey_labelled
+
+
+def kind_of_data(data: str, reading: Reading) -> SourceKind:
+    """The kind of the sources of data that `load_labelled` reads; raises as `kind_of_sources`."""
+    return _builtin(data)[0]["train"].kind if data.startswith("builtin:") else kind_of_sources(Path(data), reading)
 
 
 def load_labelled(

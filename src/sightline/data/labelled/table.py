@@ -14,7 +14,7 @@ The archives of series have forms of their own: `data.labelled.sequences`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
@@ -47,6 +47,7 @@ from sightline.data.split import by_column
 
 LabelledSource = str | np.ndarray
 LABELS = ("label", "labels", "class", "category", "sentiment")  # usual names of the column of labels
+_FILES: dict[str, Any] = {".txt": "text", **MEDIA}  # kinds of files in a folder
 _SAMPLED_ROWS = 200
 MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
 
@@ -121,6 +122,26 @@ def read_labelled(path: Path, reading: Reading) -> LabelledTable:
     table.remarks += [remark] if remark else []
     table.remarks += [note for reader in items.readers.values() for note in reader.notes()]
     return table
+
+
+def kind_of_sources(path: Path, reading: Reading) -> SourceKind:
+    """The kind that `read_labelled` finds, by the first source alone.
+
+    Raises:
+        InputError: the table cannot be opened, or its first row has no source.
+    """
+    if reading.kind != "auto":
+        return reading.kind
+    if os.path.isdir(path):
+        return next((_FILES[file.path.suffix.lower()] for file in class_files(path, _FILES) if file.kind), "text")
+    rows, reading, index = _opened(path, reading, [])
+    for record in rows.records():
+        if not record.problem:
+            try:
+                return _choice(record, reading, index).kind
+            except ValueError as error:
+                raise InputError(str(error), where=f"{path}:{record.line}") from None
+    return "text"
 
 
 @final
@@ -209,8 +230,7 @@ def _text_file(file: Path) -> str:
 
 def _read_folder(root: Path, reading: Reading, items: _Items) -> None:
     items.table.unit = "file"
-    kinds: dict[str, Any] = {".txt": "text", **MEDIA}
-    kinds = {suffix: kind for suffix, kind in kinds.items() if reading.kind in ("auto", kind)}
+    kinds = {suffix: kind for suffix, kind in _FILES.items() if reading.kind in ("auto", kind)}
     for file in class_files(root, kinds):
         media, place = MediaFile(file.path), str(file.path)
         if file.problem:
@@ -267,22 +287,33 @@ def label_columns(rows: Rows) -> list[str]:
     return few if len(few) == 1 else []
 
 
-def _labelled_by(rows: Rows, reading: Reading, table: LabelledTable) -> Reading:
-    """The options with the likely column of labels, and a note, where no column has the default name."""
+def _opened(path: Path, reading: Reading, remarks: list[str]) -> tuple[Rows, Reading, tuple[str, ...]]:
+    """The rows of a table, the options with its column of labels, and its columns that number rows; adds remarks."""
+    rows = open_labelled(path, reading)
+    reading = _labelled_by(rows, reading, remarks)
+    index = tuple(identity_columns(rows)) if reading.source_column is None else ()
+    remarks += index_notes(index)
+    return rows, reading, index
+
+
+def _choice(record: Record, reading: Reading, index: Sequence[str]) -> Choice:
+    """How the sources of a table are read, by its first row."""
+    return choose(record, reading.kind, reading.source_column, {reading.label_column, reading.split_column, *index})
+
+
+def _labelled_by(rows: Rows, reading: Reading, remarks: list[str]) -> Reading:
+    """The options with the likely column of labels, and a remark, where no column has the default name."""
     known = rows.columns or next(iter(rows.records()), Record(0, {})).cells
     usual = [] if reading.label_column in known else label_columns(rows)
     if reading.label_column != Reading.label_column or reading.label_column in known or not usual:
         return reading
-    table.remarks.append(f"the labels are {usual[0]!r} (--label-column chooses another column)")
+    remarks.append(f"the labels are {usual[0]!r} (--label-column chooses another column)")
     return replace(reading, label_column=usual[0])
 
 
 def _read_table(path: Path, reading: Reading, items: _Items) -> None:
     table = items.table
-    rows = open_labelled(path, reading)
-    reading = _labelled_by(rows, reading, table)
-    index = identity_columns(rows) if reading.source_column is None else ()
-    table.remarks += index_notes(index)
+    rows, reading, index = _opened(path, reading, table.remarks)
     names = class_labels(path, reading.label_column)
     table.label_type = "text" if names else TYPES[rows.cell_type(reading.label_column)]
     choice: Choice | None = None
@@ -297,8 +328,7 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
             value = record.cell(reading.label_column)
             part = None if reading.split_column is None else record.cell(reading.split_column)
             if choice is None:
-                own = {reading.label_column, reading.split_column, *index}
-                choice = choose(record, reading.kind, reading.source_column, own)
+                choice = _choice(record, reading, index)
                 table.kind = choice.kind
                 table.many = reading.label_separator is not None or isinstance(value, list)
             labels = labels_of(named(value, names) if names else value, reading.label_separator)

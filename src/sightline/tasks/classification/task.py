@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from sightline.core.metrics import Baseline, metric_names
-from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.data.labelled.corpus import LabelledCorpus, kind_of_data
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.rows.in_memory import LABELLED
 from sightline.data.spaced import at_least_one, spaced
@@ -67,6 +67,10 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
         labels = {"many": data.many, "label_type": data.label_type, "weights": weights}
         return cls(Classifier(config, model, inputs, data.classes, **labels), cls.trained_on(data))
+
+    @classmethod
+    def kind_of_data(cls, run: ClassificationRun) -> str:
+        return kind_of_data(run.corpus.data, run.reading)
 
     def more_options(self) -> dict[str, Any]:
         return self.trained.options
