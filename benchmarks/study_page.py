@@ -121,8 +121,7 @@ def _options_table(runs: Sequence[Line]) -> list[str]:
             wins[name].append(0.5 if math.isnan(gap) or gap == 0 else float(gap > 0))
     rows = [f"| option | data sets | better than the default on | [{LEVEL:.0%}] |", "|---|--:|--:|--:|"]
     for name, values in sorted(wins.items(), key=lambda item: -np.mean(item[1])):
-        low, high = bootstrap_interval(values)
-        rows.append(f"| {name} | {len(values)} | {np.mean(values):.0%} | {low:.0%} to {high:.0%} |")
+        rows.append(f"| {name} | {len(values)} | {np.mean(values):.0%} | {_interval(values, '.0%')} |")
     return rows
 
 
@@ -131,8 +130,7 @@ def _ranks_table(runs: Sequence[Line]) -> list[str]:
     rows = [f"| budget | configuration | mean rank | [{LEVEL:.0%}] |", "|--:|---|--:|--:|"]
     for budget_s in sorted({line["budget_s"] for line in runs}):
         for name, ranks in mean_ranks([line for line in runs if line["budget_s"] == budget_s])[:MOST_ROWS]:
-            low, high = bootstrap_interval(ranks)
-            rows.append(f"| {budget_s} s | {name} | {np.mean(ranks):.1f} | {low:.1f} to {high:.1f} |")
+            rows.append(f"| {budget_s} s | {name} | {np.mean(ranks):.1f} | {_interval(ranks, '.1f')} |")
     return rows
 
 
@@ -180,6 +178,14 @@ def mean_ranks(runs: Sequence[Line]) -> list[tuple[str, list[float]]]:
         ranks.append(rankdata([-score for score in scores]))
     by_name = [(name, [float(row[i]) for row in ranks]) for i, name in enumerate(everywhere)]
     return sorted(by_name, key=lambda item: np.mean(item[1]))
+
+
+def _interval(values: Sequence[float], form: str) -> str:
+    """The interval of the mean over data sets; one data set says nothing of others."""
+    if len(values) < 2:
+        return ""
+    low, high = bootstrap_interval(values)
+    return f"{low:{form}} to {high:{form}}"
 
 
 def bootstrap_interval(values: Sequence[float], draws: int = 2000) -> tuple[float, float]:
