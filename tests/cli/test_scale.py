@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -51,7 +52,16 @@ def test_quick_gives_way_to_flags_and_json_is_one_object(trained, capsys, tmp_pa
     assert json.loads(capsys.readouterr().out)["schema_version"] == 1
     config = trained[0][0]
     assert (config.sizes, config.comparison.seeds, config.comparison.budget) == (4, 4, "200ktok")
-    assert config.comparison.settings == {"context": "32"}
+    assert config.comparison.settings == {"context": "32", "tokenizer.kind": "byte"}
+
+
+def test_tokens_are_few_unless_they_are_chosen():
+    for task, fewest in (("language", "byte"), ("translation", "char")):
+        comparison = CompareConfig(task=task, budget="1Mtok")
+        assert ScaleConfig(comparison).comparison.settings == {"tokenizer.kind": fewest}
+        chosen = replace(comparison, settings={"tokenizer.kind": "bpe", "tokenizer.size": 300})
+        assert ScaleConfig(chosen).comparison == chosen
+    assert ScaleConfig(CompareConfig(task="forecasting", budget="1Mtok")).comparison.settings == {}
 
 
 def test_a_dry_run_shows_sizes_and_compute(trained, monkeypatch, capsys):

@@ -50,7 +50,8 @@ def scale(
     The power law is fitted to all sizes but the largest, predicts that one, and is then checked against its
     measurement. Exponents have intervals over seeds and test items, and so have their differences between
     architectures. Writes scale.html, scale.json and a comparison for each size. Every other key of the task's
-    configuration is a flag too, as with `sightline train`, and applies to all models.
+    configuration is a flag too, as with `sightline train`, and applies to all models. Without --tokenizer.kind texts
+    are split into bytes or characters, which leaves small models more than a vocabulary.
 
     Args:
         budget: Budget of each run at every size, in tokens (2Mtok) or training FLOPs (1e13flop). Default: 2Mtok.

@@ -32,6 +32,12 @@ from sightline.lab.scaling_verdict import scaling_verdict, scaling_warnings
 from sightline.training.budget import Budget
 
 FIXED = ("tokens", "flops")
+TOKENS = "tokenizer.kind"
+# By task, where models write tokens: a small model with a large vocabulary would be little else.
+FEWEST_TOKENS = {
+    "language": "byte",
+    **dict.fromkeys(("translation", "transcription", "captioning", "answering"), "char"),
+}
 
 
 @final
@@ -40,7 +46,7 @@ class ScaleConfig:
     """One ladder.
 
     comparison: what every size is compared with; its `match` is set by the ladder, and its budget, in tokens or
-        training FLOPs, is that of each run at every size
+        training FLOPs, is that of each run at every size; without a kind of tokens it has `FEWEST_TOKENS`
     smallest, ratio, sizes: `sizes` numbers of parameters, of which the first is `smallest` and each next one `ratio`
         times as large
     held_out: the largest of them that no fit sees
@@ -71,6 +77,10 @@ class ScaleConfig:
             raise InputError(f"{equal}, found {self.comparison.budget!r}", where="--budget")
         if self.comparison.match is not None:
             raise InputError("the ladder sets the size of every model: leave it out", where="--match")
+        fewest = FEWEST_TOKENS.get(self.comparison.task)
+        if fewest is not None and TOKENS not in self.comparison.settings:
+            settings = {**self.comparison.settings, TOKENS: fewest}
+            object.__setattr__(self, "comparison", replace(self.comparison, settings=settings))
 
     @property
     def targets(self) -> list[int]:

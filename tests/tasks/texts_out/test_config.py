@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sightline.data.tokens.tokenizer import PER_TOKEN, SMALLEST, byte_pairs_for
-from sightline.tasks.texts_out.config import TokenizerConfig
+from sightline.data.tokens.tokenizer import SMALLEST, byte_pairs_for
+from sightline.tasks.texts_out.config import PER_TOKEN, TokenizerConfig
 
 TEXTS = ["Ein Hund schläft unter dem Tisch.", "Zwei Katzen sehen ihm zu."] * 50
 MANY = TEXTS * 50  # 145,000 characters
@@ -33,8 +33,8 @@ def test_the_vocabulary_grows_with_the_texts_up_to_the_maximum():
 
 
 def test_fewer_tokens_than_bytes_are_no_vocabulary():
-    assert byte_pairs_for((SMALLEST + 1) * PER_TOKEN - 1) == 0
-    assert byte_pairs_for((SMALLEST + 1) * PER_TOKEN) == SMALLEST + 1
+    assert byte_pairs_for((SMALLEST + 1) * 70 - 1, 70) == 0
+    assert byte_pairs_for((SMALLEST + 1) * 70, 70) == SMALLEST + 1
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])

@@ -29,15 +29,14 @@ TokenizerKind = Literal["char", "bpe", "unigram"]
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 SMALLEST = len(SPECIALS) + len(_BYTES)  # tokens of any vocabulary
-PER_TOKEN = 500  # characters of training texts for each token of a vocabulary by default (docs/defaults.md)
 # Components that a file may name: none of them has a pattern that could take exponential time.
 _PARTS = {"Lowercase", "ByteLevel", "Sequence", "ByteFallback", "Fuse"}
 _CHUNK = 10_000  # texts handed to the library at once: bounds the memory that its offset tables take
 
 
-def byte_pairs_for(characters: int) -> int:
-    """The default size of a vocabulary of byte pairs for training texts of so many characters; 0 for too few."""
-    size = characters // PER_TOKEN
+def byte_pairs_for(characters: int, per_token: int) -> int:
+    """The size of a vocabulary of byte pairs with a token for each `per_token` characters of texts; 0 for too few."""
+    size = characters // per_token
     return size if size > SMALLEST else 0
 
 

@@ -14,7 +14,7 @@ from sightline.data.text.batches import GROUP_BYTES
 from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
 from sightline.data.text.part import TextPart
 from sightline.data.tokens.text import TextTokenizer
-from sightline.data.tokens.tokenizer import PER_TOKEN, byte_pairs_for
+from sightline.data.tokens.tokenizer import byte_pairs_for
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
@@ -23,6 +23,7 @@ from sightline.training.optim import OptimConfig
 
 Bptt = Literal["rows", "stateful"]
 Evaluate = Literal["auto", "windows", "carried"]
+PER_TOKEN = 2000  # bytes of training text for each token of a vocabulary by default (docs/defaults.md)
 BOTH_WAYS = ("bidirectional", "encoder", "bert", "bilstm", "bigru", "birnn")  # names that people try
 
 
@@ -66,7 +67,7 @@ class TextTokenizerConfig(CheckedConfig):
         """The kind and the size for this training text, where the kind is "auto"."""
         if self.kind != "auto":
             return self
-        size = byte_pairs_for(part.size)
+        size = byte_pairs_for(part.size, PER_TOKEN)
         if size:
             return replace(self, kind="bpe", size=min(self.size, size))
         return replace(self, kind="char" if self.lowercase else "byte")  # bytes have no case

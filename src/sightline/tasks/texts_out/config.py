@@ -8,10 +8,12 @@ from typing import Literal, final
 
 from sightline.core.config import encode
 from sightline.core.settings import CheckedConfig, key
-from sightline.data.tokens.tokenizer import PER_TOKEN, Tokenizer, TokenizerPair, byte_pairs_for
+from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair, byte_pairs_for
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.run import TaskConfig
 from sightline.training.loss import Smoothing
+
+PER_TOKEN = 500  # characters of training texts for each token of a vocabulary by default (docs/defaults.md)
 
 
 @final
@@ -31,7 +33,7 @@ class TokenizerConfig(CheckedConfig):
         """The kind and the size for these training texts, one side or two, where the kind is "auto"."""
         if self.kind != "auto":
             return self
-        size = byte_pairs_for(max(sum(map(len, side)) for side in sides))
+        size = byte_pairs_for(max(sum(map(len, side)) for side in sides), PER_TOKEN)
         return replace(self, kind="bpe", size=min(self.size, size)) if size else replace(self, kind="char")
 
     def learn(self, sources: Sequence[str], targets: Sequence[str], *, lowercase: bool) -> TokenizerPair:
