@@ -10,6 +10,7 @@ from sightline.cli.app import main
 from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.tasks.architectures import IN_WORDS
+from sightline.tasks.classification.config import READ_AS
 from sightline.tasks.defaults import BUILTIN_TASKS, ELSE_TRAINED, TRAINED, compared
 from sightline.tasks.infer import task_for
 from sightline.tasks.table import TASKS, task_class
@@ -32,7 +33,7 @@ def test_the_default_of_any_number_of_items_is_an_architecture_of_the_task(name)
 
 
 def test_rows_of_defaults_are_of_tasks():
-    assert set(TRAINED) <= set(TASKS)
+    assert set(TRAINED) <= {*TASKS, *(f"classification of {kind}" for kind in READ_AS)}
 
 
 @pytest.mark.slow
