@@ -31,7 +31,8 @@ TRAININGS: dict[str, list[str]] = {
     "translation": ["--data", "pairs.tsv", "--arch", "bahdanau", "--tokenizer.kind", "bpe", "--tokenizer.size", "280"],
     "translation-dates": ["--data", "builtin:dates?size=400", "--arch", "transformer", "--model.heads", "2"],
     "classification": ["--task", "classification", "--data", "labels.csv", "--arch", "lstm"],
-    "classification-images": ["--data", "builtin:digits", "--arch", "linear", "--limit", "200", "--model.heads", "2"],
+    "classification-images": [*("--data", "builtin:digits", "--arch", "linear", "--limit", "200", "--model.heads", "2"),
+                              *("--picture.patch", "1")],  # the default of version 0.1.0
     "forecasting": [*("--data", "builtin:seasonal?length=600", "--arch", "gru", "--lookback", "48"),
                     *("--horizon", "12", "--loss", "quantile")],
     "language": [*("--task", "language", "--data", "text.txt", "--arch", "gated_linear", "--model.heads", "2"),
