@@ -213,7 +213,7 @@ def test_a_100_mb_line_is_refused_in_bounded_memory(tmp_path: Path) -> None:
             file.write(b"x" * 1_000_000)
         file.write(b"\t\nc\td\n")
     with pytest.raises(InputError):
-        read(path)  # what is imported while reading is no memory of the line
+        read(path)  # modules that are imported here take memory too
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=r"a\.tsv:2: the line is longer than 10000000 bytes"):
