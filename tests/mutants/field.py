@@ -35,6 +35,23 @@ def _(patch):
     wrap(patch, lstm.LSTM, "step", lambda original, self, x_t, state: original(self, x_t + 0.1 * x_t.mean(0), state))
 
 
+@mutant("heads take the values of another row", ALIBI, "batch order and size")
+def _(patch):
+    def attend(original, q, k, v, *rest, **named):
+        return original(q, k, v.transpose(0, 1).reshape(v.shape), *rest, **named)
+
+    wrap(patch, ops_execute, "dense_attention", attend)
+
+
+@mutant("a bound from the smallest number of all rows", GRU, "batch order and size")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        y, after = original(self, x, state, mask, starts)
+        return (y.clamp_min(0.05 * x.amin()) if x.numel() else y), after
+
+    wrap(patch, recurrent.Recurrent, "forward", forward)
+
+
 @mutant("half of the state kept on the module", SSD, "purity of states", "any chunks = whole")
 def _(patch):
     def convolve(original, self, x, state, mask=None, starts=None):
