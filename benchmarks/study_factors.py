@@ -1,7 +1,8 @@
 """The factors that the study varies, by group of data sets, and the configurations that they make.
 
-A configuration is a set of options of different factors; without any it is today's default. Its name, such as
-"dropout 0.3 + rate 0.002", is the same in every group, so that an option can be ranked over all data sets.
+A configuration is a set of options of different factors; without any it is the default when the study began. Its name,
+such as "dropout 0.3 + rate 0.002", is the same in every group, so that an option can be ranked over all data sets.
+`SHIPPED` has the package's defaults after the study, with the architecture that `sightline train` takes without --arch.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from typing import Any
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.tasks.defaults import default_arch
 from sightline.tasks.recipe import resolve_run
 from study_data import DATA_SETS, DataSet
 
 DEFAULT = "default"
 STUDY = "2026-11"  # part of each key: results belong to the package's defaults of that time
+ARCHITECTURE = "architecture"  # a factor; its options are names of architectures
+DEFAULTS = "defaults"  # a factor; its option is the study's name after the defaults have changed
+KINDS = {"texts": "text", "series": "series", "pictures": "image", "sounds": "audio"}  # of labelled items, by group
 ITEMS = {"valid": 500, "test": 1000}  # most items that a trained model is measured on
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -49,7 +54,7 @@ SOUND_STRIDE: Options = _values("sound.stride", 8)
 GROUPS: dict[str, dict[str, Options]] = {
     "texts": {
         **COMMON,
-        "architecture": _archs("bilstm_attention", "gated_linear"),
+        ARCHITECTURE: _archs("bilstm_attention", "gated_linear"),
         "tokens": {
             "char": {"text.kind": "char"},
             "bpe 2000": {"text.kind": "bpe", "text.size": 2000},
@@ -67,14 +72,14 @@ GROUPS: dict[str, dict[str, Options]] = {
     },
     "series": {
         **COMMON,
-        "architecture": _archs("gru", "gated_linear"),
+        ARCHITECTURE: _archs("gru", "gated_linear"),
         "patch": _values("series.patch", 2, 4),
         "batch": LARGER_BATCH,
         "smoothing": SMOOTHING,
     },
     "pictures": {
         **COMMON,
-        "architecture": _archs("gru", "gated_linear"),
+        ARCHITECTURE: _archs("gru", "gated_linear"),
         "patches": {
             **_values("picture.patch", 2, 4),
             "4, convolutions": {"picture.patch": 4, "picture.stem": "convolution"},
@@ -85,7 +90,7 @@ GROUPS: dict[str, dict[str, Options]] = {
     },
     "sounds": {
         **COMMON,
-        "architecture": _archs("gru", "gated_linear"),
+        ARCHITECTURE: _archs("gru", "gated_linear"),
         "augmentation": SPEC_AUGMENT,
         "stride": SOUND_STRIDE,
         "batch": LARGER_BATCH,
@@ -93,7 +98,7 @@ GROUPS: dict[str, dict[str, Options]] = {
     },
     "speech": {
         **COMMON,
-        "architecture": _archs("gru", "bahdanau"),
+        ARCHITECTURE: _archs("gru", "bahdanau"),
         "augmentation": SPEC_AUGMENT,
         "stride": SOUND_STRIDE,
         "batch": _values("batch_tokens", 2048),
@@ -101,14 +106,14 @@ GROUPS: dict[str, dict[str, Options]] = {
     },
     "captions": {
         **COMMON,
-        "architecture": _archs("gru", "bahdanau"),
+        ARCHITECTURE: _archs("gru", "bahdanau"),
         "stem": _values("picture.stem", "convolution"),
         "batch": _values("batch_tokens", 2048),
         "smoothing": SMOOTHING,
     },
     "pairs": {
         **COMMON,
-        "architecture": _archs("gru", "bahdanau"),
+        ARCHITECTURE: _archs("gru", "bahdanau"),
         "tied": {"all": {"model.tie": "all", "tokenizer.shared": True}},
         "tokens": {
             f"bpe {size}": {"tokenizer.kind": "bpe", "tokenizer.size": size} for size in (500, 4000)
@@ -118,7 +123,7 @@ GROUPS: dict[str, dict[str, Options]] = {
     },
     "running text": {
         **COMMON,
-        "architecture": _archs("lstm", "gated_linear"),
+        ARCHITECTURE: _archs("lstm", "gated_linear"),
         "tokens": {f"bpe {size}": {"tokenizer.kind": "bpe", "tokenizer.size": size} for size in (500, 2000)},
         "context": _values("context", 64),
         "depth": _values("model.layers", 2),
@@ -126,7 +131,7 @@ GROUPS: dict[str, dict[str, Options]] = {
     },
     "forecasts": {
         **COMMON,
-        "architecture": _archs("dlinear", "nlinear", "lstm"),
+        ARCHITECTURE: _archs("dlinear", "nlinear", "lstm"),
         "patch": _values("model.patch", 8, 24),
         "channels": _values("model.channels", "mixed"),
         "batch": _values("batch_size", 32),
@@ -136,7 +141,7 @@ GROUPS: dict[str, dict[str, Options]] = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """Options of different factors, `((factor, option), …)` in the order of their names; none: today's default."""
+    """Options of different factors, `((factor, option), …)` in the order of their names; none: the first default."""
 
     options: tuple[tuple[str, str], ...] = ()
 
@@ -152,10 +157,27 @@ class Configuration:
 
     def keys(self, group: str) -> dict[str, Any]:
         """The keys that differ from the default."""
-        changed: dict[str, Any] = {}
+        changed = {"arch": shipped_arch(group)} if self.study != STUDY else {}
         for factor, option in self.options:
-            changed |= GROUPS[group][factor][option]
+            if factor == ARCHITECTURE:
+                changed["arch"] = option
+            elif factor != DEFAULTS:
+                changed |= GROUPS[group][factor][option]
         return changed
+
+    @property
+    def study(self) -> str:
+        """The study's name when the package had the defaults that it builds on."""
+        return dict(self.options).get(DEFAULTS, STUDY)
+
+
+SHIPPED = Configuration(((DEFAULTS, "2026-12"),))
+
+
+def shipped_arch(group: str) -> str:
+    """The architecture that `sightline train` takes for data of the group."""
+    data = next(one for one in DATA_SETS.values() if one.group == group)
+    return default_arch(data.task, KINDS.get(group, ""), lambda: data.items).arch
 
 
 @cache
@@ -220,7 +242,7 @@ class StudyRun:
 @cache
 def _key(run: StudyRun) -> str:
     keys = run.data.keys if run.is_baselines else run.flags(run.data.keys)
-    decides = [STUDY, run.data.name, run.data.metric, ITEMS, dict(keys)]
+    decides = [run.configuration.study, run.data.name, run.data.metric, ITEMS, dict(keys)]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 

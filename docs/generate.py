@@ -316,7 +316,7 @@ PAGES = {
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
     "performance.md": performance,
     **({"claims.md": lambda: claims_page(ClaimsResults.load(CLAIMED))} if CLAIMED.exists() else {}),
-    **({"defaults.md": partial(study_page, STUDIED)} if any(line["stage"] == "final" for line in STUDIED) else {}),
+    "defaults.md": partial(study_page, STUDIED),
 }
 
 if __name__ == "__main__":

@@ -232,14 +232,43 @@ def test_without_an_architecture_the_default_is_named_with_its_reason(
     assert "architecture" not in train(capsys, "--data", "pairs.tsv", *SIZES, "--arch", "transformer")[1]
 
 
-@pytest.mark.parametrize(("name", "arch"), [("digits?as=rows", "gru"), ("digits", "transformer")])
+@pytest.mark.parametrize(
+    ("data", "arch"),
+    [
+        ("builtin:digits?as=rows", "gru"),
+        ("builtin:digits", "transformer"),
+        ("text.txt", "lstm"),
+        ("builtin:seasonal", "dlinear"),
+    ],
+)
 def test_the_default_goes_by_the_kind_of_the_data(
-    name: str, arch: str, place: Path, capsys: pytest.CaptureFixture[str]
+    data: str, arch: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--data", f"builtin:{name}", "--model.d-model", "16", "--max-steps", "2", "--dry-run", "--json"]
-    out, err = train(capsys, *flags)
+    Path("text.txt").write_text("It was the best of times, it was the worst of times.\n" * 200, encoding="utf-8")
+    out, err = train(capsys, "--data", data, "--max-steps", "2", "--dry-run", "--json")
     assert json.loads(out)["arch"] == arch
     assert f"the architecture is {arch}: " in err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--model.layers", "1"),
+        ("--front-end.name", "series_patches"),
+        ("--match", "params=20k"),
+        ("--targets", "load", "--known-covariates", "holiday"),
+    ],
+)
+def test_a_default_that_refuses_the_keys_gives_way(
+    flags: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"2024-01-{1 + hour // 24:02}T{hour % 24:02}:00,{hour % 24},{hour // 24 % 7 > 4:d}" for hour in range(720)]
+    Path("load.csv").write_text("\n".join(["time,load,holiday", *rows]) + "\n", encoding="utf-8")
+    out, err = train(
+        capsys, "--data", "load.csv", "--task", "forecasting", "--max-steps", "2", "--dry-run", "--json", *flags
+    )
+    assert json.loads(out)["arch"] == "transformer"
+    assert "the architecture is transformer: dlinear does not take the keys that are set" in err
 
 
 def test_the_default_goes_by_the_number_of_training_items(
@@ -263,7 +292,7 @@ def test_the_default_goes_by_the_number_of_training_items(
     monkeypatch.delenv("SIGHTLINE_ARCH")
     arch, err = chosen("--model.heads", "2")  # no key of a GRU
     assert arch == "transformer"
-    assert "the architecture is transformer: gru does not have the keys that are set" in err
+    assert "the architecture is transformer: gru does not take the keys that are set" in err
 
 
 def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

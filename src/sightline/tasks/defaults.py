@@ -42,8 +42,12 @@ TRAINED = {
     "classification of series": (
         DefaultArch(None, "gru", "the highest accuracy on labelled series of the study of defaults (docs/defaults.md)"),
     ),
+    "forecasting": (
+        DefaultArch(None, "dlinear", "the lowest error on series of the study of defaults (docs/defaults.md)"),
+    ),
+    "language": (DefaultArch(None, "lstm", "the fewest bits per byte of the study of defaults (docs/defaults.md)"),),
 }
-ELSE_TRAINED = (DefaultArch(None, "transformer", "no measurement prefers another one yet"),)
+ELSE_TRAINED = (DefaultArch(None, "transformer", "no other one is better in the study of defaults (docs/defaults.md)"),)
 
 
 def default_arch(task: str, kind: str, count: Callable[[], int]) -> DefaultArch:

@@ -84,7 +84,7 @@ def with_default_arch(
             own = {key: value for key, value in flags.items() if key != "plugin"}  # those are loaded
             run = resolve_run(file=file, environ=environ, flags={**own, "arch": default.arch})
         except InputError:
-            reason = f"{default.arch} does not have the keys that are set"
+            reason = f"{default.arch} does not take the keys that are set"
     return run, f"the architecture is {run.settings.arch}: {reason} (--arch chooses another)"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
@@ -15,6 +16,7 @@ from sightline.data.series.panel import Evenness, Fill, Resample
 from sightline.data.series.windows import WindowCorpus, Windows, all_windows, make_windows
 from sightline.data.survey import Survey
 from sightline.models import FORECASTERS, SizedConfig
+from sightline.models.linear_forecasters import READS
 from sightline.parts.front_end_choice import encode_choice
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.run import DataConfig, RunConfig, TaskConfig, log_notes
@@ -108,6 +110,8 @@ class ForecastingConfig(TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.arch in LINEAR and encode_choice(self.front_end):
+            raise InputError(f"{READS}: leave it out", where="front_end")
         patch = getattr(self.model, "patch", 1)
         if getattr(self.model, "decoding", "") == "autoregressive" and self.lookback % patch:
             raise InputError(
@@ -137,11 +141,15 @@ class ForecastingConfig(TaskConfig):
         Raises:
             InputError: "arch: dlinear does not read covariates; leave them out, or choose another architecture".
         """
-        if self.arch in LINEAR and (train.panel.past or train.panel.known):
+        self.check_covariates(train.panel.past, train.panel.known)
+        return replace(self, lookback=self.lookback or train.lookback, horizon=self.horizon or train.horizon)
+
+    def check_covariates(self, past: Collection[str], known: Collection[str]) -> None:
+        """Raises what `fitted` raises, for columns of these names."""
+        if self.arch in LINEAR and (past or known):
             raise InputError(
                 f"{self.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
             )
-        return replace(self, lookback=self.lookback or train.lookback, horizon=self.horizon or train.horizon)
 
     def windows(self, channels: int, past: int, known: int) -> SeriesWindows:
         """The input of the model: its windows with columns of these kinds, and the front end that embeds them."""
@@ -177,6 +185,12 @@ class ForecastingRun(RunConfig):
     corpus: SeriesDataConfig = flat(SeriesDataConfig())
     settings: ForecastingConfig = flat(ForecastingConfig())
     task: str = "forecasting"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.settings.check_covariates(self.corpus.past_covariates, self.corpus.known_covariates)
+        if self.match and self.settings.arch in LINEAR:
+            self.settings.model.resized(1)
 
     def load(self) -> WindowCorpus:
         """The windows of the series; raises what `load_series` and `make_windows` raise."""
