@@ -118,7 +118,9 @@ def test_speed_is_of_training_where_no_output_was_timed_and_memory_the_peak_wher
 
 
 def test_nothing_is_recommended_without_a_verdict_or_where_a_baseline_is_as_good() -> None:
-    assert recommend(made(FOUR | {"fast": {"q": 0.89, "finished": 1}})).obstacle == "one seed"
+    assert recommend(made({arch: row | {"finished": 1} for arch, row in FOUR.items()})).obstacle == "one seed"
+    assert recommend(made(FOUR | {"best": FOUR["best"] | {"finished": 1}})).obstacle == "one seed"
+    assert recommend(made(FOUR | {"fast": FOUR["fast"] | {"finished": 1}}), "quality").arch == "best"
     assert recommend(made({"a": {"q": None}})).obstacle == "no run finished"
     guess = Baseline("guess", "", {"accuracy": 0.9})
     assert recommend(made(FOUR, baselines=[guess])).obstacle == "baseline"

@@ -33,6 +33,13 @@ def test_the_interval_covers_the_planted_exponent_at_its_rate_and_is_no_wider_th
     assert np.mean([law.exponent.mean for law in laws]) == pytest.approx(0.08, abs=3 * spread / DRAWS**0.5)
 
 
+def test_a_loss_that_rises_with_size_is_decided():
+    law = fitted(power(-0.1), 0).laws[0]
+    assert law.law.exponent.high < 0
+    assert law.decided
+    assert not fitted(power(0.0), 0).laws[0].decided
+
+
 @pytest.mark.slow
 def test_held_out_sizes_of_a_law_are_predicted_and_those_of_a_broken_one_are_not():
     held = [fitted(power(0.08), seed).held_out[0] for seed in range(60)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy import stats as distributions
 
 from sightline.core.metrics import Metric
+from sightline.lab.sequential import Look
 from sightline.lab.stats import compare_items, holm, moderated_variances, seed_intervals
 
 SHARE = Metric("share", "share", limits=(0.0, 1.0))
@@ -116,6 +119,32 @@ def test_where_smaller_is_better_it_is_the_mirror_image() -> None:
     low, high = pair.difference.low, pair.difference.high
     assert (low, high) == pytest.approx((-mirrored.difference.high, -mirrored.difference.low), abs=0.02)  # other draws
     assert low < high < 0
+
+
+def right(shares: Sequence[float], seeds: int = 3) -> dict[str, np.ndarray]:
+    """Answers to 300 items by architectures that give so many right ones."""
+    generator = np.random.default_rng(0)
+    return {f"a{place}": (generator.random((seeds, 300)) < share).astype(float) for place, share in enumerate(shares)}
+
+
+@pytest.mark.parametrize("count", [5, 8, 12])
+@pytest.mark.parametrize("costly", [False, True])
+@pytest.mark.parametrize("look", [None, Look(3, 3, 10)], ids=["one look", "first of eight"])
+def test_large_differences_are_shown_however_many_pairs_there_are(count: int, costly: bool, look: Look | None) -> None:
+    """The smallest p-value that resamples can give is below the level of all pairs and looks."""
+    extreme = right([0.02, *[0.98] * (count - 1)])
+    metric = Metric("share", "share", limits=(0.0, 1.0), costly=costly)
+    pairs = [pair for pair in compare_items(extreme, metric, look=look).pairs if pair.second == "a0"]
+    assert {pair.outcome for pair in pairs} == {"better"}
+    assert len(pairs) == count - 1
+
+
+def test_a_single_run_decides_no_pair_of_its_own_and_those_of_no_others() -> None:
+    answers = right([0.95, 0.6, 0.2])
+    pairs = compare_items(answers | {"a2": answers["a2"][:1]}, SHARE).pairs
+    assert {(pair.first, pair.second): pair.outcome for pair in pairs} == {
+        ("a0", "a1"): "better", ("a0", "a2"): "not decided", ("a1", "a2"): "not decided",
+    }  # fmt: skip
 
 
 def test_different_test_items_are_refused() -> None:

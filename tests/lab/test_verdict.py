@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sightline.core.metrics import Baseline
 from sightline.lab.results import Decision, Estimate, Pair, Rounds
-from sightline.lab.verdict import verdict
+from sightline.lab.verdict import finished_seeds, verdict
 
 SCORES = {
     "bahdanau": Estimate(0.996, 0.991, 0.999),
@@ -119,6 +119,23 @@ def test_one_seed_gives_no_verdict() -> None:
     text = verdict("exact_match", SCORES, ALL_SHOWN, seeds=1)
     assert text.startswith("No verdict: with one seed")
     assert "best" not in text
+
+
+def test_one_architecture_with_a_single_run_leaves_the_verdict_of_the_others() -> None:
+    pairs = decided(ALL_SHOWN, gru="not decided")
+    seeds, single = finished_seeds({"bahdanau": 3, "transformer": 4, "gru": 1})
+    text = verdict("exact_match", SCORES, pairs, seeds=seeds, single=single, margin=0.01)
+    assert text.startswith("Not decided between bahdanau and gru: ")
+    assert "bahdanau is above transformer" in text
+    assert text.endswith(" Of gru a single run finished, which is not enough to decide.")
+    assert (seeds, single) == (3, ["gru"])
+    seeds, single = finished_seeds({"bahdanau": 3, "transformer": 1, "gru": 1})
+    text = verdict("exact_match", SCORES, pairs, seeds=seeds, single=single)
+    assert text.startswith(
+        "No verdict: with one seed of transformer and gru the spread between trainings is unknown. Means"
+    )
+    assert finished_seeds({}) == (0, [])
+    assert finished_seeds({"gru": 3}) == (3, [])
 
 
 def test_a_trivial_baseline_that_wins_is_named() -> None:

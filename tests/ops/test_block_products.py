@@ -58,6 +58,20 @@ def test_blocks_and_rows_are_joined_exactly(monkeypatch: pytest.MonkeyPatch) -> 
     torch.testing.assert_close((parts, *of_parts), (whole, *of_whole), rtol=2e-2, atol=2e-2)
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "recomputed"])
+def test_logits_are_float32_under_autocast_too(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    """Trainings in bfloat16 run under it; with larger queries and keys a rounded logit would be far off."""
+    if not kept:
+        monkeypatch.setattr(module, "KEPT", 0.0)
+    inputs = [(x.detach() * size).requires_grad_() for x, size in zip(example(40, 40), (6, 6, 1), strict=True)]
+    plain = attention_by_products(*inputs, causal=True)
+    of_plain = torch.autograd.grad(plain.float().square().sum(), inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = attention_by_products(*inputs, causal=True)
+    of_cast = torch.autograd.grad(cast.float().square().sum(), inputs)
+    assert all(torch.equal(a, b) for a, b in zip((cast, *of_cast), (plain, *of_plain), strict=True))
+
+
 def test_later_keys_reach_nothing() -> None:
     q, k, v = example(40, 40)
     first = attention_by_products(q, k, v, causal=True)[:, :, :20]

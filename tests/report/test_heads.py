@@ -30,6 +30,16 @@ def test_the_verdict_counts_roles_removable_heads_and_relations() -> None:
     )
 
 
+def test_an_error_rises_where_heads_are_removed() -> None:
+    curves = [replace(curve, points=[replace(p, metric=2.0 - p.metric) for p in curve.points])
+              for curve in make_heads().curves]  # fmt: skip
+    report = replace(make_heads(), metric="bits_per_byte", value=1.02, curves=curves)
+    assert (
+        "3 can be removed, least loss first, before bits per byte rises by more than 0.010 bits per byte from 1.020"
+        in (verdict(report))
+    )
+
+
 def test_heads_are_removable_until_the_metric_falls_by_the_margin() -> None:
     report = make_heads()
     own = report.curves[0]

@@ -10,14 +10,16 @@ from dataclasses import replace
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.lab.scaling_results import ScaleResults
+from sightline.lab.results import Estimate
+from sightline.lab.scaling_results import PowerLaw, ScaleResults
+from sightline.lab.scaling_verdict import scaling_verdict
 from sightline.report.scaling import bend_sentence, held_out_rows, law_rows, render_scaling, write_scaling
 from sightline.report.scaling_figures import scaling_drawings
 from sightline.report.text import short
 from tests.browser import opened
 from tests.lab.planted_sizes import power
 from tests.report.cells import without_spans
-from tests.report.synthetic_scale import make_scale
+from tests.report.synthetic_scale import NAMES, make_scale
 from tests.report.test_browser import _open, draw_all
 from tests.report.test_html import without_scripts
 
@@ -48,6 +50,22 @@ def test_the_verdict_says_who_falls_faster_and_whose_law_did_not_hold(results):
     assert "The law of lstm did not hold at the size that no fit had seen: lstm at 800,000" in results.verdict
     assert "do not extrapolate it." in results.verdict
     assert "The law of my <lm> did not hold" not in results.verdict
+
+
+def test_losses_that_rise_with_size_are_not_said_to_fall():
+    words = scaling_verdict(make_scale((power(-0.05), power(-0.2))))
+    assert words.count("]: it rises with size.") == 2
+    assert "which is not shown" not in words
+    assert f"The loss of {NAMES[0]} rises more slowly with size than that of {NAMES[1]} (" in words
+
+
+def test_an_irreducible_error_rate_is_in_percent():
+    law = PowerLaw(Estimate(0.4, 0.3, 0.5), 3.0, Estimate(0.2, 0.15, 0.25), 0.01)
+    results = replace(make_scale(), metric="cer")
+    laws = [replace(one, law=law, decided=True) for one in results.laws]
+    results = replace(results, laws=laws)
+    assert "above an irreducible 20.0 [15.0, 25.0]" in scaling_verdict(results)
+    assert law_rows(results)[0].irreducible == "20.0 [15.0, 25.0]"
 
 
 @pytest.mark.slow

@@ -93,8 +93,8 @@ class Draws:
 
     def seed_spread(self, a: str, b: str, counts: Mapping[str, int]) -> float | None:
         """The standard deviation of the difference of two trainings' scores; None where one seed leaves it unknown."""
-        (of_a, known_a), (of_b, known_b) = self.spreads[a], self.spreads[b]
-        if not (known_a and known_b):
+        (of_a, _), (of_b, _) = self.spreads[a], self.spreads[b]
+        if min(counts[a], counts[b]) < 2:
             return None
         return float(np.sqrt(of_a**2 * counts[a] + of_b**2 * counts[b]))
 

@@ -20,6 +20,7 @@ from typing import Literal, final
 from sightline.core.metrics import Baseline, defined
 from sightline.lab.pareto import COSTS, RESOLUTION, Cost, cheaper, qualities, shown_alike
 from sightline.lab.results import Architecture, Prefer, Results
+from sightline.lab.verdict import finished_seeds
 
 COST_OF: dict[str, tuple[str, ...]] = {"speed": ("ms", "train_s"), "memory": ("state_bytes", "peak_memory_bytes")}
 
@@ -54,15 +55,16 @@ def as_good(results: Results) -> list[Architecture]:
 def recommend(results: Results, prefer: Prefer | None = None) -> Recommendation:
     """The architecture to take; `prefer` is by default that of the comparison.
 
-    Nothing is recommended where no run finished, where an architecture has a single finished seed, so that no
-    difference can be shown, and where a baseline is as good as every architecture.
+    Nothing is recommended where no run finished, where the best architecture or all others have a single finished seed,
+    so that no difference can be shown, and where a baseline is as good as every architecture.
     """
     prefer = prefer or results.prefer
     quality = qualities(results)
     if not quality:
         return Recommendation(prefer, obstacle="no run finished")
     best = next(iter(quality))
-    if min(a.finished for a in results.architectures if a.arch in quality) < 2:
+    seeds, single = finished_seeds({a.arch: a.finished for a in results.architectures if a.arch in quality})
+    if seeds < 2 or best in single:
         return Recommendation(prefer, best=best, obstacle="one seed")
     if (baseline := _unbeaten(results, quality[best])) is not None:
         return Recommendation(prefer, best=best, obstacle="baseline", baseline=baseline)

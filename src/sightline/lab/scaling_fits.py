@@ -151,7 +151,7 @@ def _laws(series: Sequence[_Series], along: Along) -> tuple[list[ArchitectureLaw
                 other,
                 sizes=_count(one),
                 identified=identified.get(one.arch, False),
-                decided=law.exponent.low is not None and law.exponent.low > 0,
+                decided=_excludes_zero(law.exponent),
                 bend=None if bends is None else _estimate(*bends) if one.known else Estimate(bends[0]),
                 band=_band(one, *chosen[one.arch], interval=interval),
                 note=note,
@@ -161,6 +161,10 @@ def _laws(series: Sequence[_Series], along: Along) -> tuple[list[ArchitectureLaw
         {one.arch: (*of[one.arch], one) for one in series if one.arch in of} for of in (chosen, plain)
     )
     return laws, behind, without_floor
+
+
+def _excludes_zero(estimate: Estimate) -> bool:
+    return estimate.low is not None and estimate.high is not None and not estimate.low <= 0 <= estimate.high
 
 
 def _count(one: _Series) -> int:

@@ -13,14 +13,14 @@ from sightline.lab.scaling_results import ArchitectureLaw, HeldOut, PowerLaw, Sc
 REPEATED = 4  # passes over the data, from which on more of them are worth less and less (Muennighoff et al. 2023)
 
 
-def interval(estimate: Estimate, digits: int = 3, place: Place = ()) -> str:
-    """A number with its interval: "0.081 [0.073, 0.089]"; place: of the estimate in the results."""
+def interval(estimate: Estimate, digits: int = 3, place: Place = (), factor: float = 1.0) -> str:
+    """A number times `factor` with its interval: "0.081 [0.073, 0.089]"; place: of the estimate in the results."""
     if estimate.mean is None:
         return "undefined"
     values = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high or 0.0}
     mean, low, high = (
         sourced(_fixed(value, digits), (*place, end)) if place else _fixed(value, digits)
-        for end, value in ((end, value or 0.0) for end, value in values.items())
+        for end, value in ((end, factor * (value or 0.0)) for end, value in values.items())
     )
     return mean if estimate.low is None else f"{mean} [{low}, {high}]"
 
@@ -50,14 +50,17 @@ def _law(at: int, law: ArchitectureLaw, results: ScaleResults) -> str:
     exponent = interval(law.law.exponent, place=("laws", at, "law", "exponent"))
     if law.law.exponent.low is None:
         return f"{change}, exponent {exponent}, {note}."
-    undecided = "" if law.decided else ", which is not shown to differ from 0"
-    return f"{change}, exponent {exponent}{_floor(at, law.law, results)}{undecided}."
+    shown = ", which is not shown to differ from 0"
+    if law.decided:
+        shown = ": it rises with size" if (law.law.exponent.mean or 0.0) < 0 else ""
+    return f"{change}, exponent {exponent}{_floor(at, law.law, results)}{shown}."
 
 
 def _floor(at: int, law: PowerLaw, results: ScaleResults) -> str:
     if law.irreducible is None:
         return ""
-    irreducible = interval(law.irreducible, results.info.digits, ("laws", at, "law", "irreducible"))
+    info = results.info
+    irreducible = interval(law.irreducible, info.digits, ("laws", at, "law", "irreducible"), info.factor)
     return f" above an irreducible {irreducible}"
 
 
@@ -68,7 +71,10 @@ def pair_sentence(results: ScaleResults, at: int) -> str:
     if any(one.along == "parameters" and one.law and one.law.irreducible for one in results.laws):
         difference += ", both without an irreducible loss"
     if pair.outcome == "falls faster":
-        return f"The loss of {pair.first} falls faster with size than that of {pair.second} ({difference})."
+        laws = [one.law for one in results.laws if one.arch == pair.first and one.along == "parameters"]
+        rises = any(law is not None and (law.exponent.mean or 0.0) < 0 for law in laws)
+        faster = "rises more slowly" if rises else "falls faster"
+        return f"The loss of {pair.first} {faster} with size than that of {pair.second} ({difference})."
     if pair.outcome == "practically the same":
         return f"The losses of {pair.first} and {pair.second} fall practically alike ({difference})."
     return f"Whether the loss of {pair.first} falls faster than that of {pair.second} is not decided ({difference})."

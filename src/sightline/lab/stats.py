@@ -34,6 +34,7 @@ all pairs to 5 %, and that of any false equivalence too. A pair that passes both
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -50,8 +51,8 @@ from sightline.lab.results import Decision, Estimate, Pair
 from sightline.lab.sequential import Look
 
 LEVEL = 0.95
-RESAMPLES = 10_000
-FEW_RESAMPLES = 2000  # of a metric that is slow to compute
+RESAMPLES = 10_000  # at least
+FEW_RESAMPLES = 2000  # at least, of a metric that is slow to compute
 MEAN = Metric("mean", "mean")
 
 
@@ -189,6 +190,7 @@ def compare_items(
     `look`: this look among planned ones at growing numbers of seeds; p-values and intervals are then right for all.
 
     With one seed each, intervals and p-values only cover the variation of the test items, and no pair is decided.
+    Neither is a pair of which one has a single seed: its spread is that of the others.
     Resamples in which the metric is undefined are left out.
 
     Raises:
@@ -196,6 +198,7 @@ def compare_items(
     """
     if not any(len(x) for x in items.values()):
         return Comparison({}, [])
+    resamples = resamples or resamples_for(metric, math.comb(sum(len(x) > 0 for x in items.values()), 2), look)
     per_seed, draws = sampled = sample(items, metric, resamples=resamples, seed=seed)
     means = {name: float(values.mean()) for name, values in per_seed.items()}
     order = sorted(means, key=lambda name: -means[name] if metric.higher_is_better else means[name])
@@ -223,6 +226,16 @@ def compare_items(
             )
         )
     return Comparison(scores, decided(pairs), margin if np.isfinite(margin) else None)
+
+
+def resamples_for(metric: Metric, pairs: int, look: Look | None = None) -> int:
+    """The number of resamples: so many that the smallest possible p-value, 2 / (n + 1), shows a difference.
+
+    Corrected for all pairs and for the looks it is at most half of what Holm's first step allows.
+    """
+    total = (1 - LEVEL) / max(pairs, 1)
+    level = total if look is None else look.level(total)
+    return max(FEW_RESAMPLES if metric.costly else RESAMPLES, math.ceil(4 / level))
 
 
 def _at(look: Look | None, p: float) -> float:

@@ -33,7 +33,7 @@ from sightline.lab.results import (
 )
 from sightline.lab.sequential import Look
 from sightline.lab.stats import LEVEL, Comparison, compare_items, seed_intervals
-from sightline.lab.verdict import all_decided, verdict
+from sightline.lab.verdict import all_decided, finished_seeds, verdict
 
 MOST_BINS = 5
 MOST_EXAMPLES = 12
@@ -78,7 +78,7 @@ def summarise(
     load = _load(config, prepared, others_cores)
     cautious = cautions(trained, plan, architectures, **load, deaths=+deaths)
     architectures = [replace(a, cautions=marks(cautious, a.arch)) for a in architectures]
-    seeds = min(map(len, finished.values()), default=0)
+    seeds, single = finished_seeds({arch: len(runs) for arch, runs in finished.items()})
     power = power_of(pairs, margin, seeds=seeds, level=1 - LEVEL)
     rounds = Rounds(config.seeds, config.max_seeds, all_decided(pairs)) if config.until_decided else None
     sentence = verdict(
@@ -86,6 +86,7 @@ def summarise(
         scores,
         pairs,
         seeds=seeds,
+        single=single,
         margin=margin,
         rounds=rounds,
         baselines=prepared.baselines,

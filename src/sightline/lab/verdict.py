@@ -17,6 +17,7 @@ def verdict(
     pairs: Sequence[Pair],
     *,
     seeds: int,
+    single: Sequence[str] = (),
     margin: float | None = None,
     rounds: Rounds | None = None,
     baselines: Sequence[Baseline] = (),
@@ -27,16 +28,17 @@ def verdict(
     First, whether a baseline is as good.
 
     scores: best first; pairs: first minus second, the better one first, with their outcomes
-    seeds: the smallest number of finished seeds of an architecture; unfinished: architectures without a finished run
+    seeds, single: what `finished_seeds` returns; unfinished: architectures without a finished run
     margin: of practical equivalence; rounds: of seeds that were added
     pairs and baselines are those of the results, in their order, where the places of numbers are wanted
     """
     shown = [*(score.mean for score in scores.values()), *(baseline.metrics.get(metric) for baseline in baselines)]
     info = find_metric(metric).apart(shown, [score.spread for score in scores.values()])
-    sentence = _ranking(info, list(scores.items()), _Pairs(info, pairs, margin), seeds)
+    sentence = _ranking(info, list(scores.items()), _Pairs(info, pairs, margin), seeds, single)
     if rounds is not None and seeds >= 2 and len(scores) > 1:
         last = sourced(str(rounds.last), ("rounds", "last"))
-        used = sourced(str(seeds), *(("architectures", arch, "finished") for arch in scores), how="least")
+        several = [arch for arch in scores if arch not in single]
+        used = sourced(str(seeds), *(("architectures", arch, "finished") for arch in several), how="least")
         ended = f"{last} seeds, the most allowed, did not decide this."
         sentence += f" Decided with {used} seeds each, of at most {last}." if rounds.decided else f" {ended}"
     if scores and baselines:
@@ -48,6 +50,8 @@ def verdict(
         if trivial is not None and defined(top.mean) and sign * known[trivial] >= sign * top.mean:
             level = sourced(info.text(known[trivial]), ("baselines", trivial, "metrics", metric))
             sentence = f"No architecture beats the baseline “{trivial}” ({level}). {sentence}"
+    if single and seeds >= 2:
+        sentence += f" Of {and_joined(single)} a single run finished, which is not enough to decide."
     if unfinished:
         sentence += f" No run of {and_joined(unfinished)} finished."
     return sentence
@@ -58,17 +62,29 @@ def judgement_of(results: Results) -> str:
     their places; as it is stored where another version wrote it.
     """
     name, ranked = results.primary_metric, results.ranked
+    seeds, single = finished_seeds({a.arch: a.finished for a in ranked if a.finished})
     written = verdict(
         name,
         {a.arch: a.metrics[name] for a in ranked if name in a.metrics},
         results.pairs,
-        seeds=min((a.finished for a in ranked if a.finished), default=0),
+        seeds=seeds,
+        single=single,
         margin=results.margin,
         rounds=results.rounds,
         baselines=results.baselines,
         unfinished=[a.arch for a in results.architectures if not a.finished],
     )
     return as_stored(written, results.judgement)
+
+
+def finished_seeds(finished: Mapping[str, int]) -> tuple[int, list[str]]:
+    """The smallest number of finished seeds of the architectures that are compared, and those with a single one.
+
+    finished: by architecture, at least 1; where fewer than two architectures have several seeds, the number is 1
+    """
+    several = [seeds for seeds in finished.values() if seeds > 1]
+    enough = len(several) >= min(2, len(finished))
+    return min(several if enough else finished.values(), default=0), [arch for arch, n in finished.items() if n == 1]
 
 
 def all_decided(pairs: Sequence[Pair]) -> bool:
@@ -142,7 +158,7 @@ class _Pairs:
         return sourced(number, ("pairs", at, "difference", other), how="minus")
 
 
-def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, seeds: int) -> str:
+def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, seeds: int, single: Sequence[str]) -> str:
     if not scores:
         return "No verdict: no run finished."
     best, top = scores[0]
@@ -151,8 +167,10 @@ def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, se
     means = {arch: score(info, arch, estimate.mean) for arch, estimate in scores}
     if seeds < 2:
         listed = ", ".join(f"{name} {mean}" for name, mean in means.items())
+        some = f" of {and_joined(single)}" if len(single) < len(scores) and single else ""
+        means_of = "Means of the finished runs" if some else "In this one training each"
         return (
-            f"No verdict: with one seed the spread between trainings is unknown. In this one training each, "
+            f"No verdict: with one seed{some} the spread between trainings is unknown. {means_of}, "
             f"{info.label}: {listed}."
         )
     side = "above" if info.higher_is_better else "below"

@@ -15,6 +15,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from sightline.core.modes import without_autocast
 from sightline.core.shapes import Attended, Keys, Queries, Values
 from sightline.core.transforms import transformed
 from sightline.ops.eager import eager
@@ -50,7 +51,8 @@ def attention_by_products(q: Queries, k: Keys, v: Values, *, causal: bool, scale
         k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
     flat = (x.reshape(-1, *x.shape[2:]) for x in (q, k, v))
-    return _Products.apply(*flat, causal, scale).unflatten(0, q.shape[:2])
+    with without_autocast(q.device):  # which would round the float32 logits to bfloat16
+        return _Products.apply(*flat, causal, scale).unflatten(0, q.shape[:2])
 
 
 def _cuts(heads: int, steps: int, length: int, causal: bool) -> Iterator[tuple[slice, slice, int]]:

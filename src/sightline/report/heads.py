@@ -49,18 +49,18 @@ def render_heads(report: HeadsReport) -> str:
 
 
 def verdict(report: HeadsReport) -> str:
-    """How many heads have a clear role, and how many can be removed before the metric falls by its margin."""
+    """How many heads have a clear role, and how many can be removed before the metric worsens by its margin."""
     clear = sum(bool(head.role) for head in report.heads)
     sentences = [f"{clear} of {len(report.heads)} heads have a clear role."]
     metric = find_metric(report.metric)
     if report.curves and defined(report.value):
-        margin = metric.margin_at(report.value)
+        margin, worsens = metric.margin_at(report.value), "falls" if metric.higher_is_better else "rises"
         counts = {curve.order: removable(report, curve, margin) for curve in report.curves}
         by_chance = counts.pop("random", None)
         best = max((count, ORDERS[order]) for order, count in counts.items())
         sentence = (
-            f"{best[0]} can be removed, {best[1]}, before {metric.label} falls by more than {metric.amount(margin)} "
-            f"from {metric.text(report.value)}"
+            f"{best[0]} can be removed, {best[1]}, before {metric.label} {worsens} by more than "
+            f"{metric.amount(margin)} from {metric.text(report.value)}"
         )
         sentences.append(sentence + ("." if by_chance is None else f"; in random order {by_chance or 'none'} can."))
     if report.arcs is not None:

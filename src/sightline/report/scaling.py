@@ -11,7 +11,7 @@ from sightline.core.digits import amount
 from sightline.core.sourced import as_stored, with_sources
 from sightline.lab.directory import RESULTS, SCALE, SCALE_PAGE, SIZES, size_directory
 from sightline.lab.results import Estimate, Results
-from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults, SizePoint
+from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, ScaleResults, SizePoint
 from sightline.lab.scaling_verdict import interval, pair_sentence, scaling_verdict
 from sightline.report.frame import environment_rows, render_page, write_page
 from sightline.report.html import write_report
@@ -112,8 +112,7 @@ def text_of(estimate: Estimate | None, digits: int = 3, factor: float = 1.0) -> 
     """A number with its interval in brackets; empty if there is none."""
     if estimate is None or estimate.mean is None:
         return ""
-    ends = [None if end is None else factor * end for end in (estimate.low, estimate.high)]
-    return interval(Estimate(factor * estimate.mean, *ends), digits)
+    return interval(estimate, digits, factor=factor)
 
 
 def law_rows(results: ScaleResults) -> list[LawRow]:
@@ -126,8 +125,9 @@ def _law_row(law: ArchitectureLaw, results: ScaleResults) -> LawRow:
     bend = text_of(law.bend)
     if law.law is None:
         return LawRow(law.arch, along, "", "", "", bend, "", law.note)
-    digits = results.info.digits
-    irreducible = _irreducible(law.law, digits) or (law.other and _irreducible(law.other, digits)) or ""
+    info = results.info
+    floors = [text_of(of.irreducible, info.digits, info.factor) for of in (law.law, law.other) if of is not None]
+    irreducible = next(filter(None, floors), "")
     return LawRow(
         law.arch,
         along,
@@ -139,10 +139,6 @@ def _law_row(law: ArchitectureLaw, results: ScaleResults) -> LawRow:
         law.note,
         "other" if law.law.irreducible is None else "law",
     )
-
-
-def _irreducible(law: PowerLaw, digits: int) -> str:
-    return text_of(law.irreducible, digits)
 
 
 def held_out_rows(results: ScaleResults) -> list[HeldOutRow]:
