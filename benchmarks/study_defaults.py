@@ -111,14 +111,15 @@ class Study:
                 yield missing
 
     def startable(self) -> list[StudyRun]:
-        """The runs that can be started now, the groups in turns."""
+        """The runs that can be started now, those with the smallest budget first, the groups in turns."""
         waiting = []
         for missing in self.rounds():
             runs = [run for run in missing.missing(self.results) if run.key not in self.started]
             waiting.append([run for run in runs if not self.only or run.data.name in self.only])
         turns = [run for turn in zip_longest(*waiting) for run in turn if run is not None]
         left_s = self.ends_at - time.monotonic()
-        return [run for run in turns if self.expected_s(run) <= left_s]
+        shortest_first = sorted(turns, key=lambda run: run.budget_s)
+        return [run for run in shortest_first if self.expected_s(run) <= left_s]
 
     def expected_s(self, run: StudyRun) -> float:
         """The seconds that a run takes, its start and evaluation included."""

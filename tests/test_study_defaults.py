@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -212,6 +213,24 @@ def test_nothing_is_started_that_would_end_too_late(tmp_path):
     assert study_of(tmp_path, minutes=1.2).startable()[0].is_baselines
     assert all(run.is_baselines for run in study_of(tmp_path, minutes=1.2).startable())
     assert study_of(tmp_path, minutes=0.1).startable() == []
+
+
+@pytest.mark.slow
+def test_the_shortest_trainings_are_first(tmp_path, with_folders):
+    """So that a study that was stopped has the small budgets of all groups."""
+    results = StudyResults(tmp_path / "results")
+    study = study_defaults.Study(results, "final", frozenset(), math.inf)
+    study.plans = [GroupPlan(group, results) for group in ("texts", "series")]
+    for plan in study.plans:
+        for stage in ("choose", "confirm"):
+            simulated(results, plan.group, stage, {})
+    first = next(one for one in study.rounds() if one.group == "texts")
+    for run in first.runs:
+        if run not in results:
+            results.add(line_of(run, 0.5))
+    budgets = [run.budget_s for run in study.startable()]
+    assert budgets == sorted(budgets)
+    assert set(budgets) == {60, 180}
 
 
 def test_a_line_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
