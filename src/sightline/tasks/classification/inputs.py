@@ -28,7 +28,8 @@ from sightline.tasks.text_inputs import USUAL
 
 VOCABULARY = "tokenizer.json"
 MOST_POSITIONS = 256  # of a series, by default
-LEAST_SCALE = 1e-6  # a channel that never changes is not divided by its deviation
+# A channel that changes by less than float32 can tell at its largest value is not divided by its deviation.
+LEAST_SCALE = float(np.finfo(np.float32).eps)
 
 Vocabulary: TypeAlias = Words | Tokenizer | Spelling
 
@@ -43,10 +44,11 @@ class Scaling:
 
     @classmethod
     def fit(cls, series: Sequence[np.ndarray]) -> Scaling:
-        """Over all steps of all series (T, C)."""
+        """Over all steps of all series (T, C); a channel that never changes, apart from rounding, keeps its size."""
         steps = np.concatenate([one.astype(np.float64) for one in series])
-        deviation = [max(float(d), LEAST_SCALE) if d > LEAST_SCALE else 1.0 for d in steps.std(0)]
-        return cls(tuple(steps.mean(0).tolist()), tuple(deviation))
+        deviation = steps.std(0)
+        changes = deviation > LEAST_SCALE * np.abs(steps).max(0)
+        return cls(tuple(steps.mean(0).tolist()), tuple(np.where(changes, deviation, 1.0).tolist()))
 
     def __call__(self, series: np.ndarray) -> np.ndarray:
         """The series (T, C), scaled."""
