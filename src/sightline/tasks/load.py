@@ -114,7 +114,7 @@ def part_of_data(
     config = override(config, dict(keys), prefix="--")
     if config.corpus.data.startswith("builtin:"):
         return _part(config, part, limit)
-    items = _first(task.read_part(config), limit)
+    items = _first(task.read_as_trained(config), limit)
     return Part(config.corpus.data, items, len(items), task.unit, None)
 
 

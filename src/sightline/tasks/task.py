@@ -168,6 +168,10 @@ class Task(PredictingTask, Generic[D, P, R]):
         """All items of the data that the keys of `run` name, as one part to measure on."""
         return run.read()
 
+    def read_as_trained(self, run: R) -> P:
+        """`read_part`, with what the task alone knows of how its training data was read."""
+        return self.read_part(run)
+
     @classmethod
     def load_prepared(cls, run: R, directory: Path) -> D:
         """`load_data`; the directory may cache slow results for the next call."""

@@ -108,7 +108,7 @@ def used_as_evaluated(subject: TaskSubject) -> Iterator[str]:
             yield f"{name}: predictions of the rows of the table differ"
         known = {"the training": task.like(run).changed(**changed), "the saved model": task.run.changed(**changed)}
         for where, config in known.items():
-            outputs = task.outputs_of(task.read_part(config))
+            outputs = task.outputs_of(task.read_as_trained(config))
             if len(outputs) != len(predicted):
                 yield f"{name}: read as {where} says: {len(outputs)} outputs of {len(predicted)} inputs"
                 continue

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
+from sightline.data.labelled.columns import UNKNOWN, LabelledColumns
 from sightline.data.labelled.gaps import Missing, filled
 from sightline.data.media import audio, images
 from sightline.data.media.files import Suffixes, file_of, is_content, real_kind
@@ -43,16 +44,27 @@ class Choice(NamedTuple):
         return np.array(numbers, np.float32)[:, None]
 
 
-def choose(record: Record, kind: SourceKind | Literal["auto"], named: str | None, others: set[str | None]) -> Choice:
+def choose(
+    record: Record,
+    kind: SourceKind | Literal["auto"],
+    named: str | None,
+    others: set[str | None],
+    trained: LabelledColumns = UNKNOWN,
+) -> Choice:
     """The columns and the kind of all records, from the first one.
 
     named: the columns that the user names, as `named_columns` takes them
     others: columns that are no source
+    trained: the columns of the training table, which come first
 
     Raises:
-        ValueError: "no column 'text' or 'source', and 'x3' is 'abc', not a number: …", and other records without one.
+        ValueError: "no column 'text' or 'source', and 'x3' is 'abc', not a number: …", and other records without one;
+            "no column 'x3', …".
     """
-    columns = named_columns(record, named) if named else ()
+    columns = trained.sources_in(record.cells, others)
+    for name in columns:
+        record.cell(name)
+    columns = columns or (named_columns(record, named) if named else ())
     if overlap := others & set(columns):
         raise ValueError(f"the column {min(map(str, overlap))!r} cannot be source and label at once")
     free = [name for name in record.cells if name not in others]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, limited, listed, overlap_notes
+from sightline.data.labelled.columns import UNKNOWN, LabelledColumns
 from sightline.data.labelled.describe import survey_labelled
 from sightline.data.labelled.digits import digits
 from sightline.data.labelled.labels import Labels, LabelType, class_names
@@ -29,10 +30,12 @@ class LabelledCorpus(Corpus[LabelledPart]):
 
     classes: the names of the labels, fixed by the training part
     label_type: of the values that these names had in the training data
+    columns: those of the training table
     """
 
     classes: tuple[str, ...]
     label_type: LabelType = "text"
+    columns: LabelledColumns = UNKNOWN
 
     @property
     def kind(self) -> SourceKind:
@@ -67,7 +70,8 @@ def load_labelled(
     A part that is not given, in a file or folder of its own or by a column of parts, is a tenth of `data`: a tenth of
     each label's sources, chosen by a hash of the source and `seed`, so that equal sources are never in two parts.
     Where items may have any number of labels the tenth is of all sources. `seed` is not the seed of training: use one
-    for all runs on the same data. Built-in data takes its own, as in `builtin:digits?seed=1`.
+    for all runs on the same data. Built-in data takes its own, as in `builtin:digits?seed=1`. Files of validation and
+    test are read by the columns of the training table; a column of parts divides that table alone.
 
     limit: keep only the first `limit` items of each part
     trainable: refuse data that nothing can be trained on; otherwise it is the corpus' `problem`
@@ -96,8 +100,9 @@ def load_labelled(
     notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
     notes += _notes(parts)
     parts = limited(parts, limit)
-    about = {"notes": tuple(notes), "problem": problem, "classes": classes, "label_type": train.label_type}
-    return LabelledCorpus(name=str(data), **parts, sha256=content_sha256(parts), **about)
+    facts: dict[str, Any] = {"notes": tuple(notes), "problem": problem, "sha256": content_sha256(parts), **parts}
+    facts |= {"classes": classes, "label_type": train.label_type, "columns": train.columns}
+    return LabelledCorpus(name=str(data), **facts)
 
 
 def _tables(
@@ -114,8 +119,11 @@ def _tables(
             raise InputError("built-in data does not take validation files, test files or columns", where=name)
         tables, seed = _builtin(name)
     else:
-        named = {"train": data, **files}
-        tables = {part: read_labelled(Path(file), reading) for part, file in named.items() if file is not None}
+        train = read_labelled(Path(data), reading)
+        classes = {label for of_item in train.labels for label in of_item}
+        own = replace(reading, split_column=None), replace(train.columns, split=reading.split_column), classes
+        read = {part: read_labelled(Path(file), *own) for part, file in files.items() if file is not None}
+        tables = {"train": train, **read}
     train = tables["train"]
     for part, table in tables.items():
         if (table.kind, table.many) != (train.kind, train.many):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -81,17 +81,24 @@ def label_values(names: Sequence[str], kind: LabelType) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def whole_numbers(labels: list[Labels]) -> tuple[list[Labels], str]:
+def whole_numbers(labels: list[Labels], classes: Collection[str] | None = None) -> tuple[list[Labels], str]:
     """Labels such as 1.0 and 2.0, as a column of numbers with gaps is written, as 1 and 2, and a remark on them.
 
     Others stay as they are, without a remark: a single label that is not a whole number makes all of them names.
+
+    classes: the names of training, which decide for other data: 1.0 is 1 where that is one of them and 1.0 is none
     """
     names = {name for of_item in labels for name in of_item}
-    pointed = sorted(name for name in names if "." in name)
-    if not pointed or not all(_WHOLE.fullmatch(name) for name in names):
+    short = {name: name.partition(".")[0] for name in names if "." in name and _WHOLE.fullmatch(name)}
+    if classes is not None:
+        short = {name: whole for name, whole in short.items() if name not in classes and whole in classes}
+    elif not all(_WHOLE.fullmatch(name) for name in names):
+        short = {}
+    if not short:
         return labels, ""
-    short = [tuple(dict.fromkeys(name.partition(".")[0] for name in of_item)) for of_item in labels]
-    return short, f"labels are whole numbers: {pointed[0]!r} is read as {pointed[0].partition('.')[0]!r}"
+    first = min(short)
+    remark = f"labels are whole numbers: {first!r} is read as {short[first]!r}"
+    return [tuple(dict.fromkeys(short.get(name, name) for name in of_item)) for of_item in labels], remark
 
 
 def class_names(labels: Iterable[Labels], where: object) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ The archives of series have forms of their own: `data.labelled.sequences`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, pairwise
@@ -26,6 +26,7 @@ import numpy as np
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.labelled.choice import MEDIA, Choice, SourceKind, choose
+from sightline.data.labelled.columns import UNKNOWN, LabelledColumns
 from sightline.data.labelled.folder import class_files
 from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.hub import class_labels, named
@@ -85,6 +86,7 @@ class LabelledTable(Refusals):
     """Sources and their labels in step, the place of each, and the rows that were skipped.
 
     parts: the part of each row, where a column names it
+    columns: those of the table, by which the tables of other parts and of later uses are read
     many: whether an item may have any number of labels
     label_type: of the labels, where the table declares the types of its columns; otherwise text
     remarks: for the user, on how the data was read
@@ -97,6 +99,7 @@ class LabelledTable(Refusals):
     labels: list[Labels] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    columns: LabelledColumns = UNKNOWN
     remarks: list[str] = field(default_factory=list)
 
     def notes(self) -> list[str]:
@@ -104,8 +107,16 @@ class LabelledTable(Refusals):
         return [f"{self.name}: {remark}" for remark in self.remarks] + super().notes()
 
 
-def read_labelled(path: Path, reading: Reading) -> LabelledTable:
+def read_labelled(
+    path: Path,
+    reading: Reading,
+    trained: LabelledColumns = UNKNOWN,
+    classes: Collection[str] | None = None,
+) -> LabelledTable:
     """The labelled sources of a table or a folder.
+
+    trained: the columns of the training table, which come first
+    classes: the names of the training's labels; None: this is the training table
 
     Raises:
         InputError: "a.csv:17: 'x3' is nan: numbers must be finite", "a.csv:17: photos/7.png: no such file", "a.csv:2:
@@ -116,9 +127,9 @@ def read_labelled(path: Path, reading: Reading) -> LabelledTable:
     if os.path.isdir(path):  # Path.is_dir raises where a name is too long
         _read_folder(path, reading, items)
     else:
-        _read_table(path, reading, items)
+        _read_table(path, reading, items, trained)
     table.check_some(table.sources)
-    table.labels, remark = whole_numbers(table.labels)
+    table.labels, remark = whole_numbers(table.labels, classes)
     table.remarks += [remark] if remark else []
     table.remarks += [note for reader in items.readers.values() for note in reader.notes()]
     return table
@@ -134,7 +145,7 @@ def kind_of_sources(path: Path, reading: Reading) -> SourceKind:
         return reading.kind
     if os.path.isdir(path):
         return next((_FILES[file.path.suffix.lower()] for file in class_files(path, _FILES) if file.kind), "text")
-    rows, reading, index = _opened(path, reading, [])
+    rows, reading, index = _opened(path, reading, UNKNOWN, [])
     for record in rows.records():
         if not record.problem:
             try:
@@ -287,23 +298,30 @@ def label_columns(rows: Rows) -> list[str]:
     return few if len(few) == 1 else []
 
 
-def _opened(path: Path, reading: Reading, remarks: list[str]) -> tuple[Rows, Reading, tuple[str, ...]]:
+def _opened(
+    path: Path, reading: Reading, trained: LabelledColumns, remarks: list[str]
+) -> tuple[Rows, Reading, tuple[str, ...]]:
     """The rows of a table, the options with its column of labels, and its columns that number rows; adds remarks."""
     rows = open_labelled(path, reading)
-    reading = _labelled_by(rows, reading, remarks)
+    reading = _labelled_by(rows, reading, trained, remarks)
     index = tuple(identity_columns(rows)) if reading.source_column is None else ()
     remarks += index_notes(index)
     return rows, reading, index
 
 
-def _choice(record: Record, reading: Reading, index: Sequence[str]) -> Choice:
+def _choice(record: Record, reading: Reading, index: Sequence[str], trained: LabelledColumns = UNKNOWN) -> Choice:
     """How the sources of a table are read, by its first row."""
-    return choose(record, reading.kind, reading.source_column, {reading.label_column, reading.split_column, *index})
+    others = {reading.label_column, reading.split_column, trained.split, *(set(index) - set(trained.sources))}
+    return choose(record, reading.kind, reading.source_column, others, trained)
 
 
-def _labelled_by(rows: Rows, reading: Reading, remarks: list[str]) -> Reading:
-    """The options with the likely column of labels, and a remark, where no column has the default name."""
+def _labelled_by(rows: Rows, reading: Reading, trained: LabelledColumns, remarks: list[str]) -> Reading:
+    """The options with the training's column of labels where the table has that one; else with the likely one, and a
+    remark, where no column has the default name.
+    """
     known = rows.columns or next(iter(rows.records()), Record(0, {})).cells
+    if reading.label_column == Reading.label_column and trained.label is not None and trained.label in known:
+        return replace(reading, label_column=trained.label)
     usual = [] if reading.label_column in known else label_columns(rows)
     if reading.label_column != Reading.label_column or reading.label_column in known or not usual:
         return reading
@@ -311,9 +329,9 @@ def _labelled_by(rows: Rows, reading: Reading, remarks: list[str]) -> Reading:
     return replace(reading, label_column=usual[0])
 
 
-def _read_table(path: Path, reading: Reading, items: _Items) -> None:
+def _read_table(path: Path, reading: Reading, items: _Items, trained: LabelledColumns) -> None:
     table = items.table
-    rows, reading, index = _opened(path, reading, table.remarks)
+    rows, reading, index = _opened(path, reading, trained, table.remarks)
     names = class_labels(path, reading.label_column)
     table.label_type = "text" if names else TYPES[rows.cell_type(reading.label_column)]
     choice: Choice | None = None
@@ -328,8 +346,10 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
             value = record.cell(reading.label_column)
             part = None if reading.split_column is None else record.cell(reading.split_column)
             if choice is None:
-                choice = _choice(record, reading, index)
+                choice = _choice(record, reading, index, trained)
                 table.kind = choice.kind
+                if not isinstance(rows, LabelFirst | TimeSeriesFile):  # their columns have no names
+                    table.columns = LabelledColumns(reading.label_column, choice.columns, reading.split_column)
                 table.many = reading.label_separator is not None or isinstance(value, list)
             labels = labels_of(named(value, names) if names else value, reading.label_separator)
             if not table.many and len(labels) != 1:

@@ -15,6 +15,7 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.modes import evaluating
 from sightline.data.inputs import InputTable
+from sightline.data.labelled.columns import UNKNOWN, LabelledColumns
 from sightline.data.labelled.labels import LabelType, label_values
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind
@@ -36,14 +37,17 @@ EXAMPLES = {"text": '"a text"', "series": "[[0.1, 0.2, 0.3]]", "audio": '"a.wav"
 @final
 @dataclass(frozen=True)
 class LabelOptions(Options):
-    """Stored options: the kind of source, the classes and their type, and the scaling fitted to the training part."""
+    """Stored options: the kind of source, the classes and their type, the scaling fitted to the training part, and the
+    columns of the training table.
+    """
 
     kind: SourceKind
     classes: tuple[str, ...]
     many: bool
     weights: tuple[float, ...] | None
     scaling: Scaling | None
-    label_type: LabelType = field(default="text", kw_only=True)  # models of version 0.1.0 do not have it
+    label_type: LabelType = field(default="text", kw_only=True)  # models of version 0.1.0 have neither of these
+    columns: LabelledColumns = field(default=UNKNOWN, kw_only=True)
 
     def check(self, outputs: int, place: str) -> None:
         """Raises `InputError` where a model with this many outputs cannot have these classes and weights."""
@@ -60,6 +64,7 @@ class Classifier:
     model: from sources and their mask to a row of numbers for each item, (B, C)
     classes: the names, fixed by the training part; many: whether an item may have any number of them
     label_type: of the values that have these names, which `predict_list` returns
+    columns: those of the training table, by which other tables are read
     weights: of the classes in the training loss, None = all the same
     """
 
@@ -72,11 +77,13 @@ class Classifier:
         *,
         many: bool = False,
         label_type: LabelType = "text",
+        columns: LabelledColumns = UNKNOWN,
         weights: tuple[float, ...] | None = None,
     ) -> None:
         self.config, self.model, self.inputs = config, model, inputs
         self.classes, self.many, self.weights = classes, many, weights
         self.label_type, self._values = label_type, label_values(classes, label_type)
+        self.columns = columns
 
     @classmethod
     def restore(
@@ -96,7 +103,7 @@ class Classifier:
         model: Any = loaded.model
         labels: Any = {"many": options.many, "label_type": options.label_type, "weights": options.weights}
         try:
-            return cls(config, model, inputs, options.classes, **labels)
+            return cls(config, model, inputs, options.classes, columns=options.columns, **labels)
         except InputError as error:
             raise InputError(str(error), where=place) from None
 
@@ -197,10 +204,10 @@ class Classifier:
         """The fields of `LabelOptions` that `restore` takes."""
         kind, scaling = self.inputs.kind, self.inputs.scaling
         labels = {"classes": self.classes, "many": self.many, "label_type": self.label_type, "weights": self.weights}
-        return {"kind": kind, **labels, "scaling": scaling}
+        return {"kind": kind, **labels, "scaling": scaling, "columns": self.columns}
 
     def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[str]:
-        return labelled_inputs(table, self.inputs, reading)
+        return labelled_inputs(table, self.inputs, reading, self.columns)
 
     def save_files(self, directory: Path) -> None:
         self.inputs.save(directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
@@ -9,6 +10,7 @@ from typing import Any, Literal, final
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.core.settings import CheckedConfig, flat, key
+from sightline.data.labelled.columns import UNKNOWN, LabelledColumns
 from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
 from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.part import LabelledPart
@@ -179,9 +181,15 @@ class ClassificationRun(RunConfig):
         data = corpus.named("a table, a folder that has a folder for each class, or builtin:digits")
         return load_labelled(data if data.startswith("builtin:") else Path(data), self.reading, **corpus.division)
 
-    def read(self) -> LabelledPart:
-        """All items of the data as one part; raises what `read_labelled` raises; logs notes."""
-        table = read_labelled(Path(self.corpus.data), self.reading)
+    def read(self, trained: LabelledColumns = UNKNOWN, classes: Sequence[str] | None = None) -> LabelledPart:
+        """All items of the data as one part; raises what `read_labelled` raises; logs notes.
+
+        The data needs no column of parts; one that it has is no source.
+
+        trained, classes: what is known of the training data
+        """
+        trained = replace(trained, split=self.corpus.split_column or trained.split)
+        table = read_labelled(Path(self.corpus.data), replace(self.reading, split_column=None), trained, classes)
         log_notes(self.corpus.data, table.notes())
         part = LabelledPart.of(table)
         return part.select(range(len(part))[: self.corpus.limit])

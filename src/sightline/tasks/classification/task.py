@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, final
 
@@ -65,7 +66,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, run)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
-        labels = {"many": data.many, "label_type": data.label_type, "weights": weights}
+        labels = {"many": data.many, "label_type": data.label_type, "columns": data.columns, "weights": weights}
         return cls(Classifier(config, model, inputs, data.classes, **labels), cls.trained_on(data))
 
     @classmethod
@@ -81,6 +82,14 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
 
     def settled_reading(self) -> dict[str, Any]:
         return {"source_kind": self.inputs.kind}
+
+    def read_as_trained(self, run: ClassificationRun) -> LabelledPart:
+        columns, usual = self.trained.columns, type(run.corpus)()
+        if run.corpus.source_column != self.reading.get("source_column", usual.source_column):  # the user names others
+            columns = replace(columns, sources=())
+        if run.corpus.label_column != self.reading.get("label_column", usual.label_column):
+            columns = replace(columns, label=None)
+        return run.read(columns, self.classes)
 
     def lower_inputs(self) -> None:
         if self.inputs.words is not None:
