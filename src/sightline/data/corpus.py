@@ -27,6 +27,15 @@ class Items(Protocol):
         ...
 
 
+@runtime_checkable
+class Grouped(Protocol):
+    """A part that says itself which items are the first ones: where they are in groups, some of every group."""
+
+    def first(self: S, count: int) -> S:
+        """`count` of the items, in their order."""
+        ...
+
+
 K = TypeVar("K", bound=Items)
 P = TypeVar("P", bound=Sized)  # of a part; tasks ask for `Items`
 
@@ -121,15 +130,21 @@ def split_off(
 
 
 def limited(parts: Mapping[str, K], limit: int | None) -> dict[str, K]:
-    """The first `limit` items of each part, None = all, in the order of `PARTS`.
+    """The `first_items` of each part, in the order of `PARTS`.
 
     Raises:
         InputError: "limit: must be at least 1, found 0".
     """
-    if limit is None:
-        return {name: parts[name] for name in PARTS}
-    check_in_range("limit", limit, at_least=1)
-    return {name: parts[name].select(range(min(limit, len(parts[name])))) for name in PARTS}
+    if limit is not None:
+        check_in_range("limit", limit, at_least=1)
+    return {name: first_items(parts[name], limit) for name in PARTS}
+
+
+def first_items(items: K, limit: int | None) -> K:
+    """The first `limit` items, None = all; see `Grouped`."""
+    if limit is None or limit >= len(items):
+        return items
+    return items.first(limit) if isinstance(items, Grouped) else items.select(range(limit))
 
 
 def sha256_of(parts: Mapping[str, Sequence[tuple[str, str]]]) -> str:

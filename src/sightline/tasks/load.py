@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from sightline.core.config import nearest, override
 from sightline.core.errors import InputError
-from sightline.data.corpus import Corpus
+from sightline.data.corpus import Corpus, first_items
 from sightline.models.store import CONFIG, stored_task
 from sightline.tasks.located import located
 from sightline.tasks.recipe import resolve_run
@@ -66,7 +66,7 @@ class Part(NamedTuple):
     @classmethod
     def of(cls, data: Corpus[Any], part: PartName, unit: str, limit: int | None = None) -> Part:
         """A part of a data set; `limit` keeps its first items."""
-        items = _first(getattr(data, part), limit)
+        items = first_items(getattr(data, part), limit)
         return cls(f"{part} part of {data.name}", items, len(items), unit, data.sha256)
 
 
@@ -114,7 +114,7 @@ def part_of_data(
     config = override(config, dict(keys), prefix="--")
     if config.corpus.data.startswith("builtin:"):
         return _part(config, part, limit)
-    items = _first(task.read_as_trained(config), limit)
+    items = first_items(task.read_as_trained(config), limit)
     return Part(config.corpus.data, items, len(items), task.unit, None)
 
 
@@ -127,7 +127,3 @@ def _part(config: Any, part: PartName, limit: int | None) -> Part:
     chosen = Part.of(data, part, kind.unit, limit)
     name = f"{own}, the {part} part" if own else chosen.name
     return chosen._replace(name=name, whole=", ".join([data.name, *files]))
-
-
-def _first(items: Any, limit: int | None) -> Any:
-    return items if limit is None or limit >= len(items) else items.select(range(limit))

@@ -263,3 +263,44 @@ def test_a_column_that_numbers_the_rows_is_no_step_of_series(tmp_path):
     assert f"{tmp_path / 'a.csv'}: the column 'ID' only numbers the rows and is left out" in data.notes
     named = load_labelled(tmp_path / "a.csv", Reading(source_column="ID:sepal", label_column="species"))
     assert {source.shape for source in named.train.sources} == {(3, 1)}
+
+
+def class_folder(root: Path, count: int) -> Path:
+    for label in "abc":
+        (root / label).mkdir(parents=True)
+        for number in range(count):
+            (root / label / f"{number:03}.txt").write_text(f"{label} {number}")
+    return root
+
+
+@pytest.mark.parametrize("limit", [3, 10, 50])
+def test_a_limited_folder_has_every_class(limit: int, tmp_path: Path) -> None:
+    """A folder is read class by class: its first files would be of one class."""
+    whole, data = (load_labelled(class_folder(tmp_path / str(n), 100), limit=n) for n in (None, limit))
+    for name, part in data.parts.items():
+        count = min(limit, len(whole.parts[name]))
+        shares = Counter(label for (label,) in part.labels)
+        assert sum(shares.values()) == count
+        assert max(shares.values()) - min(shares.values()) <= 1 < len(shares)
+        assert part.sources == [source for source in whole.parts[name].sources if source in part.sources]
+    assert not data.notes
+
+
+def test_a_limited_table_has_its_first_rows_and_is_noted_where_they_have_one_class(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f"t{n},{'abc'[n // 40]}\n" for n in range(120)))
+    whole, data = load_labelled(path), load_labelled(path, limit=20)
+    assert data.train.sources == whole.train.sources[:20]
+    (note,) = data.notes
+    assert note.startswith("all 20 training items have the label 'a', and a model learns no other: raise --limit")
+    two = load_labelled(path, limit=50)
+    assert "no training item has the label 'c'" in two.notes
+    assert not whole.notes
+
+
+def test_notes_are_on_the_items_that_are_kept(tmp_path: Path) -> None:
+    rows = [f"t{n},{'ab'[n % 2]},{'train' if n < 30 else 'test'}" for n in range(60)] + ["t29,a,test", "t29,b,valid"]
+    (tmp_path / "a.csv").write_text("\n".join(["text,label,split", *rows]))
+    assert len(load_labelled(tmp_path / "a.csv", Reading(split_column="split")).notes) == 3
+    limited = load_labelled(tmp_path / "a.csv", Reading(split_column="split"), limit=20).notes
+    assert limited == ("no valid item has the label 'a'",)

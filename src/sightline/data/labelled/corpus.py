@@ -73,7 +73,7 @@ def load_labelled(
     for all runs on the same data. Built-in data takes its own, as in `builtin:digits?seed=1`. Files of validation and
     test are read by the columns of the training table; a column of parts divides that table alone.
 
-    limit: keep only the first `limit` items of each part
+    limit: keep only the first `limit` items of each part; of a folder for each class evenly spaced ones
     trainable: refuse data that nothing can be trained on; otherwise it is the corpus' `problem`
 
     Raises:
@@ -98,8 +98,8 @@ def load_labelled(
         parts = {part: LabelledPart.of(train).select(rows.get(part, ())) for part in PARTS} | own
         classes = tuple(sorted({label for of_item in train.labels for label in of_item}))
     notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
-    notes += _notes(parts)
     parts = limited(parts, limit)
+    notes += _notes(parts, classes)
     facts: dict[str, Any] = {"notes": tuple(notes), "problem": problem, "sha256": content_sha256(parts), **parts}
     facts |= {"classes": classes, "label_type": train.label_type, "columns": train.columns}
     return LabelledCorpus(name=str(data), **facts)
@@ -168,7 +168,7 @@ def _divide(table: LabelledTable, missing: Sequence[str], seed: int) -> dict[str
     return {name: part.select(rows[name]) for name in PARTS if name in rows}
 
 
-def _notes(parts: Mapping[str, LabelledPart]) -> list[str]:
+def _notes(parts: Mapping[str, LabelledPart], classes: Sequence[str]) -> list[str]:
     """Sources in two parts, sources with two labels, labels that a part lacks."""
     train, keys = parts["train"], parts["train"].keys()
     notes = []
@@ -183,8 +183,15 @@ def _notes(parts: Mapping[str, LabelledPart]) -> list[str]:
         rows = number_of(len(torn), "training row has", "training rows have")
         notes.append(f"{rows} a source that another row labels otherwise ({listed(torn)})")
     counts = {name: Counter(label for of_item in part.labels for label in of_item) for name, part in parts.items()}
+    if len(counts["train"]) == 1 < len(classes):  # of a limited part
+        notes.append(
+            f"all {len(train)} training items have the label {min(counts['train'])!r}, and a model learns no other: "
+            "raise --limit, or put the rows in random order"
+        )
+        return notes
     for name, of_part in counts.items():
-        absent = [repr(label) for label in sorted(counts["train"]) if label not in of_part]
-        if absent:
-            notes.append(f"no {name} item has the label {', '.join(absent[:SHOWN])}")
+        absent = [repr(label) for label in classes if label not in of_part]
+        if absent and (of_part or name != "train"):
+            item = "training" if name == "train" else name
+            notes.append(f"no {item} item has the label {', '.join(absent[:SHOWN])}")
     return notes

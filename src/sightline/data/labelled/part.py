@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
 from sightline.data.labelled.labels import Labels, class_numbers
 from sightline.data.labelled.table import LabelledSource, LabelledTable, SourceKind
+from sightline.data.spaced import spaced
 
 
 @final
@@ -20,6 +21,7 @@ class LabelledPart:
 
     sources: texts, series (T, C) float32, sounds (T,) float32, or pictures (C, H, W) uint8, as `kind` says
     many: whether an item may have any number of labels
+    by_class: whether all items of a class are together, as those of a folder for each class are
     """
 
     kind: SourceKind
@@ -27,11 +29,12 @@ class LabelledPart:
     sources: list[LabelledSource]
     labels: list[Labels]
     places: list[str]
+    by_class: bool = False
 
     @classmethod
     def of(cls, table: LabelledTable) -> LabelledPart:
         """All items of a table."""
-        return cls(table.kind, table.many, table.sources, table.labels, table.places)
+        return cls(table.kind, table.many, table.sources, table.labels, table.places, table.by_class)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -40,7 +43,11 @@ class LabelledPart:
         """The items of these numbers, in their order."""
         rows = list(rows)
         sources, labels = [self.sources[row] for row in rows], [self.labels[row] for row in rows]
-        return LabelledPart(self.kind, self.many, sources, labels, [self.places[row] for row in rows])
+        return replace(self, sources=sources, labels=labels, places=[self.places[row] for row in rows])
+
+    def first(self, count: int) -> LabelledPart:
+        """The first `count` items; `by_class` evenly spaced ones, so that each class keeps its share."""
+        return self.select(spaced(len(self), count) if self.by_class else range(len(self))[:count])
 
     def numbers(self, classes: Sequence[str]) -> np.ndarray:
         """The index of each item's class, (N,) int64; with any number of labels whether it has each class, (N, C) bool.

@@ -86,6 +86,7 @@ class LabelledTable(Refusals):
     """Sources and their labels in step, the place of each, and the rows that were skipped.
 
     parts: the part of each row, where a column names it
+    by_class: whether all items of a class are together
     columns: those of the table, by which the tables of other parts and of later uses are read
     many: whether an item may have any number of labels
     label_type: of the labels, where the table declares the types of its columns; otherwise text
@@ -99,6 +100,7 @@ class LabelledTable(Refusals):
     labels: list[Labels] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    by_class: bool = False
     columns: LabelledColumns = UNKNOWN
     remarks: list[str] = field(default_factory=list)
 
@@ -240,7 +242,7 @@ def _text_file(file: Path) -> str:
 
 
 def _read_folder(root: Path, reading: Reading, items: _Items) -> None:
-    items.table.unit = "file"
+    items.table.unit, items.table.by_class = "file", True
     kinds = {suffix: kind for suffix, kind in _FILES.items() if reading.kind in ("auto", kind)}
     for file in class_files(root, kinds):
         media, place = MediaFile(file.path), str(file.path)

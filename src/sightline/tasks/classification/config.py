@@ -10,6 +10,7 @@ from typing import Any, Literal, final
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.core.settings import CheckedConfig, flat, key
+from sightline.data.corpus import first_items
 from sightline.data.labelled.columns import UNKNOWN, LabelledColumns
 from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
 from sightline.data.labelled.gaps import Missing
@@ -43,6 +44,12 @@ def _pooled(arch: str) -> Any:
 class LabelledConfig(FilesConfig):
     """The labelled items to train on, and the options for reading them; see `data.labelled.table.Reading`."""
 
+    limit: int | None = key(
+        None,
+        "Use only this many items of each part: the first ones, or of a folder for each class some of every class; "
+        "null: all.",
+        at_least=1,
+    )
     source_kind: Literal["auto", "text", "series", "audio", "image"] = key(
         "auto", "Kind of the sources; auto: derived from the columns and file names."
     )
@@ -191,5 +198,4 @@ class ClassificationRun(RunConfig):
         trained = replace(trained, split=self.corpus.split_column or trained.split)
         table = read_labelled(Path(self.corpus.data), replace(self.reading, split_column=None), trained, classes)
         log_notes(self.corpus.data, table.notes())
-        part = LabelledPart.of(table)
-        return part.select(range(len(part))[: self.corpus.limit])
+        return first_items(LabelledPart.of(table), self.corpus.limit)
