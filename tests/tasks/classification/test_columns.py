@@ -149,7 +149,7 @@ def test_one_column_may_have_another_name(tmp_path: Path) -> None:
 
 
 def test_the_column_of_parts_is_no_source_and_not_needed(tmp_path: Path) -> None:
-    table = flowers().rename({"species": "label"})
+    table = flowers()
     parts = table.with_columns(part=pl.Series(["train", "train", "train", "valid", "test"] * 12))
     task = fitted(tmp_path, parts, split_column="part")
     assert metrics(task, table, tmp_path) == metrics(task, parts, tmp_path)

@@ -271,15 +271,17 @@ def open_labelled(path: Path, reading: Reading) -> Rows:
     return rows
 
 
-def label_columns(rows: Rows) -> list[str]:
+def label_columns(rows: Rows, others: Collection[str | None] = ()) -> list[str]:
     """The columns that have a usual name of labels; else, of two columns of texts, the one that repeats a few values,
     and beside several columns of numbers the only one of texts, if it repeats a few.
 
     Languages, questions with answers and the like are pairs, whatever they repeat. Where a column of numbers rises in
     all rows of the first text, it probably has times, and the texts name series.
+
+    others: columns that contain no labels, such as that of the parts
     """
     records = [record.cells for record in islice(rows.records(), _SAMPLED_ROWS) if not record.problem]
-    names = rows.columns or [*(records[0] if records else ())]
+    names = [name for name in rows.columns or (records[0] if records else ()) if name not in others]
     usual = [name for name in names if name.lower() in LABELS]
     numbering = identity_columns(rows)
     texts = [name for name in names if name not in numbering]
@@ -324,7 +326,8 @@ def _labelled_by(rows: Rows, reading: Reading, trained: LabelledColumns, remarks
     known = rows.columns or next(iter(rows.records()), Record(0, {})).cells
     if reading.label_column == Reading.label_column and trained.label is not None and trained.label in known:
         return replace(reading, label_column=trained.label)
-    usual = [] if reading.label_column in known else label_columns(rows)
+    others = reading.split_column, trained.split
+    usual = [] if reading.label_column in known else label_columns(rows, others)
     if reading.label_column != Reading.label_column or reading.label_column in known or not usual:
         return reading
     remarks.append(f"the labels are {usual[0]!r} (--label-column chooses another column)")

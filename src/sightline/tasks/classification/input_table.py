@@ -36,7 +36,7 @@ def labelled_inputs(
     label = trained.label or reading.get("label_column", Reading.label_column)
     rows = open_labelled(table.path, Reading(source_column=column, label_column=label))
     known = rows.columns or next(iter(rows.records()), Record(0, {})).cells
-    likely = [] if trained.label in known else label_columns(rows)
+    likely = [] if trained.label in known else label_columns(rows, [trained.split])
     derived = set() if column else {*identity_columns(rows), *likely} - {*trained.sources}
     others = {label, trained.split, *derived}
     if table.column:
