@@ -173,6 +173,17 @@ def test_a_constant_column_keeps_its_size(tmp_path: Path) -> None:
     assert fit_scaling(data).scaled(data.panel).records[0].values.tolist() == [[0.0]] * 9
 
 
+def test_a_column_that_is_constant_in_training_keeps_its_size_later(tmp_path: Path) -> None:
+    """The deviation of a thousand times 21.4 is 3.6e-15 in floating point: rounding, not a spread."""
+    rows = [f"{i},{21.4 + 0.5 * (i >= 900)},{21.4 + 0.5 * (i >= 900)},{0.7 + 0.5 * (i >= 900)}" for i in range(1000)]
+    columns = SeriesColumns(targets=("v",), past=("p",), known=("k",))
+    data = load_series(written(tmp_path / "a.csv", "t,v,p,k\n" + "\n".join(rows) + "\n"), columns)
+    scaled = fit_scaling(data).scaled(data.panel).records[0]
+    for values in (scaled.values, scaled.past, scaled.known):
+        np.testing.assert_allclose(values[:900], 0.0, atol=1e-12)
+        np.testing.assert_allclose(values[900:], 0.5, atol=1e-12)
+
+
 def test_the_hash_is_of_the_numbers_and_their_times(hourly: Path, tmp_path: Path) -> None:
     other = written(tmp_path / "b.csv", hourly.read_text().replace(",3,", ",3.0,").replace("\n", "\r\n"))
     assert load_series(other).sha256 == load_series(hourly).sha256

@@ -187,8 +187,8 @@ class SeriesScaling(NamedTuple):
 def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> SeriesScaling:
     """Mean and standard deviation (divided by N, as scikit-learn's StandardScaler) of each column in training.
 
-    A column that does not vary keeps its size (spread 1). A series without two training values gets the mean and
-    spread of all series together.
+    A column that does not vary, up to rounding, keeps its size (spread 1). A series without two training
+    values gets the mean and spread of all series together.
     """
     series = data.values("train")
     shape = (len(series), len(data.panel.targets))
@@ -198,7 +198,7 @@ def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard"
     def pooled(rows: np.ndarray) -> np.ndarray:
         if kind == "none" or not len(rows):
             return np.stack([np.zeros(rows.shape[1]), np.ones(rows.shape[1])])
-        return np.stack([rows.mean(0), _some(rows.std(0))])
+        return np.stack(level_and_spread(rows))
 
     def covariates(of: str) -> np.ndarray:
         rows = [getattr(r, of)[max(low - r.start, 0) : max(high - r.start, 0)] for r in data.panel.records]
@@ -208,16 +208,12 @@ def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard"
         center, spread = np.zeros(shape), np.ones(shape)
     else:
         every = pooled(whole)
-        parts = [np.stack([rows.mean(0), _some(rows.std(0))]) if len(rows) > 1 else every for rows in series]
+        parts = [np.stack(level_and_spread(rows)) if len(rows) > 1 else every for rows in series]
         center, spread = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
     return SeriesScaling(center, spread, covariates("past"), covariates("known"))
 
 
-def level_and_spread(lookback: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and the standard deviation (C,) of a look-back (L, C); a spread of 1 where it is zero or rounding."""
-    spread = lookback.std(0)
-    return lookback.mean(0), np.where(spread > ROUNDING * np.abs(lookback).max(0), spread, 1.0)
-
-
-def _some(spread: np.ndarray) -> np.ndarray:
-    return np.where(spread > 0, spread, 1.0)
+def level_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation (C,) of values (T, C); a spread of 1 where it is zero or rounding."""
+    spread = values.std(0)
+    return values.mean(0), np.where(spread > ROUNDING * np.abs(values).max(0), spread, 1.0)
