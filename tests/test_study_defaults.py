@@ -13,7 +13,7 @@ import pytest
 import study_defaults
 import study_results
 from sightline.core.metrics import METRICS
-from sightline.tasks.recipe import resolve_run, with_default_arch
+from sightline.tasks.recipe import resolve_training
 from sightline.tasks.table import TASKS
 from study_data import DATA_SETS
 from study_factors import GROUPS, SHIPPED, Configuration, StudyRun, joined_options, shipped_arch, single_options
@@ -146,7 +146,7 @@ def test_the_defaults_and_a_rival_where_it_was_better(tmp_path, with_folders, be
 def test_the_shipped_default_is_what_train_takes(name, without_data):
     data = DATA_SETS[name]
     flags = {**data.keys, "task": data.task}
-    run, _ = with_default_arch(resolve_run(file=None, environ={}, flags=flags), file=None, environ={}, flags=flags)
+    run, _ = resolve_training(file=None, environ={}, flags=flags)
     assert StudyRun(data, SHIPPED, 60).resolved()["arch"] == run.settings.arch == shipped_arch(data.group)
 
 

@@ -271,6 +271,37 @@ def test_a_default_that_refuses_the_keys_gives_way(
     assert "the architecture is transformer: dlinear does not take the keys that are set" in err
 
 
+SERIES = ["--data", "builtin:seasonal", "--max-steps", "2", "--dry-run"]
+
+
+@pytest.mark.parametrize("source", ["flag", "file", "environment"])
+def test_keys_of_the_default_are_taken_without_its_name(
+    source: str, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = {"flag": ["--model.moving-average", "9"], "file": ["-c", "my.yaml"], "environment": []}[source]
+    Path("my.yaml").write_text("model: {moving_average: 9}\n")
+    if source == "environment":
+        monkeypatch.setenv("SIGHTLINE_MODEL__MOVING_AVERAGE", "9")
+    _, err = train(capsys, *SERIES, *flags)
+    assert "the architecture is dlinear: the lowest error" in err
+    assert resolved(capsys, *SERIES[:-1], *flags)["model"]["moving_average"] == 9
+
+
+def test_where_keys_fit_neither_the_error_is_that_of_the_default(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, err = train(capsys, *SERIES, "--model.moving-averag", "9", status=2)
+    assert err == ("sightline: error: --model.moving-averag: unknown key, did you mean 'moving-average'?\n")
+    _, err = train(capsys, *SERIES, "--optim.lrr", "9", status=2)
+    assert err == "sightline: error: --optim.lrr: unknown key, did you mean 'lr'?\n"
+
+
+def test_the_task_is_detected_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("load.csv").write_text("time,load\n" + "".join(f"2024-01-01T{h:02}:00,{h % 7}\n" for h in range(24)))
+    _, err = train(capsys, "--data", "load.csv", "--lookback", "2", "--horizon", "1", "--max-steps", "2", "--dry-run")
+    assert err.count("the task is forecasting") == 1
+
+
 def test_the_default_goes_by_the_number_of_training_items(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

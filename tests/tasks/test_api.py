@@ -12,6 +12,7 @@ import pytest
 
 import sightline
 from sightline.core.errors import InputError
+from sightline.data.labelled.corpus import load_labelled
 from tests.tasks.translation.small import corpus
 
 SMALL = {"model.d_model": 32, "batch_tokens": 512, "seed": 3}
@@ -55,6 +56,44 @@ def test_wrong_arguments_are_one_line(arguments, message):
 def test_resuming_needs_a_directory():
     with pytest.raises(InputError, match=r"^resume: requires out_dir, the run to continue$"):
         sightline.fit("translation", corpus(), "gru", "2steps", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "arch"),
+    [
+        ("forecasting", "builtin:seasonal", "dlinear"),
+        ("language", [f"to be or not to be, that is question {i}" for i in range(60)], "lstm"),
+        ("classification", "builtin:digits?as=rows", "gru"),
+        ("classification", load_labelled("builtin:digits?as=rows"), "gru"),
+        ("classification", load_labelled("builtin:digits"), "transformer"),
+        ("translation", corpus(), "transformer"),
+    ],
+    ids=["series", "texts", "labelled series", "corpus of series", "corpus of pictures", "corpus of pairs"],
+)
+def test_without_an_architecture_it_is_the_default_of_the_command(task, data, arch, caplog, monkeypatch):
+    monkeypatch.setattr("sightline.api.fit.train_run", stop)
+    with pytest.raises(Stopped) as stopped:
+        sightline.fit(task, data, budget="2steps")
+    assert stopped.value.args == (arch,)
+    (line,) = [message for message in caplog.messages if "architecture" in message]
+    assert line.startswith(f"the architecture is {arch}: ")
+    assert line.endswith("(arch=… chooses another)")
+    with pytest.raises(Stopped, match="linear"):
+        sightline.fit(task, data, "linear" if task != "forecasting" else "nlinear", "2steps", quiet=True)
+    assert len([message for message in caplog.messages if "architecture" in message]) == 1
+
+
+class Stopped(Exception):
+    """A training that does not begin."""
+
+
+def stop(task, *_, **__):
+    raise Stopped(task.arch)
+
+
+def test_a_corpus_needs_its_task():
+    with pytest.raises(InputError, match=r'^task: a corpus does not say what it is for: give a task, such as "tr'):
+        sightline.fit(None, corpus(), "gru", "2steps")
 
 
 LABELLED = pd.DataFrame({"text": [f"{'red' if i % 2 else 'blue'} {i}" for i in range(60)], "label": [*"ab"] * 30})

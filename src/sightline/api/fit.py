@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from sightline.data.rows.in_memory import PAIR
 from sightline.tasks.data_paths import data_paths
 from sightline.tasks.fit import train_run
 from sightline.tasks.match import matched
-from sightline.tasks.recipe import resolve_run
+from sightline.tasks.recipe import resolve_training
 from sightline.tasks.run import log_notes
 from sightline.tasks.scores import best_scores
 from sightline.tasks.table import task_class
@@ -23,6 +24,8 @@ from sightline.training.progress import reporting
 from sightline.training.rundir import check_run
 from sightline.training.state import Progress
 from sightline.training.trackers import Tracker
+
+logger = logging.getLogger("sightline")
 
 
 def fit(
@@ -44,10 +47,12 @@ def fit(
 ) -> Any:
     """Train one architecture on data, and return the `Task` with the weights of its best validation.
 
-    `task` is a name such as "translation" or "classification", or None to detect the task from the data.
+    `task` is a name such as "translation" or "classification", or None to detect the task from the data, which a corpus
+    does not say.
     `data` is a value of `sightline train --data`; a table in memory: a frame (polars, pandas, pyarrow, …), a dict of
     columns, a list of dicts, of pairs or of texts, a tuple of two arrays (sources and labels), an array of series; or a
     corpus of that task. `valid` and `test` may be given in the same ways; otherwise they are parts of `data`.
+    Without `arch` it is the default one for the task and the kind of data; a line of the log says which and why.
     `budget` is in seconds, steps, tokens, operations or joules (60s, 500steps, 2Mtok, 1e15flop, 5kJ).
     Further keys of the configuration are arguments, `batch_size=64`; those with dots are in `settings`,
     `{"optim.lr": 3e-4}`. With `watch=True` the run records what attention and gradients do while it trains
@@ -60,21 +65,25 @@ def fit(
         model.predict("a text")
 
     Raises:
-        InputError: an unknown task, architecture or key; whatever is wrong with the data, "row 17: 'text' is empty" in
-            a table in memory, whose rows are counted from 1; `out_dir` contains a run and neither `resume` nor
-            `overwrite` is given.
+        InputError: an unknown task, architecture or key, or a corpus without a task; whatever is wrong with the data,
+            "row 17: 'text' is empty" in a table in memory, whose rows are counted from 1; `out_dir` contains a run and
+            neither `resume` nor `overwrite` is given.
         EnvironmentFault, Diverged, Interrupted: as `training.train`.
     """
     if resume and out_dir is None:
         raise InputError("requires out_dir, the run to continue", where="resume")
     corpus = data if isinstance(data, Corpus) else None
+    if corpus is not None and task is None:
+        raise InputError('a corpus does not say what it is for: give a task, such as "translation"', where="task")
     flags: dict[str, Any] = {"budget": budget, **({} if task is None else {"task": task}), **(settings or {}), **keys}
     if arch is not None:
         flags["arch"] = arch
     named = {"valid": valid, "test": test} | ({} if corpus else {"data": data})
     pair = PAIR if task is None else task_class(task, where="task").pair
     with data_paths(out_dir, pair, **named) as stored, tempfile.TemporaryDirectory() as temporary:
-        run = resolve_run(file=None, environ={}, flags={**flags, **stored.paths})
+        run, line = resolve_training(file=None, environ={}, flags={**flags, **stored.paths}, corpus=corpus)
+        if line and not quiet:
+            logger.warning("%s", line)
         run = stored.beside(run)
         kind = task_class(run.task)
         place = Path(temporary) / "run" if out_dir is None else Path(out_dir)

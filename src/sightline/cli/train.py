@@ -129,7 +129,7 @@ def _resolved(
     from sightline.cli.messages import messages, tell
     from sightline.core.errors import InputError
     from sightline.tasks.located import located
-    from sightline.tasks.recipe import names_architecture, resolve_run, with_default_arch
+    from sightline.tasks.recipe import resolve_training
 
     data = flags.get("data")
     if resume and config is None and out_dir is not None:
@@ -137,11 +137,9 @@ def _resolved(
         if config is None and data is None:
             raise InputError("no run to resume; start one with --data and --arch", where=out_dir)
     with messages():
-        run = resolve_run(file=config, environ=environ, flags=flags)
-        if run.corpus.data and not names_architecture(file=config, environ=environ, flags=flags):
-            run, line = with_default_arch(run, file=config, environ=environ, flags=flags)
-            if say:
-                tell(line)
+        run, line = resolve_training(file=config, environ=environ, flags=flags)
+        if line and say:
+            tell(line)
     if resume and out_dir is not None and config == out_dir / "config.yaml" and data is None:
         run = located(run, out_dir)
     return run, out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")

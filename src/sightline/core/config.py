@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -83,11 +83,13 @@ def resolve(
     file: Path | str | None = None,
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    ignored: Collection[str] = (),
 ) -> C:
     """An instance of `cls` from all sources: default (or `base`) < YAML file < environment < flags by dotted key.
 
     The environment names a key in capitals, levels joined by two underscores: `SIGHTLINE_OPTIM__LR=3e-4`. All
     sources are merged before values are checked, so values that only fit together may come from different sources.
+    What they say of the `ignored` keys, of the first level, is left out.
 
     Raises:
         InputError: as `decode`, with the place `config.yaml: optim.lr`, `SIGHTLINE_OPTIM__LR` or `--optim.lr`.
@@ -97,6 +99,8 @@ def resolve(
         layers.append(_environment_layer(cls, base, environ))
     if flags:
         layers.append(_flags_layer(cls, flags, "--"))
+    if ignored:
+        layers = [_without(layer, ignored) for layer in layers]
     return _build(cls, layers, base, ())
 
 
@@ -152,6 +156,12 @@ def _nested(cls: type, changes: Mapping[str, Any], prefix: str) -> dict[str, Any
             raise InputError("set both as a whole and by sub-key", where=prefix + key)
         at[name] = value
     return tree
+
+
+def _without(layer: _Layer, ignored: Collection[str]) -> _Layer:
+    if not isinstance(layer.values, Mapping):
+        return layer
+    return layer._replace(values={key: value for key, value in layer.values.items() if key not in ignored})
 
 
 def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, ...]) -> C:

@@ -69,6 +69,11 @@ class Corpus(Generic[P]):
             raise InputError(self.problem)
 
     @property
+    def kind(self) -> str:
+        """The kind of the sources, where defaults differ by it."""
+        return ""
+
+    @property
     def parts(self) -> dict[str, P]:
         """The parts by name, in the order train, valid, test."""
         return {name: getattr(self, name) for name in PARTS}

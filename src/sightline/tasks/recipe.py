@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +20,11 @@ from sightline.tasks.defaults import default_arch
 from sightline.tasks.infer import task_for
 from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
+from sightline.tasks.task import Task
 from sightline.training.environment import environment
 from sightline.training.state import TrainConfig
 
+OF_MODEL = ("model", "match", "front_end")  # keys that some architectures refuse and others take
 MAY_CHANGE = {
     "budget",
     "validations",
@@ -40,11 +42,13 @@ MAY_CHANGE = {
 }
 
 
-def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Any:
+def resolve_run(
+    *, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any], ignored: Collection[str] = ()
+) -> Any:
     """The configuration from all sources: the task's and architecture's preset < file < environment < flags.
 
     The task is the one that they name, otherwise the one that the data is for (`task_for`). The flag `plugin` loads
-    plugins; a file or the environment that names one only needs it to be loaded.
+    plugins; a file or the environment that names one only needs it to be loaded. `ignored`: keys to leave out.
 
     Raises `InputError` for what is wrong in any of them, with its place: `--optim.lrr: unknown key, did you mean 'lr'?`
     """
@@ -58,34 +62,54 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
     name = str(named["task"] or task_for(str(named["data"] or "")))
     task = task_class(name, where="--task" if flags.get("task") else "task")
     base = task.preset(str(named["arch"] or task.Run().settings.arch))  # type: ignore[attr-defined]
-    run = resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
+    base = replace(base, task=name)
+    run = resolve(task.Run, base=base, file=file, environ=environ, flags=flags, ignored=ignored)
     return run.with_plugins()
 
 
-def names_architecture(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> bool:
-    """Whether one of the sources of a configuration names the architecture."""
-    content = {} if file is None else read_yaml(file)
-    return bool(flags.get("arch") or environ.get("SIGHTLINE_ARCH") or content.get("arch"))
-
-
-def with_default_arch(
-    run: Any, *, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
+def resolve_training(
+    *, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any], corpus: Corpus[Any] | None = None
 ) -> tuple[Any, str]:
-    """The configuration from these sources, which name no architecture, with the default one for the task and the
-    number of training items, and a line that says which and why. Where keys refuse that one, `run` stays as it is.
+    """The configuration of a training, and a line that says which architecture it has and why where none was named.
+
+    Where no source names one it is the default for the task and the kind of the data (`default_arch`), or the task's
+    first choice where keys refuse that default and not the first choice. `corpus`: the data, if no source names it.
+
+    Raises `InputError` as `resolve_run`; where keys fit neither architecture, what the default one says.
     """
-    task, kind = task_class(run.task), ""
+    sources: dict[str, Any] = {"file": file, "environ": environ}
+    if _names_architecture(**sources, flags=flags):
+        return resolve_run(**sources, flags=flags), ""
+    run = resolve_run(**sources, flags=flags, ignored=OF_MODEL)
+    if not run.corpus.data and corpus is None:
+        return resolve_run(**sources, flags=flags), ""
+    task, first = task_class(run.task), run.settings.arch
+    default = default_arch(run.task, *_facts(task, run, corpus))
+    named = {key: value for key, value in flags.items() if key != "plugin"} | {"task": run.task}  # plugins are loaded
+    try:
+        run, reason = resolve_run(**sources, flags={**named, "arch": default.arch}), default.reason
+    except InputError:
+        run, reason = None, f"{default.arch} does not take the keys that are set"
+        with suppress(InputError):
+            run = resolve_run(**sources, flags={**named, "arch": first})
+        if run is None:
+            raise
+    return run, f"the architecture is {run.settings.arch}: {reason} (--arch chooses another)"
+
+
+def _facts(task: type[Task[Any, Any, Any]], run: Any, corpus: Corpus[Any] | None) -> tuple[str, Callable[[], int]]:
+    """The kind of the data, and a function that counts its training items."""
+    if corpus is not None:
+        return corpus.kind, lambda: corpus.sizes["train"]
+    kind = ""
     with suppress(InputError):  # what is wrong with the data is reported when it is read
         kind = task.kind_of_data(run)
-    default = default_arch(run.task, kind, lambda: task.load_data(run).sizes["train"])
-    reason = default.reason
-    if default.arch != run.settings.arch:
-        try:
-            own = {key: value for key, value in flags.items() if key != "plugin"}  # those are loaded
-            run = resolve_run(file=file, environ=environ, flags={**own, "arch": default.arch})
-        except InputError:
-            reason = f"{default.arch} does not take the keys that are set"
-    return run, f"the architecture is {run.settings.arch}: {reason} (--arch chooses another)"
+    return kind, lambda: task.load_data(run).sizes["train"]
+
+
+def _names_architecture(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> bool:
+    content = {} if file is None else read_yaml(file)
+    return bool(flags.get("arch") or environ.get("SIGHTLINE_ARCH") or content.get("arch"))
 
 
 def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig, settled: TrainConfig) -> dict[str, str]:
