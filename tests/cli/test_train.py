@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,25 @@ def test_a_signal_saves_and_exits_by_its_number(
     assert Path("run/last/model.safetensors").exists()
     out, _ = train(capsys, "--resume", "-o", "run", "--max-steps", str(step + 2), "-q", "--json")
     assert json.loads(out)["steps"] == step + 2
+
+
+@pytest.mark.slow
+def test_a_run_stopped_while_its_speed_is_measured_can_be_resumed(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A budget of 20 minutes is measured for half a minute before the first step."""
+    command = [sys.executable, "-m", "sightline", "train", "--data", "pairs.tsv", *SMALL[:-2], "--budget", "20min"]
+    process = subprocess.Popen([*command, "-o", "run"], stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: process.poll() is not None or Path("run/metrics.jsonl").exists())
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, err
+    last = err.splitlines()[-1]
+    assert last == "sightline: error: run: stopped by SIGINT after step 0; the state is saved, --resume continues"
+    assert read_yaml(Path("run/config.yaml"))["budget"] == "20min"
+    out, _ = train(capsys, "--resume", "-o", "run", "--budget", "0.2s", "-q", "--json")
+    assert read_yaml(Path("run/config.yaml"))["budget"] == f"{json.loads(out)['steps']}steps"
 
 
 SIZES = ["--model.d-model", "16", "--batch-tokens", "64", "--max-steps", "2", "--dry-run"]

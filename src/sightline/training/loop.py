@@ -149,12 +149,15 @@ class _Trainer:
             self.run.prune(checkpoint)  # a kill may have come before the last save did it
         elif resume:
             logger.warning("%s: no checkpoint to resume from; training starts from the beginning", self.run.path)
-        self._plan()
-        if self.validator is not None:
-            self.validate = self.validator(self.config.validation_share)
         if checkpoint is None:
             self.run.rewind(0)
-        self.run.write_texts(lambda: files(self.config))
+        self.run.write_texts(lambda: files(self.config))  # a run that is stopped while it is planned can be resumed
+        unplanned = self.config
+        self._plan()
+        if self.config != unplanned:
+            self.run.write_texts(lambda: files(self.config))
+        if self.validator is not None:
+            self.validate = self.validator(self.config.validation_share)
         self.run.begin(asdict(self.config), self.state.spent.steps)
         if checkpoint is None:
             self.save()
