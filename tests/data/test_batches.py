@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core.errors import InputError
+from sightline.core.spelling import as_arguments, as_flags
 from sightline.data.batches import Batch, Cursor, PairBatches, pad
 from sightline.data.tokens.tokenizer import Tokenizer
 
@@ -127,8 +128,17 @@ def test_examples_that_are_too_long() -> None:
     assert (cut.skipped, cut.truncated) == (0, 2)
     assert batch.source.shape[1] == 8
     assert batch.target[batch.rows.index(2)].tolist() == [Tokenizer.BOS, *[7] * 6, Tokenizer.EOS]
-    with pytest.raises(InputError, match="example 3 has 11 tokens, more than max_tokens 10: raise max_tokens or"):
+    with pytest.raises(InputError) as refused:
         PairBatches(sources, targets, max_tokens=10, seed=0)
+    begin = "example 3 has 11 tokens, more than batch_tokens 10: set "
+    assert as_flags(str(refused.value)) == (
+        f"{begin}--batch-tokens=11, or leave out such pairs with --max-length=10 and --too-long=skip"
+    )
+    assert as_arguments(str(refused.value)) == (
+        f'{begin}batch_tokens=11, or leave out such pairs with max_length=10 and too_long="skip"'
+    )
+    assert PairBatches(sources, targets, max_tokens=11, seed=0).examples == 3  # the message is right
+    assert PairBatches(sources, targets, max_tokens=10, seed=0, max_length=10, too_long="skip").examples == 2
 
 
 def test_what_makes_no_batches_is_refused() -> None:

@@ -204,7 +204,8 @@ class PairBatches(BatchStream[Batch]):
     `too_long` says; `skipped` and `truncated` count them. One that alone exceeds `max_tokens` always raises.
 
     Raises:
-        InputError: "no examples to make batches of"; "example 17 has 5000 tokens, more than max_tokens 4096: …".
+        InputError: "no examples to make batches of"; "example 17 has 5000 tokens, more than batch_tokens 4096:
+            set --batch_tokens=5000, or leave out such pairs with --max_length=4096 and --too_long=skip".
     """
 
     def __init__(
@@ -232,11 +233,12 @@ class PairBatches(BatchStream[Batch]):
         source_lengths = np.diff(self._source_ends, prepend=0)
         target_lengths = np.diff(self._target_ends, prepend=0)
         self._lengths = np.maximum(source_lengths, target_lengths)
-        longest = int(self._lengths.argmax())
-        if self._lengths[longest] > max_tokens:
+        longest = int(self._lengths.max())
+        if longest > max_tokens:
             raise InputError(
-                f"example {rows[longest] + 1} has {self._lengths[longest]} tokens, more than max_tokens {max_tokens}: "
-                "raise max_tokens or set max_length"
+                f"example {rows[int(self._lengths.argmax())] + 1} has {longest} tokens, more than batch_tokens "
+                f"{max_tokens}: set --batch_tokens={longest}, or leave out such pairs with --max_length={max_tokens} "
+                "and --too_long=skip"
             )
 
     @property

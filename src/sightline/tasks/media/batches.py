@@ -80,13 +80,14 @@ class MediaBatches(BatchStream[Batch]):
     ) -> None:
         super().__init__(("batch_tokens", max_tokens), seed=seed, shuffle=shuffle)
         positions = inputs.positions
-        for row, (source, target) in enumerate(zip(positions, target_ids, strict=True)):
-            longest = max(source, len(target) + 2)
-            if longest > max_tokens:
-                raise InputError(
-                    f"has {longest} positions, more than batch_tokens {max_tokens}: raise batch_tokens, or cut it",
-                    where=part.places[row],
-                )
+        lengths = [max(source, len(target) + 2) for source, target in zip(positions, target_ids, strict=True)]
+        longest = max(lengths, default=0)
+        if longest > max_tokens:
+            raise InputError(
+                f"has {longest} positions, more than batch_tokens {max_tokens}: set --batch_tokens={longest}, or "
+                "cut it",
+                where=part.places[lengths.index(longest)],
+            )
         self._inputs = inputs
         sources = [range(count) for count in positions]
         self._pairs = PairBatches(sources, target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle)
