@@ -1,35 +1,96 @@
-"""Which tokenizer texts have where none is chosen."""
+"""Which tokenizers texts have where none is chosen."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
 
 import pytest
 
-from sightline.data.tokens.tokenizer import SMALLEST, byte_pairs_for
+from sightline.data.tokens.tokenizer import SMALLEST, Tokenizer, byte_pairs_for
 from sightline.tasks.texts_out.config import PER_TOKEN, TokenizerConfig
 
-TEXTS = ["Ein Hund schläft unter dem Tisch.", "Zwei Katzen sehen ihm zu."] * 50
-MANY = TEXTS * 50  # 145,000 characters
 AUTO = TokenizerConfig()
+SENTENCES = (Path(__file__).parents[3] / "LOG.md").read_text(encoding="utf-8").replace("\n", " ").split(". ")
+LATIN = "abcdefghijklmnopqrstuvwxyz"
+CYRILLIC = str.maketrans(LATIN + LATIN.upper(), "абцдефгхийклмнопярстувжьыз" + "АБЦДЕФГХИЙКЛМНОПЯРСТУВЖЬЫЗ")
 
 
-@pytest.mark.parametrize("sides", [(TEXTS, TEXTS), ([], TEXTS), ([], [])])
-def test_few_texts_are_split_into_characters(sides):
-    assert AUTO.settled(*sides).kind == "char"
+def texts(characters: int) -> list[str]:
+    """English sentences of at least so many characters together."""
+    kept, total = [], 0
+    for sentence in cycle(SENTENCES):
+        kept.append(sentence)
+        total += len(sentence)
+        if total >= characters:
+            return kept
+    raise AssertionError
 
 
-@pytest.mark.parametrize("sides", [(MANY, TEXTS), (TEXTS, MANY), (MANY,), ([], MANY)])
-def test_many_texts_on_one_side_are_split_into_byte_pairs(sides):
-    assert AUTO.settled(*sides).kind == "bpe"
+def cyrillic(english: list[str]) -> list[str]:
+    return [text.translate(CYRILLIC) for text in english]
+
+
+def chinese(english: list[str]) -> list[str]:
+    """A character of three bytes for each word."""
+    numbers: dict[str, int] = {}
+    return ["".join(chr(0x4E00 + numbers.setdefault(w, len(numbers)) % 6000) for w in one.split()) for one in english]
+
+
+FEW, MANY = texts(20_000), texts(300_000)
+
+
+def tokens_for_each_character(tokenizer: Tokenizer, side: list[str]) -> float:
+    return sum(map(len, tokenizer.encode_batch(side))) / sum(map(len, side))
+
+
+def kinds(sources: list[str], targets: list[str], config: TokenizerConfig = AUTO) -> tuple[str, str]:
+    pair = config.learn(sources, targets, lowercase=False)
+    return pair.source.kind, pair.target.kind
+
+
+def test_each_side_has_the_tokens_that_suit_it():
+    assert kinds(FEW, FEW) == ("char", "char")
+    assert kinds(MANY, FEW) == ("bpe", "char")
+    assert kinds(FEW, MANY) == ("char", "bpe")
+    assert kinds([], MANY) == ("bpe", "bpe")
+    assert kinds([], FEW) == kinds([], []) == ("char", "char")
+
+
+def test_a_shared_vocabulary_goes_by_both_sides_together():
+    half = texts(80_000)
+    assert kinds(half, half) == ("char", "char")
+    shared = replace(AUTO, shared=True).learn(half, half, lowercase=False)
+    assert shared.shared
+    assert shared.source.kind == "bpe"
+    assert shared.source.size == 2 * sum(map(len, half)) // PER_TOKEN
+
+
+@pytest.mark.parametrize("characters", [131_000, 140_000, 160_000, 200_000, 300_000])
+@pytest.mark.parametrize("script", [list, cyrillic, chinese], ids=["latin", "cyrillic", "chinese"])
+def test_no_default_is_longer_than_characters(script, characters):
+    side = script(texts(characters))
+    tokenizer = AUTO.of_side(side)
+    assert tokens_for_each_character(tokenizer, side) <= 1.0
+    pairs = Tokenizer.train(side, "bpe", max(SMALLEST, sum(map(len, side)) // PER_TOKEN))
+    if tokenizer.kind == "bpe":
+        assert tokens_for_each_character(tokenizer, side) < 0.85
+    elif sum(map(len, side)) > (SMALLEST + 1) * PER_TOKEN:
+        assert tokens_for_each_character(pairs, side) > 0.75
+
+
+def test_few_byte_pairs_of_long_characters_give_way():
+    assert AUTO.of_side(cyrillic(texts(131_000))).kind == "char"
+    assert AUTO.of_side(cyrillic(MANY)).kind == "bpe"
+    assert AUTO.of_side(chinese(texts(2_000_000))).kind == "char"
 
 
 def test_the_vocabulary_grows_with_the_texts_up_to_the_maximum():
-    characters = sum(map(len, MANY))
-    assert AUTO.settled(MANY).size == characters // PER_TOKEN
-    assert AUTO.settled(MANY * 3, TEXTS).size == 3 * characters // PER_TOKEN
-    assert AUTO.settled(MANY * 50).size == AUTO.size == 8000
-    assert replace(AUTO, size=280).settled(MANY).size == 280
+    assert AUTO.of_side(MANY).size == sum(map(len, MANY)) // PER_TOKEN
+    assert AUTO.of_side(MANY * 3).size == 3 * sum(map(len, MANY)) // PER_TOKEN
+    assert replace(AUTO, size=400).of_side(MANY).size == 400
+    assert replace(AUTO, size=261).of_side(MANY).kind == "char"  # one pair
 
 
 def test_fewer_tokens_than_bytes_are_no_vocabulary():
@@ -39,13 +100,14 @@ def test_fewer_tokens_than_bytes_are_no_vocabulary():
 
 @pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])
 def test_a_chosen_tokenizer_stays(kind):
-    chosen = TokenizerConfig(kind)
-    assert chosen.settled(MANY, TEXTS) == chosen == chosen.settled(TEXTS)
+    pair = TokenizerConfig(kind, size=300).learn(MANY, FEW, lowercase=True)
+    assert pair.source.kind == pair.target.kind == kind
+    assert pair.source.lowercase
+    assert pair.target.lowercase
 
 
-@pytest.mark.parametrize("texts", [TEXTS, MANY], ids=["few", "many"])
-def test_auto_learns_what_its_choice_would(texts):
-    learned, expected = (one.learn(texts, texts, lowercase=True) for one in (AUTO, AUTO.settled(texts)))
-    assert learned.source.kind == expected.source.kind
-    assert learned.source.encode_batch(TEXTS) == expected.source.encode_batch(TEXTS)
-    assert learned.source.lowercase
+@pytest.mark.parametrize("side", [FEW, MANY], ids=["few", "many"])
+def test_texts_are_lower_cased(side):
+    pair = AUTO.learn(side, side, lowercase=True)
+    assert pair.source.decode(pair.source.encode("A Dog")) == "a dog"
+    assert pair.source.encode("A Dog") == pair.target.encode("a dog")

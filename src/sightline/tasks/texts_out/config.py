@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
-from sightline.core.config import encode
 from sightline.core.settings import CheckedConfig, key
+from sightline.data.spaced import spaced
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair, byte_pairs_for
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.run import TaskConfig
 from sightline.training.loss import Smoothing
 
+SHORTER = 0.8  # tokens of byte pairs for each character: with more, characters are the tokens
+_SAMPLED = 1000  # texts on which that is measured
 PER_TOKEN = 500  # characters of training texts for each token of a vocabulary by default (docs/defaults.md)
 
 
@@ -23,29 +25,38 @@ class TokenizerConfig(CheckedConfig):
 
     kind: Literal["auto", "char", "bpe", "unigram"] = key(
         "auto",
-        f"Tokenizer; auto: bpe with a token for each {PER_TOKEN} characters of training texts, char for few of them.",
+        f"Tokenizer; auto: for each side, bpe with a token for each {PER_TOKEN} characters of its training texts, or "
+        "char where they are few or bpe is hardly shorter.",
     )
     size: int = key(8000, "Maximum size of a vocabulary, for bpe and unigram.", at_least=1)
     shared: bool = key(False, "Use one vocabulary for sources and targets.")
     lowercase: bool = key(False, "Lower-case texts before they are split into tokens.")
-
-    def settled(self, *sides: Sequence[str]) -> TokenizerConfig:
-        """The kind and the size for these training texts, one side or two, where the kind is "auto"."""
-        if self.kind != "auto":
-            return self
-        size = byte_pairs_for(max(sum(map(len, side)) for side in sides), PER_TOKEN)
-        return replace(self, kind="bpe", size=min(self.size, size)) if size else replace(self, kind="char")
 
     def learn(self, sources: Sequence[str], targets: Sequence[str], *, lowercase: bool) -> TokenizerPair:
         """Tokenizers of sources and targets; one alone where no source is a text.
 
         lowercase: whether the texts were lower-cased when they were read, which the tokenizers then do to new ones
         """
-        config = replace(self.settled(sources, targets), lowercase=self.lowercase or lowercase)
-        if sources:
-            return TokenizerPair.train(sources, targets, **encode(config))
-        one = Tokenizer.train(targets, config.kind, config.size, config.lowercase)
-        return TokenizerPair(one, one)
+        config = replace(self, lowercase=self.lowercase or lowercase)
+        if self.shared or not sources:
+            one = config.of_side([*sources, *targets])
+            return TokenizerPair(one, one)
+        return TokenizerPair(config.of_side(sources), config.of_side(targets))
+
+    def of_side(self, texts: Sequence[str]) -> Tokenizer:
+        """The tokenizer of these training texts; where the kind is "auto", of the kind and the size that suit them.
+
+        Byte pairs are learned from bytes. Few of them for texts of a script whose characters have two or three bytes
+        are longer than characters, which are then the tokens.
+        """
+        if self.kind != "auto":
+            return Tokenizer.train(texts, self.kind, self.size, self.lowercase)
+        if size := byte_pairs_for(sum(map(len, texts)), PER_TOKEN):
+            pairs = Tokenizer.train(texts, "bpe", min(self.size, size), self.lowercase)
+            sample = [texts[row] for row in spaced(len(texts), _SAMPLED)]
+            if sum(map(len, pairs.encode_batch(sample))) < SHORTER * sum(map(len, sample)):
+                return pairs
+        return Tokenizer.train(texts, "char", self.size, self.lowercase)
 
 
 @dataclass(frozen=True)
