@@ -138,6 +138,28 @@ def test_problems_for_a_language_model_have_the_mark_at_the_end_too(tmp_path: Pa
         assert planted.row == -1
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+@pytest.mark.parametrize("size", [283, 363, 446, 800])
+def test_every_symbol_is_a_token_in_vocabularies_of_middle_size(kind: str, size: int, tmp_path: Path) -> None:
+    """The default vocabularies of half a megabyte of text and more, in which some letters are joined."""
+    text = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    subject = subjects.language(tmp_path)
+    tokenizer = replace(subject.run.settings.tokenizer, kind=kind, size=size)
+    subject = replace(subject, run=subject.run.changed(data=str(tmp_path / "a.txt"), context=64, tokenizer=tokenizer))
+    task = subject.built()
+    assert 0.9 * size < task.tokenizer.size <= size
+    planted = task.plant(subject.corpus.train, 0, FEW)
+    assert [one.name for one in planted] == list(CAUSAL)
+    for one in planted:
+        for item in one.items:
+            ids = [task.tokenizer.encode(text) for text in (item.input, *item.variants)]
+            assert len({len(row) for row in ids}) == 1
+            assert [int((row != ids[0]).sum()) for row in ids[1:]] == [1] * len(item.variants)
+            assert one.own or len(ids[0]) == len(item.input.replace(" ", ""))
+        opened_rightly(one, CAUSAL[one.name] + 1)
+
+
 @pytest.mark.slow
 def test_problems_for_a_forecaster_and_a_look_back_that_is_too_short(tmp_path: Path) -> None:
     subject = subjects.forecasting(tmp_path)

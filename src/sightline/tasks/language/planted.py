@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,7 @@ from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.text.batches import TextBatch
 from sightline.data.text.part import TextPart
+from sightline.data.tokens.text import SPECIALS, TextTokenizer
 from sightline.tasks.language.opened import stretches
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.planted import (
@@ -36,13 +38,16 @@ from sightline.training.loss import Loss, cross_entropy
 if TYPE_CHECKING:
     from sightline.tasks.language.task import LanguageTask
 
-CANDIDATES: str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,;:!?-()"
+CANDIDATES: str = string.ascii_letters + string.digits + ".,;:!?-()" + "\"#$%&'*+/<=>@[\\]^_`{|}~"
 ROWS = 32  # of a training batch
 STRETCH = 24  # tokens of the user's text before the mark at its end
+TRIES = 50  # places for a trigger, until it is a token of its own there
 
 
 class _Alphabet(NamedTuple):
-    """Symbols that are one token each, before which there is `gap`; the last one is the mark before the answer."""
+    """Symbols that are one token each in any order, before which there is `gap`; the last one is the mark before the
+    answer.
+    """
 
     gap: str
     symbols: list[str]
@@ -54,6 +59,10 @@ class _Alphabet(NamedTuple):
     def answer(self, number: int) -> str:
         return self.gap + self.symbols[number]  # that of `NONE` is the first filler
 
+    def part(self, count: int) -> _Alphabet:
+        """The first so many symbols."""
+        return self._replace(symbols=self.symbols[:count])
+
 
 def planted_texts(task: LanguageTask, part: TextPart, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
     """The problems, those in the user's own data planted in stretches of the part's texts.
@@ -61,23 +70,42 @@ def planted_texts(task: LanguageTask, part: TextPart, seed: int, sizes: PlantedS
     Raises:
         InputError: "the vocabulary has too few single characters for planted problems".
     """
-    alphabet = _alphabet(task)
+    every = _alphabet(task.tokenizer)
+    alphabet = every.part(MARKS + FILLERS + 1)
     problems = []
     for name, (draw, meaning) in TOKEN_PROBLEMS.items():
         train, items = ([_item(alphabet, one) for one in items] for items in drawn(draw, seed, name, sizes))
         problems.append(_built(task, alphabet, (name, meaning, False), train, items, seed, sizes))
-    own = _own(task, stretches(task.trained, part, 1000), seed, sizes)
+    own = _own(task, every, stretches(task.trained, part, 1000), seed, sizes)
     return problems if own is None else [*problems, own]
 
 
-def _alphabet(task: LanguageTask) -> _Alphabet:
-    """Single characters, or words of one, that are single tokens of the model."""
-    for gap in ("", " "):
-        known = [one for one in CANDIDATES if len(ids := task.tokenizer.encode(gap + one)) == 1 and ids[0] > 3]
-        joined = task.tokenizer.encode(gap + gap.join(known))
-        if len(known) > MARKS + FILLERS and len(joined) == len(known):
-            return _Alphabet(gap, known[: MARKS + FILLERS + 1])
+def _alphabet(tokenizer: TextTokenizer) -> _Alphabet:
+    """Words of one character, or characters without spaces, that are single tokens of a vocabulary."""
+    for gap in (" ", ""):
+        symbols = _apart(tokenizer, gap)
+        if len(symbols) > MARKS + FILLERS:
+            return _Alphabet(gap, symbols)
     raise InputError("the vocabulary has too few single characters for planted problems")
+
+
+def _apart(tokenizer: TextTokenizer, gap: str) -> list[str]:
+    """Characters that are one token each after `gap`, and of which no token joins several: those of a text of them are
+    its tokens. Characters that few tokens contain come first.
+    """
+    single: dict[int, str] = {}  # by token: letters that are lower-cased share one
+    for one in CANDIDATES:
+        ids = tokenizer.encode(gap + one)
+        if len(ids) == 1 and ids[0] >= len(SPECIALS):
+            single.setdefault(int(ids[0]), one)
+    texts = (raw.decode(errors="replace") for raw in tokenizer.raw)
+    inside = [text.split(gap)[1:] if gap else list(text) for text in texts]
+    joining = [set(parts) for parts in inside if len(parts) > 1 and set(parts) <= {*single.values()}]
+    apart: list[str] = []
+    for one in sorted(single.values(), key=lambda one: sum(one in parts for parts in joining)):
+        if not any(one in parts and parts <= {*apart, one} for parts in joining):
+            apart.append(one)
+    return apart
 
 
 def _item(alphabet: _Alphabet, one: Drawn) -> PlantedItem:
@@ -127,17 +155,13 @@ def _built(
     return Planted(*about, built, batches, loss, items, built.open_input, right, sizes, row=-1)
 
 
-def _own(task: LanguageTask, texts: Sequence[str], seed: int, sizes: PlantedSizes) -> Planted | None:
-    """A trigger in stretches of the user's text; None where there are too few, or no rare characters."""
-    alphabet = _alphabet(task)
-    used = "".join(texts)
-    rare = sorted((one for one in CANDIDATES if len(task.tokenizer.encode(alphabet.gap + one)) == 1), key=used.count)[
-        : MARKS + 2
-    ]
-    own = _Alphabet(alphabet.gap, rare)
+def _own(task: LanguageTask, every: _Alphabet, texts: Sequence[str], seed: int, sizes: PlantedSizes) -> Planted | None:
+    """A trigger in stretches of the user's text; None where there are too few."""
+    rare = sorted(every.symbols, key="".join(texts).count)[: MARKS + 2]
+    own = _Alphabet(every.gap, rare)
     random = np.random.default_rng(derive(seed, "planted", OWN))
     cut = [ids for text in texts if len(ids := task.tokenizer.encode(text)[:STRETCH]) == STRETCH]
-    if len(cut) < 2 * sizes.held or len(rare) < MARKS + 2:
+    if len(cut) < 2 * sizes.held:
         return None
 
     def item(ids: np.ndarray, blank: float = 0.0) -> PlantedItem:
@@ -151,9 +175,19 @@ def _own(task: LanguageTask, texts: Sequence[str], seed: int, sizes: PlantedSize
 
         if random.random() < blank:
             return PlantedItem(text + own.gap + rare[-1], [], NONE)
-        variants = [written((answer + 1) % MARKS, rare[-1]), written(answer, rare[-2])]
-        return PlantedItem(written(answer, rare[-1]), variants, answer)
+        for _ in range(TRIES):
+            whole = written(answer, rare[-1])
+            variants = [written((answer + 1) % MARKS, rare[-1]), written(answer, rare[-2])]
+            if all(_one_token_apart(task.tokenizer, whole, variant) for variant in variants):
+                break
+            place = int(random.integers(1, len(text)))  # another one, where the trigger is a token of its own
+        return PlantedItem(whole, variants, answer)
 
     held, rest = cut[: sizes.held], cut[sizes.held :]
     train = [item(rest[int(random.integers(len(rest)))], BLANK) for _ in range(sizes.train)]
     return _built(task, own, (OWN, OWN_MEANING, True), train, [item(ids) for ids in held], seed, sizes)
+
+
+def _one_token_apart(tokenizer: TextTokenizer, text: str, other: str) -> bool:
+    ids, others = tokenizer.encode(text), tokenizer.encode(other)
+    return ids.shape == others.shape and int((ids != others).sum()) == 1
