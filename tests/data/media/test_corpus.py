@@ -147,13 +147,22 @@ def test_pictures_of_an_idx_file(digits, tmp_path):
     assert ImageReader(ImageOptions())(tmp_path / "digits.gz#0").shape == (3, 3, 4)
     with pytest.raises(InputError, match=r"digits\.gz: has no picture 2, only 2, counted from 0"):
         read(tmp_path / "digits.gz#2")
-    with pytest.raises(InputError, match=r"digits\.gz: has 3 x 4 pixels, expected 4 x 4"):
+    with pytest.raises(InputError, match=r"digits\.gz: has 3 x 4 pixels, expected 4 x 4: set --picture"):
         ImageReader(ImageOptions((4, 4)))(tmp_path / "digits.gz#0")
     with pytest.raises(InputError, match=r"nowhere\.gz: no such file"):
         read(tmp_path / "nowhere.gz#0")
     (tmp_path / "labels").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 2) + b"\7\7")
     with pytest.raises(InputError, match="labels: contains no pictures but an array of 1 dimensions"):
         read(tmp_path / "labels#0")
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+@pytest.mark.parametrize("colour", ["grey", "rgb"])
+def test_pictures_of_an_idx_file_are_fitted_as_those_of_other_files(digits, tmp_path, fit, colour):
+    read = ImageReader(ImageOptions((6, 5), fit, colour, ground=9))
+    for number, pixels in enumerate(digits):
+        Image.fromarray(pixels).save(tmp_path / "one.png")
+        np.testing.assert_array_equal(read(tmp_path / f"digits.gz#{number}"), read(tmp_path / "one.png"))
 
 
 def test_a_name_with_a_number_sign_is_still_a_name(tmp_path):

@@ -20,7 +20,7 @@ from sightline.core.errors import InputError
 from sightline.data.media.audio import AudioOptions, read_audio
 from sightline.data.media.deep import DeepLevels
 from sightline.data.media.files import MediaFile
-from sightline.data.media.images import ImageOptions, read_idx, read_image
+from sightline.data.media.images import ImageOptions, fit_pixels, read_idx, read_image
 from sightline.data.media.manifest import located
 
 MediaKind = Literal["audio", "image", "text"]
@@ -53,11 +53,7 @@ class ImageReader:
             raise InputError(f"contains no pictures but an array of {pictures.ndim} dimensions", where=file)
         if place >= len(pictures):
             raise InputError(f"has no picture {place}, only {len(pictures)}, counted from 0", where=file)
-        size = pictures.shape[1:]
-        if self.options.size is not None and size != self.options.size:
-            expected, actual = (" x ".join(map(str, both)) for both in (self.options.size, size))
-            raise InputError(f"has {actual} pixels, expected {expected}", where=file)
-        return np.repeat(pictures[place][None], self.options.channels, 0)
+        return fit_pixels(pictures[place], self.options, file)
 
     def notes(self) -> list[str]:
         """For the user: what became of pictures with more than 8 bits a channel."""

@@ -135,6 +135,19 @@ def read_image(
         return _array(image, options, path)
 
 
+def fit_pixels(pixels: np.ndarray, options: ImageOptions, path: Path) -> np.ndarray:
+    """The picture (C, H, W) with the channels and the size of the options, from grey pixels (H, W), uint8.
+
+    Raises:
+        InputError: "digits.gz: has 28 x 30 pixels, expected 28 x 28: …".
+    """
+    from PIL import Image
+
+    if options.size is None or pixels.shape == options.size:
+        return np.repeat(pixels[None], options.channels, 0)
+    return _array(Image.fromarray(pixels), options, path)
+
+
 def _decoded(
     file: Opened, known: tuple[str, ...], options: ImageOptions, path: Path, levels: DeepLevels | None
 ) -> Image:
