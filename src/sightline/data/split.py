@@ -36,6 +36,11 @@ class HashSplit:
                 low -= share
                 self.lowest[part] = low
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        return (self.rest, *self.lowest)
+
     def u(self, key: str) -> float:
         """The number of a key."""
         digest = hashlib.sha256(f"{self.seed}/{key}".encode()).digest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,36 @@ def test_limit_reads_no_further(clips):
     (clips.parent / "7.wav").unlink()
     part, _ = MediaReading(SOUNDS.sources, audio=SOUNDS.audio, limit=7).read(clips)
     assert len(part) == 7
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 300])
+def test_a_limit_is_of_each_part_the_first_items_of_the_whole_data(limit, tmp_path):
+    """A text beside the picture, so that the part goes by both, and every item twice."""
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "a.png")
+    rows = [f"a.png,question {number // 2},{number}" for number in range(200)]
+    (tmp_path / "asked.csv").write_text("image,question,answer\n" + "\n".join(rows) + "\n")
+    whole = BOTH.corpus(tmp_path / "asked.csv")
+    some = replace(BOTH, limit=limit).corpus(tmp_path / "asked.csv")
+    for name, part in whole.parts.items():
+        assert some.parts[name].targets == part.targets[:limit]
+    tested = replace(BOTH, limit=limit).corpus(tmp_path / "asked.csv", test=tmp_path / "asked.csv")
+    assert tested.test.targets == tuple(map(str, range(200)))[:limit]
+    assert len(tested.valid) == min(limit, len(BOTH.corpus(tmp_path / "asked.csv", test=tmp_path / "asked.csv").valid))
+
+
+def test_with_a_limit_files_are_read_until_each_part_has_enough(tmp_path):
+    rows = []
+    for number in range(60):
+        soundfile.write(tmp_path / f"{number}.wav", noise(number), 8000)
+        rows.append(f"{number}.wav,{number}")
+    (tmp_path / "clips.csv").write_text("source,target\n" + "\n".join(rows) + "\n")
+    needed = max(int(part.targets[0]) for part in SOUNDS.corpus(tmp_path / "clips.csv").parts.values())
+    for number in range(needed + 1, 60):
+        (tmp_path / f"{number}.wav").unlink()
+    assert set(replace(SOUNDS, limit=1).corpus(tmp_path / "clips.csv").sizes.values()) == {1}
+    (tmp_path / f"{needed}.wav").unlink()
+    with pytest.raises(InputError, match="no such file"):
+        replace(SOUNDS, limit=1).corpus(tmp_path / "clips.csv")
 
 
 def test_what_does_not_fit_is_read_again(clips):

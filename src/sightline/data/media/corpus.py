@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -21,6 +22,7 @@ from sightline.data.media.columns import (
 from sightline.data.media.describe import survey_media
 from sightline.data.media.images import ImageOptions
 from sightline.data.media.manifest import Manifest, read_manifest
+from sightline.data.split import SHARES, HashSplit
 
 _SHOWN = 5
 
@@ -38,6 +40,7 @@ class MediaCorpus(Corpus[MediaPart]):
 class MediaReading:
     """Options for reading a manifest: its source columns with their kinds, in order, and the options for files.
 
+    limit: items of each part, the first ones; None = all
     base: the folder that the paths are relative to; None = the manifest's own
     skip_bad: leave out and report rows whose cells or files are bad, instead of raising
     """
@@ -51,8 +54,12 @@ class MediaReading:
     skip_bad: bool = False
     base: Path | None = None
 
-    def read(self, path: str | Path, *, keep_bytes: int = KEEP_BYTES) -> tuple[MediaPart, list[str]]:
+    def read(
+        self, path: str | Path, *, keep_bytes: int = KEEP_BYTES, split: HashSplit | None = None
+    ) -> tuple[MediaPart, list[str]]:
         """The items of a manifest, and notes on rows that were skipped.
+
+        split: how the items will be divided: the limit is of each of these parts, otherwise of all items
 
         Raises:
             InputError: "clips.csv:17: clips/a.wav: no such file", and whatever else is wrong with table or files.
@@ -65,8 +72,10 @@ class MediaReading:
         rows: list[int] = []
         numbers: dict[str, list[int]] = {name: [] for name in stores}
         table = manifest.table
+        split = split or HashSplit({}, 0)
+        counts: Counter[str] = Counter()
         for row in range(len(manifest.targets)):
-            if self.limit is not None and len(rows) == self.limit:
+            if self.limit is not None and all(counts[part] >= self.limit for part in split.parts):
                 break
             try:
                 added = {
@@ -78,6 +87,9 @@ class MediaReading:
             rows.append(row)
             for name, number in added.items():
                 numbers[name].append(number)
+            if self.limit is not None:
+                one = {name: [number] for name, number in added.items()}
+                counts[split.part(self._part(manifest, [row], stores, one).digest(0))] += 1
         table.check_some(rows)
         notes = [f"{path}: {note}" for store in stores.values() for note in store.notes()]
         return self._part(manifest, rows, stores, numbers), manifest.notes + table.notes() + notes
@@ -112,17 +124,19 @@ class MediaReading:
 
         trainable: refuse too few items to divide; otherwise that is the corpus' `problem`
         """
+        files = {"train": train, "valid": valid, "test": test}
         parts: dict[str, MediaPart] = {}
         notes: list[str] = []
-        for name, path in (("train", train), ("valid", valid), ("test", test)):
+        for name, path in files.items():
             if path is not None:
-                parts[name], of_file = self.read(path)
+                divided = {part: share for part, share in SHARES.items() if files[part] is None and name == "train"}
+                parts[name], of_file = self.read(path, split=HashSplit(divided, seed))
                 notes += of_file
         keys = parts["train"].digests()
         for name, part in parts.items():
             if name != "train":
                 notes += overlap_notes(name, part.digests(), set(keys), part.places, most=_SHOWN)
         parts, problem = split_off(parts, keys, seed, where=train, trainable=trainable)
-        parts = limited(parts, None)
+        parts = limited(parts, self.limit)
         sha256 = sha256_of({n: list(zip(part.digests(), part.targets, strict=True)) for n, part in parts.items()})
         return MediaCorpus(str(train), **parts, sha256=sha256, notes=tuple(notes), problem=problem)
