@@ -52,7 +52,7 @@ def fit(
     `data` is a value of `sightline train --data`; a table in memory: a frame (polars, pandas, pyarrow, …), a dict of
     columns, a list of dicts, of pairs or of texts, a tuple of two arrays (sources and labels), an array of series; or a
     corpus of that task. `valid` and `test` may be given in the same ways; otherwise they are parts of `data`.
-    Without `arch` it is the default one for the task and the kind of data; a line of the log says which and why.
+    Without `arch` it is the default one for the task and the kind of data; unless `quiet` a line says which and why.
     `budget` is in seconds, steps, tokens, operations or joules (60s, 500steps, 2Mtok, 1e15flop, 5kJ).
     Further keys of the configuration are arguments, `batch_size=64`; those with dots are in `settings`,
     `{"optim.lr": 3e-4}`. With `watch=True` the run records what attention and gradients do while it trains
