@@ -13,9 +13,10 @@ from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.run import TaskConfig
 from sightline.training.loss import Smoothing
 
-SHORTER = 0.8  # tokens of byte pairs for each character: with more, characters are the tokens
+SHORTER = 0.95  # tokens of byte pairs for each character: with more, characters are the tokens
 _SAMPLED = 1000  # texts on which that is measured
-PER_TOKEN = 500  # characters of training texts for each token of a vocabulary by default (docs/defaults.md)
+PER_TOKEN = 500  # characters of the longer side for each token of a vocabulary by default (docs/defaults.md)
+FEWEST_PER_TOKEN = 200  # characters of a side's own texts
 
 
 @final
@@ -25,8 +26,8 @@ class TokenizerConfig(CheckedConfig):
 
     kind: Literal["auto", "char", "bpe", "unigram"] = key(
         "auto",
-        f"Tokenizer; auto: for each side, bpe with a token for each {PER_TOKEN} characters of its training texts, or "
-        "char where they are few or bpe is hardly shorter.",
+        f"Tokenizer; auto: bpe with a token for each {PER_TOKEN} characters of the longer side's training texts, or "
+        "char for a side that is short or where bpe is hardly shorter.",
     )
     size: int = key(8000, "Maximum size of a vocabulary, for bpe and unigram.", at_least=1)
     shared: bool = key(False, "Use one vocabulary for sources and targets.")
@@ -41,22 +42,31 @@ class TokenizerConfig(CheckedConfig):
         if self.shared or not sources:
             one = config.of_side([*sources, *targets])
             return TokenizerPair(one, one)
-        return TokenizerPair(config.of_side(sources), config.of_side(targets))
+        longer = max(_characters(sources), _characters(targets))
+        return TokenizerPair(config.of_side(sources, longer), config.of_side(targets, longer))
 
-    def of_side(self, texts: Sequence[str]) -> Tokenizer:
+    def of_side(self, texts: Sequence[str], longer: int = 0) -> Tokenizer:
         """The tokenizer of these training texts; where the kind is "auto", of the kind and the size that suit them.
+
+        longer: the characters of the longer side, where that is another one. A vocabulary of one side follows from
+        that: short targets of long sources, such as dates in ISO 8601, learn with as many pairs of bytes.
 
         Byte pairs are learned from bytes. Few of them for texts of a script whose characters have two or three bytes
         are longer than characters, which are then the tokens.
         """
         if self.kind != "auto":
             return Tokenizer.train(texts, self.kind, self.size, self.lowercase)
-        if size := byte_pairs_for(sum(map(len, texts)), PER_TOKEN):
+        own = _characters(texts)
+        if size := min(byte_pairs_for(max(own, longer), PER_TOKEN), byte_pairs_for(own, FEWEST_PER_TOKEN)):
             pairs = Tokenizer.train(texts, "bpe", min(self.size, size), self.lowercase)
             sample = [texts[row] for row in spaced(len(texts), _SAMPLED)]
-            if sum(map(len, pairs.encode_batch(sample))) < SHORTER * sum(map(len, sample)):
+            if sum(map(len, pairs.encode_batch(sample))) < SHORTER * _characters(sample):
                 return pairs
         return Tokenizer.train(texts, "char", self.size, self.lowercase)
+
+
+def _characters(texts: Sequence[str]) -> int:
+    return sum(map(len, texts))
 
 
 @dataclass(frozen=True)
