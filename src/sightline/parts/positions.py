@@ -171,17 +171,17 @@ class AddPositions(SequenceMixer[PositionState]):
         self.kind, self.limit = kind, limit
         if kind == "learned":
             self.table = nn.Parameter(0.02 * torch.randn(limit, d_model))
+        self.register_buffer("empty", torch.zeros(0), persistent=False)  # is where the module is
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> PositionState:
-        device = self.table.device if self.kind == "learned" else None
-        return PositionState(torch.zeros(batch, dtype=torch.long, device=device))
+        return PositionState(torch.zeros(batch, dtype=torch.long, device=self.empty.device))
 
     def forward(
         self, x: Sequences, state: PositionState | None = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, PositionState]:
         check_inputs(x, self.d_model, mask, starts)
-        position = torch.zeros(x.shape[0], dtype=torch.long) if state is None else state.position
-        positions, after = advance(position.to(x.device), x.shape[1], mask, starts)
+        position = self.initial_state(x.shape[0]).position if state is None else state.position
+        positions, after = advance(position, x.shape[1], mask, starts)
         return keep(x + self.encode(positions, x.dtype), mask), PositionState(after)
 
     def encode(self, positions: TokenPositions, dtype: torch.dtype) -> Sequences:
