@@ -149,10 +149,14 @@ def test_answers_at_a_precision_are_those_of_predict_and_generate(precision: str
     assert completed.json()["choices"][0]["text"] == continued.text
 
 
-def test_compiled_steps_answer_single_inputs_as_predict_does(monkeypatch: pytest.MonkeyPatch, stories: Any) -> None:
+@pytest.mark.parametrize("arch", ["gru", "transformer"])
+def test_compiled_steps_answer_single_inputs_as_predict_does(
+    arch: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from sightline.tasks.language.generation import GenerationConfig
 
-    task = pairs.untrained("gru", seed=5)  # nothing is compiled for it yet
+    stories = SUBJECTS["language"](tmp_path).built()
+    task = pairs.untrained(arch, seed=5)  # nothing is compiled for it yet
     calls = stand_in(monkeypatch)
     greedy = {"model": "stories", "prompt": "1", "max_new_tokens": 30, "greedy": True, "stream": False}
     requests: list[Any] = [("/v1/models", None)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sightline.decoding.engine import DecodingConfig
 from tests.models.steps import stand_in
 from tests.tasks.subjects import SUBJECTS
+from tests.tasks.translation import small as pairs
 
 NAMES = ("translation", "translation of spelled words", "language", "transcription", "captioning", "answering")
 
@@ -26,6 +28,21 @@ def test_single_inputs_meet_the_code_that_was_made_ahead(name: str, tmp_path: Pa
     assert answer.text == expected.text
     assert answer.record["score"] == pytest.approx(expected.record["score"], abs=1e-4)
     assert calls
+
+
+@pytest.mark.parametrize("arch", ["gru", "bahdanau", "transformer", "transformer-2017", "retention"])
+@pytest.mark.parametrize("beam", [1, 3])
+def test_beams_meet_the_code_that_was_made_ahead(arch: str, beam: int, monkeypatch: Any) -> None:
+    task = pairs.untrained(arch, seed=5)
+    decoding = DecodingConfig(beam=beam, max_length=12)
+    (expected,) = task.answer(["907"], decoding)
+    calls = stand_in(monkeypatch)
+    assert task.compile_ahead(beams=(beam,)) == (beam,)
+    calls.clear()
+    (answer,) = task.answer(["907"], replace(decoding, compiled=True))
+    assert answer.text == expected.text
+    assert answer.record["score"] == pytest.approx(expected.record["score"], abs=1e-4)
+    assert {len(tokens) for tokens in calls} == {beam}
 
 
 def test_a_task_that_decodes_nothing_compiles_nothing(tmp_path: Path) -> None:

@@ -119,10 +119,14 @@ class CompiledStep:
         return self._last[1] if all(one() is leaf for one, leaf in zip(self._last[0], leaves, strict=True)) else None
 
     def prepare(self, rows: int, state: Any, steps: int) -> bool:
-        """Whether there is code for so many rows after at most `steps` steps from the state of one row."""
-        state = select(state, torch.zeros(rows, dtype=torch.long))
+        """Whether there is code for so many rows after at most `steps` steps from the state of one row.
+
+        The rows of a beam branch off one row that has made its first step.
+        """
         tokens = torch.zeros(rows, dtype=torch.long)
-        for _ in range(steps):
+        if rows > 1:
+            state = select(self.codes.plain(tokens[:1], state)[1], torch.zeros_like(tokens))
+        for _ in range(steps - (rows > 1)):
             state = self(tokens, state)[1]
             if known := self.codes.of(rows, state):
                 return known[0] is not None
