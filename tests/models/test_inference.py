@@ -87,6 +87,23 @@ def test_a_step_of_an_optimizer_is_a_change(kind, transposed):
             torch.testing.assert_close(for_inference(model)(x), model.eval()(x))
 
 
+@pytest.mark.parametrize(
+    "shape", [(64, 64), (512, 64), (64, 512), (1000, 7), (3, 500), (50,), (1, 90), (90, 1), (6, 5, 4)], ids=str
+)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_write_to_a_slice_of_a_parameter_is_a_change(shape, transposed):
+    """torch counts no write through `.data`, such as those of pruning by hand."""
+    model = nn.Module()
+    content = torch.randn(shape)
+    model.weight = nn.Parameter(content.permute(*reversed(range(content.ndim))) if transposed else content)
+    for axis, size in enumerate(model.weight.shape):
+        for index in range(size):
+            copy = for_inference(model)
+            assert for_inference(model) is copy
+            model.weight.data.select(axis, index).add_(1.0)
+            assert for_inference(model) is not copy, (axis, index)
+
+
 def test_hooks_of_a_model_are_heard():
     model = Model().eval()
     for_inference(model)
