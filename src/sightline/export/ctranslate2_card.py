@@ -7,7 +7,7 @@ from typing import Any
 from sightline.data.tokens.text import TextTokenizer
 from sightline.data.tokens.tokenizer import SPECIALS, Tokenizer, TokenizerPair
 from sightline.export.transformer_spec import LONGEST, reads_table
-from sightline.tasks.language.generation import position_limit
+from sightline.parts.positions import position_limit
 from sightline.tasks.task import Task
 
 NEVER = [[SPECIALS[Tokenizer.PAD]], [SPECIALS[Tokenizer.BOS]]]  # <unk> has an option of its own

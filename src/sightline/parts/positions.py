@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from sightline.core.errors import InputError
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.shapes import Counts, Keys, Mask, MixedSequences, Queries, Sequences, Slopes, Starts, TokenPositions
 from sightline.core.transforms import batched, composed
@@ -160,7 +161,7 @@ class PositionState(NamedTuple):
 class AddPositions(SequenceMixer[PositionState]):
     """x plus an encoding of each token's position: `sinusoidal`, or `learned` with `limit` rows.
 
-    Raises `ValueError` where a learned table is too short: `position 512 exceeds the 512 learned positions`.
+    Raises `InputError` where a learned table is too short: `position 512 exceeds the 512 learned positions`.
     """
 
     def __init__(self, d_model: int, kind: Literal["sinusoidal", "learned"] = "sinusoidal", limit: int = 1024) -> None:
@@ -191,8 +192,14 @@ class AddPositions(SequenceMixer[PositionState]):
             return looked_up("sinusoidal", positions, self.d_model, compute, dtype)
         looked_at = not (torch.compiler.is_exporting() or batched(positions))
         if looked_at and positions.numel() and int(positions.max()) >= self.limit:
-            raise ValueError(f"position {int(positions.max())} exceeds the {self.limit} learned positions")
+            raise InputError(f"position {int(positions.max())} exceeds the {self.limit} learned positions")
         return self.table[positions].to(dtype)
+
+
+def position_limit(module: nn.Module) -> int | None:
+    """The most positions that a module can read; None where it has no limit."""
+    limits = [part.limit for part in module.modules() if isinstance(part, AddPositions) and part.kind == "learned"]
+    return min(limits, default=None)
 
 
 @final

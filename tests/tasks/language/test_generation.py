@@ -13,8 +13,9 @@ from sightline.data.text.corpus import load_text
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import LANGUAGE_MODELS
+from sightline.parts.positions import position_limit
 from sightline.tasks.language.config import LanguageConfig, TextTokenizerConfig
-from sightline.tasks.language.generation import GenerationConfig, _Listener, position_limit
+from sightline.tasks.language.generation import GenerationConfig, _Listener
 from sightline.tasks.language.task import LanguageTask
 
 PROMPTS = ["", "the cat", "日本", "x", "a much longer prompt than the others, with über in it"]

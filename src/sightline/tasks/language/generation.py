@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.settings import check_in_range
@@ -20,7 +20,7 @@ from sightline.decoding.speculate import DraftTally
 from sightline.models.compiled import step_of
 from sightline.models.decoder import Decoder
 from sightline.models.inference import for_inference
-from sightline.parts.positions import AddPositions
+from sightline.parts.positions import position_limit
 from sightline.tasks.outcomes import Answer
 
 NEW_TOKENS = 200  # by default
@@ -67,12 +67,6 @@ class GenerationConfig:
             raise InputError("an empty stop string would end every text", where="--stop")
         if self.samples > 1 and not self.decoding.sample:
             raise InputError("several outputs of a prompt need sampling: they would all be the same one")
-
-
-def position_limit(model: nn.Module) -> int | None:
-    """The most positions that a model can read; None where it has no limit."""
-    limits = [part.limit for part in model.modules() if isinstance(part, AddPositions) and part.kind == "learned"]
-    return min(limits, default=None)
 
 
 def generate(
@@ -146,7 +140,7 @@ def _generated(prompt: str, dropped: int, hypothesis: Hypothesis, listener: _Lis
 
 
 def _fitted(
-    models: Sequence[nn.Module], ids: list[list[int]], most: int, truncate: str
+    models: Sequence[Decoder], ids: list[list[int]], most: int, truncate: str
 ) -> tuple[list[list[int]], list[int]]:
     """Prompts with the start token, cut to the models' positions, and the number of tokens that each has lost."""
     limits = (position_limit(model) for model in models)

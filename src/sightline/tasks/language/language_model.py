@@ -25,6 +25,7 @@ from sightline.models.compiled import compile_ahead
 from sightline.models.decoder import Decoder
 from sightline.models.inference import at_precision, for_inference
 from sightline.models.store import CONFIG, LoadedModel
+from sightline.parts.positions import position_limit
 from sightline.tasks.card import Card
 from sightline.tasks.language.config import LanguageConfig
 from sightline.tasks.language.generation import (
@@ -32,7 +33,6 @@ from sightline.tasks.language.generation import (
     GenerationConfig,
     OnText,
     generate,
-    position_limit,
     read_prompts,
 )
 from sightline.tasks.language.likelihood import Tally, score_carried, score_windows

@@ -24,6 +24,7 @@ from sightline.models import SequenceModel
 from sightline.models.compiled import compile_ahead, step_of
 from sightline.models.inference import for_inference
 from sightline.models.store import CONFIG, LoadedModel
+from sightline.parts.positions import position_limit
 from sightline.tasks.card import Card
 from sightline.tasks.outcomes import Answer
 
@@ -116,9 +117,12 @@ class TextWriter(ABC, Generic[P]):
         one call would give them.
 
         Raises:
-            InputError: "--draft: a model drafts for language models alone: choose ngram".
+            InputError: "--draft: a model drafts for language models alone: choose ngram"; "input 3 (empty ones are not
+                counted) has 1500 positions, but the model reads at most 1024"; `decoding.max_length` above the
+                positions of the decoder.
         """
         lengths = sources.positions
+        self._check_fits(lengths, first)
         rows = [row for row, count in enumerate(lengths) if count]
         decoding = decoding or DecodingConfig()
         if decoding.draft == "model":
@@ -132,7 +136,7 @@ class TextWriter(ABC, Generic[P]):
                 decoding,
                 bos=Tokenizer.BOS,
                 eos=Tokenizer.EOS,
-                max_length=self.longest_output,
+                max_length=self._most_tokens(decoding),
                 banned=NEVER_WRITTEN,
                 names=[first + row for row in rows],
                 speculation=Speculation(model.decode),
@@ -141,6 +145,27 @@ class TextWriter(ABC, Generic[P]):
         for row, one in zip(rows, hypotheses, strict=True):
             outputs[row] = TextOutput(self.tokenizers.target.decode(one.tokens), one.score, one.finished)
         return outputs
+
+    def _check_fits(self, lengths: Sequence[int], first: int) -> None:
+        """Raise `InputError` for a source that is longer than the encoder's table of positions."""
+        most = position_limit(self.model.encoder)
+        for row, length in enumerate(lengths):
+            if most is not None and length > most:
+                raise InputError(
+                    f"input {first + row + 1} (empty ones are not counted) has {length} positions, but the model reads "
+                    f"at most {most}"
+                )
+
+    def _most_tokens(self, decoding: DecodingConfig | None = None) -> int:
+        """The most tokens of an output where `decoding` has no limit of its own; one more is never read."""
+        most = position_limit(self.model.decoder)
+        asked = None if decoding is None else decoding.max_length
+        if most is not None and asked is not None and asked > most:
+            raise InputError(
+                f"outputs of {asked} tokens were asked for, but the model has {most} positions: ask for fewer with "
+                "--max-length"
+            )
+        return self.longest_output if most is None else min(self.longest_output, most)
 
     @property
     def masks_sources(self) -> bool:
@@ -153,7 +178,7 @@ class TextWriter(ABC, Generic[P]):
             model = for_inference(self.model, precision)
             with torch.inference_mode():
                 state = model.initial_state(example_memory(model, self.masks_sources))
-            return compile_ahead(model, precision, beams, state, self.longest_output)
+            return compile_ahead(model, precision, beams, state, self._most_tokens())
 
     def outputs_of(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
         """The text for each item of a part."""

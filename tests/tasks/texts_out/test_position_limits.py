@@ -1,0 +1,62 @@
+"""Encoder-decoders whose positions are learned read and write as many as they have, and say so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.decoding.engine import DecodingConfig
+from sightline.parts.positions import position_limit
+from sightline.tasks.texts_out.config import TokenizerConfig
+from sightline.tasks.translation.task import TranslationTask
+from tests.tasks.translation import small as pairs
+
+MOST = 1024
+
+
+@pytest.fixture(scope="module")
+def task() -> TranslationTask:
+    config = pairs.config("transformer", tokenizer=TokenizerConfig("char"))
+    config = replace(config, model=replace(config.model, positions="learned"))
+    return TranslationTask.create(pairs.corpus(), config, seed=5)
+
+
+def longest(task: Any) -> str:
+    """A source of exactly as many tokens as the encoder reads."""
+    reader = task.trained.reader
+    added = len(reader.encode_batch(["1"])[0]) - 1
+    return "1" * (MOST - added)
+
+
+def test_a_source_that_is_too_long_is_named(task: TranslationTask) -> None:
+    assert position_limit(task.model) == MOST
+    text, decoding = longest(task), DecodingConfig(max_length=3)
+    assert len(task.predict(["12", text], decoding)) == 2
+    message = rf"^input 2 \(empty ones are not counted\) has {MOST + 1} positions, but the model reads at most {MOST}$"
+    with pytest.raises(InputError, match=message):
+        task.predict(["12", text + "1"], decoding)
+    with pytest.raises(InputError, match=r"^input 12 "):
+        task.answer(["12", text + "1"], decoding, first=10)
+
+
+def test_an_output_ends_with_the_decoders_positions(task: TranslationTask) -> None:
+    (outcome,) = task.answer(["12"], DecodingConfig(max_length=MOST))
+    assert outcome.record["output"]
+    with pytest.raises(
+        InputError, match=rf"^outputs of {MOST + 1} tokens were asked for, but the model has {MOST} pos"
+    ):
+        task.predict(["12"], DecodingConfig(max_length=MOST + 1))
+
+
+def test_a_limit_of_outputs_that_follows_from_the_targets_is_cut(task: TranslationTask, monkeypatch: Any) -> None:
+    monkeypatch.setattr(task.trained, "longest_output", 2 * MOST)
+    assert task.predict(["12"]) == task.predict(["12"], DecodingConfig(max_length=MOST))
+
+
+def test_losses_of_references_that_are_too_long_are_refused(task: TranslationTask) -> None:
+    part = replace(pairs.pairs([12]), targets=["a" * (MOST + 5)])
+    with pytest.raises(InputError, match=rf"^position \d+ exceeds the {MOST} learned positions$"):
+        task.measure(part)
