@@ -126,6 +126,26 @@ def test_the_penalty_is_gnmts_and_counts_generated_tokens():
     assert length_penalty(19, 0.5) == 2.0
 
 
+@pytest.mark.parametrize("alpha", [-100.0, 100.0])
+def test_the_largest_penalties_are_within_the_numbers_of_a_float(alpha):
+    tree = Tree(4, 6, tables=5, seed=3)
+    arguments = {"batch": 5, "bos": tree.bos, "eos": EOS, "width": 3, "n_best": 3, "alpha": alpha}
+    assert beam(tree.step, tree.start(), max_length=6, **arguments)
+    assert [length_penalty(n, alpha) for n in (1, 2)] == pytest.approx([1.0, (7 / 6) ** alpha])
+    for length in (40, 1000, 10**6):
+        assert length_penalty(length, alpha) > 0
+    for wrong in (1.5 * alpha, float("nan")):
+        with pytest.raises(ValueError, match=r"^length penalty alpha must be between -100 and 100, got "):
+            beam(tree.step, tree.start(), max_length=6, **{**arguments, "alpha": wrong})
+
+
+@pytest.mark.parametrize("alpha", [-100.0, 100.0])
+def test_a_limit_whose_penalty_no_float_has_changes_no_result(alpha):
+    arguments = {"batch": 1, "bos": 0, "eos": 1, "width": 2, "alpha": alpha}
+    step = memoryless(torch.tensor([0.0, 5.0, 1.0]))
+    assert beam(step, counting(1), max_length=10**6, **arguments) == beam(step, counting(1), max_length=50, **arguments)
+
+
 def test_a_beam_wider_than_the_vocabulary_works():
     tree = Tree(3, 3, tables=5, seed=4)
     arguments = {"batch": 5, "bos": tree.bos, "eos": EOS, "max_length": 3}

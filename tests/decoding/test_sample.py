@@ -5,7 +5,7 @@ import torch
 from scipy.stats import chisquare
 
 from sightline.decoding.greedy import greedy
-from sightline.decoding.sample import distribution, invert, penalise, sample
+from sightline.decoding.sample import REPETITION, distribution, invert, penalise, sample
 from tests.decoding.toys import EOS, Tree, counting, memoryless
 
 LOGITS = torch.tensor([1.0, 0.3, -0.5, 2.0, -1.5, 0.0, -torch.inf, 1.2])
@@ -152,10 +152,19 @@ def test_a_strong_repetition_penalty_forbids_a_repeat():
     assert any(len(set(h.tokens)) < 30 for h in sample(memoryless(logits), counting(20), **arguments))
 
 
+@pytest.mark.parametrize("penalty", REPETITION)
+def test_the_extreme_repetition_penalties_leave_probabilities(penalty):
+    logits = torch.tensor([[0.0, -300.0, 1e4, -1e4, 1e-3]])
+    chances = distribution(penalise(logits, torch.arange(5).unsqueeze(0), penalty))
+    assert chances.isfinite().all()
+    assert float(chances.sum()) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"temperature": -1.0}, {"temperature": float("nan")}, {"temperature": float("inf")}, {"top_k": 0}, {"top_p": 0.0},
      {"top_p": 1.1}, {"top_p": float("nan")}, {"min_p": -0.1}, {"min_p": 1.5}, {"repetition_penalty": 0.0},
+     {"repetition_penalty": 1e-40}, {"repetition_penalty": 1e40},
      {"repetition_penalty": float("inf")}],
     ids=str,
 )  # fmt: skip

@@ -83,6 +83,10 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "drafts for a beam": (PREDICT, predict(["1"], decoding={"beam": 2, "draft": "ngram"}), 422, "remove the beam"),
     "an unknown draft": (PREDICT, predict(["1"], decoding={"draft": "model"}), 422, "draft"),
     "a penalty without a beam": (PREDICT, predict(["1"], decoding={"length_penalty": 1}), 422, "needs a beam"),
+    "a penalty near 0": (
+        PREDICT, predict(["1"], decoding={"sample": True, "repetition_penalty": 1e-40}), 422, "repetition_penalty",
+    ),
+    "a large penalty": (PREDICT, predict(["1"], decoding={"beam": 2, "length_penalty": 1000}), 422, "length_penalty"),
     "no time": (PREDICT, predict(["1"], timeout_s=0), 422, "timeout_s"),
     "numbers in rows of unequal length": (PREDICT, {"model": "series", "inputs": [[[1, 2], [3]]]}, 422, "equally many"),
     "numbers and words": (PREDICT, {"model": "series", "inputs": [[[1, "a"]]]}, 422, "numbers"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -13,11 +15,18 @@ from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reo
 from sightline.decoding.top import top
 
 LENGTH_PENALTY = 0.6  # alpha of Vaswani et al. 2017, section 6.1
+MOST_PENALTY = 100.0  # of alpha, and of -alpha
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """((5 + n) / 6)^alpha for n generated tokens (Wu et al. 2016, arXiv:1609.08144, equation 14)."""
-    return ((5 + length) / 6) ** alpha
+    """((5 + n) / 6)^alpha for n generated tokens (Wu et al. 2016, arXiv:1609.08144, equation 14).
+
+    Positive, and infinite where it exceeds the numbers of a float.
+    """
+    try:
+        return max(((5 + length) / 6) ** alpha, sys.float_info.min)
+    except OverflowError:
+        return math.inf
 
 
 @torch.inference_mode()
@@ -46,14 +55,15 @@ def beam(
     other arguments are as in `greedy`.
 
     Raises:
-        ValueError: "beam width must be at least 1, got 0"; n_best or alpha out of range; logits that are not finite.
+        ValueError: "beam width must be at least 1, got 0"; "length penalty alpha must be between -100 and 100, got
+            1000"; n_best out of range; logits that are not finite.
     """
     if width < 1:
         raise ValueError(f"beam width must be at least 1, got {width}")
     if not 1 <= n_best <= width:
         raise ValueError(f"n_best must be between 1 and the beam width {width}, got {n_best}")
-    if not abs(alpha) < torch.inf:
-        raise ValueError(f"length penalty alpha must be finite, got {alpha}")
+    if not abs(alpha) <= MOST_PENALTY:
+        raise ValueError(f"length penalty alpha must be between {-MOST_PENALTY:g} and {MOST_PENALTY:g}, got {alpha:g}")
     device = state_device(state)
     limits = row_limits(max_length, batch)
     rows = [_Row(limit, width, alpha, n_best) for limit in limits]

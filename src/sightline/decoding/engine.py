@@ -12,7 +12,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.core.precision import Precision
 from sightline.core.settings import check_in_range
-from sightline.decoding.beam import LENGTH_PENALTY, beam
+from sightline.decoding.beam import LENGTH_PENALTY, MOST_PENALTY, beam
 from sightline.decoding.choose import Chooser, MostLikely
 from sightline.decoding.drafts import Draft, NGramDraft
 from sightline.decoding.greedy import Refill, unroll
@@ -62,7 +62,7 @@ class DecodingConfig:
     def __post_init__(self) -> None:
         if self.beam > 1 and self.sample:
             raise InputError(f"a beam of {self.beam} and sampling are mutually exclusive")
-        check_in_range("length_penalty", self.length_penalty)
+        check_in_range("length_penalty", self.length_penalty, at_least=-MOST_PENALTY, at_most=MOST_PENALTY)
         check_in_range("temperature", self.temperature, at_least=0)
         for name, needed in (("refill", self.refill), ("draft", self.draft != "none")):
             if needed and self.beam > 1:

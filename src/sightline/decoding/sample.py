@@ -16,6 +16,8 @@ from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits,
 from sightline.decoding.outputs import BatchOutputs, Watch
 from sightline.decoding.top import argmax
 
+REPETITION = 0.01, 1e6  # the least and the largest penalty: logits stay finite in float32
+
 
 def sample(
     step: Step,
@@ -165,7 +167,7 @@ def check_truncation(top_k: int | None, top_p: float, min_p: float, repetition_p
     check_in_range("top_k", top_k, at_least=1)
     check_in_range("top_p", top_p, above=0, at_most=1)
     check_in_range("min_p", min_p, at_least=0, at_most=1)
-    check_in_range("repetition_penalty", repetition_penalty, above=0)
+    check_in_range("repetition_penalty", repetition_penalty, at_least=REPETITION[0], at_most=REPETITION[1])
 
 
 def penalise(logits: Tensor, generated: Tensor, penalty: float) -> Tensor:

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, TypeAlias, final
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.core.errors import InputError
+from sightline.decoding.beam import MOST_PENALTY
 from sightline.decoding.engine import DecodingConfig
+from sightline.decoding.sample import REPETITION
 from sightline.serve.limits import ServerLimits
 from sightline.serve.refusal import Refusal
 
@@ -38,7 +40,10 @@ SeedField: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 63)]
 Probability: TypeAlias = Annotated[float, Field(gt=0, le=1)]
 Temperature: TypeAlias = Annotated[float, Field(ge=0, le=100)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 31)]
-Penalty: TypeAlias = Annotated[float, Field(gt=0, le=100)]
+Penalty: TypeAlias = Annotated[float, Field(ge=REPETITION[0], le=100)]
+LengthPenalty: TypeAlias = Annotated[
+    float | None, Field(ge=-MOST_PENALTY, le=MOST_PENALTY, description="Needs a beam.")
+]
 DraftField: TypeAlias = Annotated[
     Literal["none", "ngram"],
     Field(description="Propose tokens where the last ones occurred before (ngram): changes nothing but time."),
@@ -56,7 +61,7 @@ class DecodingBody(_Body):
     """How outputs are searched for or sampled, as the flags of `sightline predict`; unset fields have its defaults."""
 
     beam: Annotated[int, Field(ge=1, description="Beam width; 1 is greedy decoding.")] = 1
-    length_penalty: Annotated[float | None, Field(ge=-100, le=100, description="Needs a beam.")] = None
+    length_penalty: LengthPenalty = None
     sample: Annotated[bool, Field(description="Sample the output.")] = False
     temperature: Temperature | None = None
     top_k: Count | None = None
@@ -156,7 +161,7 @@ class GenerateBody(_Body):
     max_new_tokens: Annotated[int, Field(ge=1)] = 200
     greedy: Annotated[bool, Field(description="Always take the most likely token.")] = False
     beam: Annotated[int, Field(ge=1)] = 1
-    length_penalty: Annotated[float | None, Field(ge=-100, le=100)] = None
+    length_penalty: LengthPenalty = None
     temperature: Temperature | None = None
     top_k: Count | None = None
     top_p: Probability | None = None

@@ -46,6 +46,14 @@ def test_a_character_appears_with_its_last_byte(tokenizers, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_half_a_character_is_refused(tokenizers, kind):
+    """Python has one in the argument of a command whose bytes are not UTF-8."""
+    for text in ("\ud800", "the cat \udce9"):
+        with pytest.raises(InputError, match=r"^text 1 contains an unpaired surrogate and cannot be encoded as UTF-8$"):
+            tokenizers[kind].encode(text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_saved_and_loaded(tokenizers, kind, tmp_path):
     path = tmp_path / "tokenizer.json"
     tokenizers[kind].save(path)

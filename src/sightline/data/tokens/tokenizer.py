@@ -106,7 +106,7 @@ class Tokenizer:
                 encodings = self._backend.encode_batch_fast(lowered, add_special_tokens=False)
             except (TypeError, UnicodeEncodeError):
                 for number, text in enumerate(chunk, start + 1):
-                    _check_text(text, number)
+                    check_text(text, number)
                 raise
             ids.extend(encoding.ids for encoding in encodings)
         return ids
@@ -355,7 +355,13 @@ def _types(part: object) -> Iterator[str]:
             yield from _types(inner)
 
 
-def _check_text(text: object, number: int) -> None:
+def check_text(text: object, number: int = 1) -> None:
+    """Refuse what a file of UTF-8 cannot contain.
+
+    Raises:
+        InputError: "text 3 is not text but int"; "text 3 contains an unpaired surrogate and cannot be encoded as
+            UTF-8".
+    """
     if not isinstance(text, str):
         raise InputError(f"text {number} is not text but {type(text).__name__}")
     try:
