@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from sightline.core.errors import InputError
 from sightline.data.text.corpus import load_text
+from sightline.data.tokens.spelling import Spelling
 from sightline.data.tokens.text import TextTokenizer
+from sightline.data.tokens.words import Words
 
 KINDS = ("byte", "char", "bpe", "unigram")
 TEXT = "The cat — über 日本語 🙂 sat\r\n\ton the mat, and then it sat again.\n" * 40
@@ -51,6 +53,12 @@ def test_half_a_character_is_refused(tokenizers, kind):
     for text in ("\ud800", "the cat \udce9"):
         with pytest.raises(InputError, match=r"^text 1 contains an unpaired surrogate and cannot be encoded as UTF-8$"):
             tokenizers[kind].encode(text)
+
+
+def test_half_a_character_in_a_list_of_texts_is_named():
+    for encoder in (Spelling(), Spelling(lowercase=True), Words.train(["the cat"] * 3)):
+        with pytest.raises(InputError, match=r"^text 2 contains an unpaired surrogate and cannot be encoded as UTF-8$"):
+            encoder.encode_batch(["the", "cat \udce9"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.data.tokens.tokenizer import lowercase_of
+from sightline.data.tokens.tokenizer import lowercase_of, naming_texts
 
 KIND = "letters"
 
@@ -33,11 +33,16 @@ class Spelling:
         self.lower_first = lowercase  # by `str.lower`, see `Tokenizer`
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The letters (T, LENGTH) of each text's words."""
-        return [
-            np.stack([_letters(word) for word in words]) if words else np.zeros((0, self.LENGTH), np.int16)
-            for words in map(self.pieces, texts)
-        ]
+        """The letters (T, LENGTH) of each text's words.
+
+        Raises:
+            InputError: as `Tokenizer.encode_batch` does.
+        """
+        with naming_texts(texts):
+            return [
+                np.stack([_letters(word) for word in words]) if words else np.zeros((0, self.LENGTH), np.int16)
+                for words in map(self.pieces, texts)
+            ]
 
     def pieces(self, text: str) -> list[str]:
         """The words of a text."""

@@ -18,7 +18,7 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.files import write_file
 from sightline.data.text.part import TextPart
-from sightline.data.tokens.tokenizer import SPECIALS, Tokenizer, check_text, read_tokenizer_file
+from sightline.data.tokens.tokenizer import SPECIALS, Tokenizer, naming_texts, read_tokenizer_file
 
 TextKind = Literal["byte", "char", "bpe", "unigram"]
 _BYTES = 256
@@ -77,16 +77,13 @@ class TextTokenizer:
         Raises:
             InputError: "text 1 contains an unpaired surrogate and cannot be encoded as UTF-8".
         """
-        try:
+        with naming_texts([text]):
             if self.inner is None:
                 return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32) + len(SPECIALS)
             if self._characters is not None:
                 ids = self._characters[np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)]
                 if (ids >= 0).all():
                     return ids
-        except UnicodeEncodeError:
-            check_text(text)
-            raise
         return np.array(self.inner.encode(text), dtype=np.int32)
 
     def decode(self, ids: Iterable[SupportsIndex]) -> str:

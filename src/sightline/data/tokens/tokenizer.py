@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final, get_args
 
@@ -101,13 +102,9 @@ class Tokenizer:
         ids: list[list[int]] = []
         for start in range(0, len(texts), _CHUNK):
             chunk = list(texts[start : start + _CHUNK])
-            try:
+            with naming_texts(chunk, start + 1):
                 lowered = [str.lower(text) for text in chunk] if self.lower_first else chunk
                 encodings = self._backend.encode_batch_fast(lowered, add_special_tokens=False)
-            except (TypeError, UnicodeEncodeError):
-                for number, text in enumerate(chunk, start + 1):
-                    check_text(text, number)
-                raise
             ids.extend(encoding.ids for encoding in encodings)
         return ids
 
@@ -355,15 +352,25 @@ def _types(part: object) -> Iterator[str]:
             yield from _types(inner)
 
 
-def check_text(text: object, number: int = 1) -> None:
-    """Refuse what a file of UTF-8 cannot contain.
+@contextmanager
+def naming_texts(texts: Sequence[object], first: int = 1) -> Iterator[None]:
+    """Name the text on which an encoder of these fails; `first` is the number of the first one.
 
     Raises:
         InputError: "text 3 is not text but int"; "text 3 contains an unpaired surrogate and cannot be encoded as
             UTF-8".
     """
+    try:
+        yield
+    except (TypeError, UnicodeEncodeError):
+        for number, text in enumerate(texts, first):
+            _check_text(text, number)
+        raise
+
+
+def _check_text(text: object, number: int) -> None:
     if not isinstance(text, str):
-        raise InputError(f"text {number} is not text but {type(text).__name__}")
+        raise InputError(f"text {number} is not text but {type(text).__name__}") from None
     try:
         text.encode()
     except UnicodeEncodeError:

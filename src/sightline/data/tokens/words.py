@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from sightline.core.errors import InputError, one_line
-from sightline.data.tokens.tokenizer import lowercase_of
+from sightline.data.tokens.tokenizer import lowercase_of, naming_texts
 
 if TYPE_CHECKING:
     import tokenizers
@@ -57,9 +57,14 @@ class Words:
         return cls(tokenizers.Tokenizer.from_str(json.dumps(description)), lowercase)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text's words."""
-        lowered = [text.lower() for text in texts] if self.lower_first else list(texts)
-        return [encoding.ids for encoding in self._backend.encode_batch_fast(lowered, add_special_tokens=False)]
+        """The ids of each text's words.
+
+        Raises:
+            InputError: as `Tokenizer.encode_batch` does.
+        """
+        with naming_texts(texts):
+            lowered = [text.lower() for text in texts] if self.lower_first else list(texts)
+            return [encoding.ids for encoding in self._backend.encode_batch_fast(lowered, add_special_tokens=False)]
 
     def pieces(self, text: str) -> list[str]:
         """The words of a text as the model sees them, one for each id, those that it does not know by `<unk>`."""
