@@ -10,20 +10,27 @@ import torch
 from sightline.models import compiled, step_code
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, *, added: float = 0.0, faster: bool = True) -> list[torch.Tensor]:
-    """Machine code becomes the plain step of what is traced, whose logits may be wrong; the tokens of its calls."""
+def stand_in(
+    monkeypatch: pytest.MonkeyPatch, *, added: float = 0.0, faster: bool = True, stale: bool = False
+) -> list[torch.Tensor]:
+    """Machine code becomes the plain step of what is traced, whose logits may be wrong; the tokens of its calls.
+
+    stale: code is stored, and right only when it is compiled again
+    """
     calls: list[torch.Tensor] = []
 
-    def made(traced: Any, tokens: Any, state: Any, leaves: Any, precision: str) -> Any:
+    def made(traced: Any, tokens: Any, state: Any, leaves: Any, precision: str, *, again: bool = False) -> Any:
         code = step_code.StepCode(
             lambda *_: [], [["n"] * len(step_code._shape_taken(leaf)) for leaf in leaves], {}, [], []
         )
         code.takes = lambda _: True
+        code.stored = stale and not again
+        wrong = added + code.stored
 
         def run(tokens: Any, leaves: Any) -> Any:
             logits, after = traced.step(tokens, step_code.with_leaves(state, leaves))
             calls.append(tokens)
-            return logits + added, list(step_code.stored_leaves(after))
+            return logits + wrong, list(step_code.stored_leaves(after))
 
         code.run = run
         return code

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
+import sys
 import weakref
 from copy import deepcopy
 
@@ -197,6 +199,24 @@ def test_what_decides_about_the_code_is_part_of_its_name():
     assert key(model) not in [key(language_model()), *others]
 
 
+def test_the_file_of_a_base_class_is_part_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    base = tmp_path / "own_base.py"
+    base.write_text("from torch import nn\n\n\nclass Base(nn.Module):\n    factor = 2.0\n")
+    (tmp_path / "own_part.py").write_text("from own_base import Base\n\n\nclass Part(Base):\n    pass\n")
+    part = importlib.import_module("own_part").Part()
+
+    def key():
+        return step_code._key(part, torch.zeros(1), (), [], "float32")
+
+    before = key()
+    assert key() == before
+    base.write_text(base.read_text().replace("2.0", "3.0"))
+    assert key() != before
+    for name in ("own_part", "own_base"):
+        monkeypatch.delitem(sys.modules, name)
+
+
 class Restless(nn.Module):
     """A decoder that no code can be made of: its state has another form after each step."""
 
@@ -268,6 +288,16 @@ def test_code_that_differs_or_is_slower_is_not_used(worse, message, monkeypatch,
     assert torch.equal(given, expected) or worse == "right"
     assert (len(calls) > 10) == (worse == "right")
     assert [note.rpartition(" by ")[0] + " by" for note in notes(caplog)] == [message] * bool(message)
+
+
+def test_stored_code_that_differs_is_compiled_again(monkeypatch, caplog):
+    model = for_inference(language_model())
+    calls = stand_in(monkeypatch, stale=True)
+    tokens = tokens_of(1)
+    given = logits_of(step_of(model, "float32", (1,)), model, tokens)
+    assert torch.allclose(given, logits_of(model.step, model, tokens), atol=1e-5)
+    assert len(calls) > 10
+    assert notes(caplog) == []
 
 
 def test_what_is_kept_for_a_model_goes_with_it():

@@ -42,7 +42,10 @@ class StepCode:
     tracks: of each leaf the number of its paths, where it is a cache of branches; equal numbers are equal paths
     ranges: the least and largest value of each name
     changed: the places of leaves that are not caches and change from step to step
+    stored: whether the code was compiled earlier
     """
+
+    stored = False
 
     def __init__(
         self,
@@ -113,14 +116,17 @@ class StepCode:
         return statistics.median(ratios) < 1.0
 
 
-def step_code(model: Any, tokens: Tensor, state: Any, leaves: Sequence[Leaf], precision: str) -> StepCode:
-    """The code for a model's step at these sizes, compiled unless this machine has it.
+def step_code(
+    model: Any, tokens: Tensor, state: Any, leaves: Sequence[Leaf], precision: str, *, again: bool = False
+) -> StepCode:
+    """The code for a model's step at these sizes, compiled unless this machine has it; with `again` in any case.
 
     The weights are the model's own, whichever model it was compiled for.
     """
     place = _directory() / _key(model, tokens, state, leaves, precision)
     package, facts = place.with_suffix(".pt2"), place.with_suffix(".json")
-    if not (package.is_file() and facts.is_file()):
+    stored = package.is_file() and facts.is_file() and not again
+    if not stored:
         logger.info("compiling the step for %s, once on this machine: some 20 s", number_of(len(tokens), "row"))
         _compile(_TracedStep(model, state), tokens, leaves, package, facts)
     with warnings.catch_warnings():
@@ -140,7 +146,9 @@ def step_code(model: Any, tokens: Tensor, state: Any, leaves: Sequence[Leaf], pr
         return loaded.loader.boxed_run(list(taken))  # `loaded` itself reads its description again at each call
 
     ranges = {name: (low, high) for name, (low, high) in described["ranges"].items()}
-    return StepCode(call, described["sizes"], ranges, described["changed"], described["tracks"])
+    code = StepCode(call, described["sizes"], ranges, described["changed"], described["tracks"])
+    code.stored = stored
+    return code
 
 
 def paths_of(leaves: Sequence[Leaf]) -> tuple[list[int | None], list[Tensor]]:
@@ -299,9 +307,10 @@ def _key(model: nn.Module, tokens: Tensor, state: Any, leaves: Sequence[Leaf], p
     shapes = [list(_shape_taken(leaf))[one:] for leaf, one in zip(leaves, growing, strict=True)]
     weights = [(name, list(tensor.shape), str(tensor.dtype)) for name, tensor in sorted(_weights(model).items())]
     parts = [(type(part).__module__, type(part).__qualname__, _settings(part)) for part in model.modules()]
-    own = sorted({file for part in model.modules() if (file := _source(type(part)))})
+    classes = {kind for part in model.modules() for kind in type(part).__mro__}
+    own = sorted({file for kind in classes if (file := _source(kind))})
     decides = [
-        _machine(), _code_of_package(), [Path(file).read_text(encoding="utf-8") for file in own],
+        _machine(), _code_of_package(), [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in own],
         torch.get_num_threads(), len(tokens), precision, _described(form(state)), shapes, weights, parts,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
@@ -321,10 +330,11 @@ def _described(value: Any) -> str:
 
 
 def _source(kind: type) -> str | None:
-    """The file of a class that is neither torch's nor this package's."""
+    """The file of a class that is neither Python's, torch's nor this package's."""
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
-    known = kind.__module__.partition(".")[0] in ("torch", "sightline")
+    package = kind.__module__.partition(".")[0]
+    known = package in ("torch", "sightline") or package in sys.stdlib_module_names
     return None if known or file is None or not Path(file).is_file() else file
 
 
