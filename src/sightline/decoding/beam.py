@@ -10,8 +10,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from sightline.core.doubles import precise
 from sightline.core.interruption import interruption_point
-from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reorder, row_limits, state_device
+from sightline.decoding.hypothesis import Hypothesis, Step, permit, reorder, row_limits, state_device
 from sightline.decoding.top import top
 
 LENGTH_PENALTY = 0.6  # alpha of Vaswani et al. 2017, section 6.1

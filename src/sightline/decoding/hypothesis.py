@@ -42,11 +42,6 @@ def state_device(state: Any) -> torch.device:
     return next((leaf.device for leaf in leaves(state)), torch.device("cpu"))
 
 
-def precise(device: torch.device) -> torch.dtype:
-    """The dtype for sums of scores and probabilities: float64, or float32 on Apple GPUs, which lack float64."""
-    return torch.float32 if device.type == "mps" else torch.float64
-
-
 def reorder(state: Any, index: Tensor, rows: int) -> Any:
     """`select(state, index)`, without a copy if `index` selects all `rows` rows in order."""
     unchanged = index.numel() == rows and torch.equal(index, torch.arange(rows, device=index.device))

@@ -8,8 +8,9 @@ from typing import TypeAlias, final
 import torch
 from torch import Tensor
 
+from sightline.core.doubles import precise
 from sightline.decoding.choose import Chooser, Proposed
-from sightline.decoding.hypothesis import Hypothesis, permit, precise, row_limits
+from sightline.decoding.hypothesis import Hypothesis, permit, row_limits
 
 # Takes the newest tokens of the active rows as (row, token), without end tokens; returns the rows that end here.
 Watch: TypeAlias = Callable[[list[tuple[int, int]]], Collection[int]]

@@ -8,11 +8,12 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from sightline.core.doubles import precise
 from sightline.core.seeds import derive
 from sightline.core.settings import check_in_range
 from sightline.decoding.choose import Chooser, Proposed
 from sightline.decoding.greedy import Refill, unroll
-from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits, state_device
+from sightline.decoding.hypothesis import Hypothesis, Step, row_limits, state_device
 from sightline.decoding.outputs import BatchOutputs, Watch
 from sightline.decoding.top import argmax
 

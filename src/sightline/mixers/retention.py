@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.core.doubles import precise
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
 from sightline.core.shapes import HeadRates, Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
@@ -105,8 +106,9 @@ class Retention(SequenceMixer[RetentionState]):
         return fill_projections(trained, self.query, self.key, self.value, self.out)
 
     def log_decay(self, device: torch.device | None = None) -> HeadRates:
-        """ln γ of each head (H,), in float64 whatever the module's dtype: γ is close to 1."""
-        powers = torch.arange(self.heads, dtype=torch.float64, device=device)
+        """ln γ of each head (H,), in float64 where there is one, whatever the module's dtype: γ is close to 1."""
+        device = device or torch.device("cpu")
+        powers = torch.arange(self.heads, dtype=precise(device), device=device)
         return torch.log1p(-torch.exp2(-5.0 - powers))
 
     def _read(self, x: Tensor, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:

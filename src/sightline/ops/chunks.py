@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightline.core.doubles import precise
 from sightline.core.shapes import AnyFloat, Bool, Elementwise, Float, Shaped
 from sightline.core.state import replaced
 from sightline.core.transforms import composed, in_place, transformed
@@ -246,11 +247,11 @@ def _cumulative_products(factors: Tensor) -> Tensor:
 
 
 def _cumulative(decay: Tensor, length: int, chunk: int) -> Tensor:
-    """Cumulative log₂-decay (R, N, C, 1) in each chunk, the first position's included, in float64."""
-    decay = decay.double() / math.log(2.0)
+    """Cumulative log₂-decay (R, N, C, 1) in each chunk, the first position's included, in `precise`."""
+    decay = decay.to(precise(decay.device)) / math.log(2.0)
     if decay.dim() == 2:
         return split(decay, chunk).cumsum(2).unsqueeze(3)
-    real = split(torch.ones(1, length, device=decay.device, dtype=torch.float64), chunk).cumsum(2)
+    real = split(torch.ones(1, length, device=decay.device, dtype=decay.dtype), chunk).cumsum(2)
     return (decay[:, None, None] * real).unsqueeze(3)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from sightline.core.doubles import doubled, narrowed
 from sightline.core.errors import InputError
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.shapes import Counts, Keys, Mask, MixedSequences, Queries, Sequences, Slopes, Starts, TokenPositions
@@ -41,10 +42,11 @@ def advance(
 
 def sinusoid(positions: Tensor, d_model: int, dtype: torch.dtype) -> Tensor:
     """Sinusoidal encodings (…, d_model): sin and cos of pos / 10000^(2i/d) interleaved (Vaswani et al. 2017, § 3.5)."""
-    pair = torch.arange((d_model + 1) // 2, device=positions.device)
-    angle = positions.double().unsqueeze(-1) * torch.exp(pair.double() * (-2.0 * math.log(10000.0) / d_model))
+    at = doubled(positions)
+    pair = torch.arange((d_model + 1) // 2, device=at.device)
+    angle = at.unsqueeze(-1) * torch.exp(pair.double() * (-2.0 * math.log(10000.0) / d_model))
     table = torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)[..., :d_model]
-    return table.to(dtype)
+    return narrowed(table, dtype, positions.device)
 
 
 TABLED = 8192  # positions whose encodings are looked up while nothing is learned
@@ -138,9 +140,10 @@ def _turns_from_zero(steps: int, half: int, dtype: torch.dtype) -> tuple[Tensor,
 
 
 def _turns_at(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    rate = torch.exp(torch.arange(half, device=positions.device).double() * (-math.log(10000.0) / max(half, 1)))
-    angle = positions.double()[:, None, :, None] * rate  # (B, 1, T, K/2) in double: exact at long range
-    return angle.cos().to(dtype), angle.sin().to(dtype)
+    at = doubled(positions)
+    rate = torch.exp(torch.arange(half, device=at.device).double() * (-math.log(10000.0) / max(half, 1)))
+    angle = at[:, None, :, None] * rate  # (B, 1, T, K/2) in double: exact at long range
+    return narrowed(angle.cos(), dtype, positions.device), narrowed(angle.sin(), dtype, positions.device)
 
 
 def alibi_slopes(heads: int) -> Slopes:
