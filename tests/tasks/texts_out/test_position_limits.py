@@ -51,9 +51,14 @@ def test_an_output_ends_with_the_decoders_positions(task: TranslationTask) -> No
         task.predict(["12"], DecodingConfig(max_length=MOST + 1))
 
 
-def test_a_limit_of_outputs_that_follows_from_the_targets_is_cut(task: TranslationTask, monkeypatch: Any) -> None:
-    monkeypatch.setattr(task.trained, "longest_output", 2 * MOST)
-    assert task.predict(["12"]) == task.predict(["12"], DecodingConfig(max_length=MOST))
+def test_a_limit_of_outputs_that_follows_from_the_targets_is_cut() -> None:
+    config, data = pairs.config("transformer", tokenizer=TokenizerConfig("char")), pairs.corpus()
+    data = replace(data, train=replace(data.train, targets=["a" * 1000, *data.train.targets[1:]]))
+    longest = {}
+    for positions in ("learned", "rotary"):
+        task = TranslationTask.create(data, replace(config, model=replace(config.model, positions=positions)), seed=5)
+        longest[positions] = task.trained.longest_output
+    assert longest["learned"] == MOST < longest["rotary"]
 
 
 def test_losses_of_references_that_are_too_long_are_refused(task: TranslationTask) -> None:

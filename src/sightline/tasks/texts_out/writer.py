@@ -68,11 +68,13 @@ class TextWriter(ABC, Generic[P]):
 
     Dropout is off, whatever mode the model is in.
 
-    longest_output: the most tokens of an output where decoding names no other limit
+    longest_output: the most tokens of an output where decoding names no other limit, and the decoder has the positions
     """
 
     def __init__(self, config: Any, model: SequenceModel, tokenizers: TokenizerPair, longest_output: int) -> None:
-        self.config, self.model, self.tokenizers, self.longest_output = config, model, tokenizers, longest_output
+        self.config, self.model, self.tokenizers = config, model, tokenizers
+        positions = position_limit(model.decoder)  # the last token is never read
+        self.longest_output = longest_output if positions is None else min(longest_output, positions)
 
     @property
     @abstractmethod
@@ -122,9 +124,9 @@ class TextWriter(ABC, Generic[P]):
                 positions of the decoder.
         """
         lengths = sources.positions
-        self._check_fits(lengths, first)
         rows = [row for row, count in enumerate(lengths) if count]
         decoding = decoding or DecodingConfig()
+        self._check_fits(lengths, first, decoding)
         if decoding.draft == "model":
             raise InputError("a model drafts for language models alone: choose ngram", where="--draft")
         with evaluating(self.model):
@@ -136,7 +138,7 @@ class TextWriter(ABC, Generic[P]):
                 decoding,
                 bos=Tokenizer.BOS,
                 eos=Tokenizer.EOS,
-                max_length=self._most_tokens(decoding),
+                max_length=self.longest_output,
                 banned=NEVER_WRITTEN,
                 names=[first + row for row in rows],
                 speculation=Speculation(model.decode),
@@ -146,26 +148,20 @@ class TextWriter(ABC, Generic[P]):
             outputs[row] = TextOutput(self.tokenizers.target.decode(one.tokens), one.score, one.finished)
         return outputs
 
-    def _check_fits(self, lengths: Sequence[int], first: int) -> None:
-        """Raise `InputError` for a source that is longer than the encoder's table of positions."""
-        most = position_limit(self.model.encoder)
+    def _check_fits(self, lengths: Sequence[int], first: int, decoding: DecodingConfig) -> None:
+        """Raise `InputError` for a source or a limit of outputs beyond a table of positions."""
+        read, written = position_limit(self.model.encoder), position_limit(self.model.decoder)
         for row, length in enumerate(lengths):
-            if most is not None and length > most:
+            if read is not None and length > read:
                 raise InputError(
                     f"input {first + row + 1} (empty ones are not counted) has {length} positions, but the model reads "
-                    f"at most {most}"
+                    f"at most {read}"
                 )
-
-    def _most_tokens(self, decoding: DecodingConfig | None = None) -> int:
-        """The most tokens of an output where `decoding` has no limit of its own; one more is never read."""
-        most = position_limit(self.model.decoder)
-        asked = None if decoding is None else decoding.max_length
-        if most is not None and asked is not None and asked > most:
+        if written is not None and (decoding.max_length or 0) > written:
             raise InputError(
-                f"outputs of {asked} tokens were asked for, but the model has {most} positions: ask for fewer with "
-                "--max-length"
+                f"outputs of {decoding.max_length} tokens were asked for, but the model has {written} positions: ask "
+                "for fewer with --max-length"
             )
-        return self.longest_output if most is None else min(self.longest_output, most)
 
     @property
     def masks_sources(self) -> bool:
@@ -178,7 +174,7 @@ class TextWriter(ABC, Generic[P]):
             model = for_inference(self.model, precision)
             with torch.inference_mode():
                 state = model.initial_state(example_memory(model, self.masks_sources))
-            return compile_ahead(model, precision, beams, state, self._most_tokens())
+            return compile_ahead(model, precision, beams, state, self.longest_output)
 
     def outputs_of(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
         """The text for each item of a part."""
