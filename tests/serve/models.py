@@ -49,3 +49,8 @@ class Gated:
         self.batches.append(list(inputs))
         assert self.gate.wait(PATIENCE_S)
         return self.task.answer(inputs, decoding)
+
+    def generate(self, prompts: Sequence[str], config: Any, **more: Any) -> list[Any]:
+        self.batches.append(list(prompts))
+        assert self.gate.wait(PATIENCE_S)
+        return self.task.generate(prompts, config, **more)

@@ -85,6 +85,30 @@ def test_a_client_that_leaves_frees_its_place_at_once() -> None:
     assert gated.batches == [["first"], ["stays"]]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/generate", {}), ("/v1/completions", {"model": "stories", "stream": True})]
+)
+def test_a_client_of_a_stream_that_has_not_begun_frees_its_place_at_once(
+    path: str, body: dict[str, Any], stories: Any
+) -> None:
+    gated = Gated(stories)
+    with serving.running({"stories": gated}, serving.patient(queue=1, inputs=1, wait_ms=0.0)) as address:
+        first = post(address, path, {**body, "prompt": "1"})
+        wait_until(lambda: gated.batches)
+        leaves = post(address, path, {**body, "prompt": "2"})
+        wait_until(lambda: waiting(address) == 1)
+        leaves.close()
+        wait_until(lambda: waiting(address) == 0)
+        assert gated.batches == [["1"]]  # which is still computed
+        stays = post(address, path, {**body, "prompt": "3"})
+        wait_until(lambda: waiting(address) == 1)
+        gated.gate.set()
+        for connection in (first, stays):
+            with connection:
+                assert b"data: " in received_until(b"data: ", connection)
+    assert gated.batches == [["1"], ["3"]]
+
+
 def test_a_generation_whose_client_leaves_ends(stories: Any) -> None:
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.language.generation import GenerationConfig

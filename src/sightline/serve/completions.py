@@ -68,7 +68,7 @@ async def completions(request: Request, body: CompletionBody) -> Response:
             _choice(index, echoed[index] + output.text, output) for index, output in enumerate(continued.outputs)
         ]
         return PlainJson({**head, "choices": choices, "usage": _usage(continued)})
-    pieces = await begun(model, work, prompts, None)
+    pieces = await begun(request, model, work, prompts)
     with_usage = bool((body.stream_options or {}).get("include_usage"))
     return EventStream(_events(head, pieces, echoed, with_usage=with_usage), pieces)
 

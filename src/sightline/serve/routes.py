@@ -179,7 +179,7 @@ async def generate(request: Request, body: GenerateBody) -> Response:
     if not body.stream:
         continued = await answer(request, model, work, [prompt], body.timeout_s)
         return PlainJson(whole(continued.outputs[0]))
-    pieces = await begun(model, work, [prompt], body.timeout_s)
+    pieces = await begun(request, model, work, [prompt], body.timeout_s)
 
     async def events() -> AsyncIterator[str]:
         async for piece in pieces:
@@ -204,11 +204,13 @@ def generation(decoding: DecodingConfig, samples: int, stop: Sequence[str], trun
         raise Refusal(422, str(error)) from None
 
 
-async def begun(model: ServedModel, work: Continuing, prompts: Sequence[str], timeout_s: float | None) -> Pieces:
-    """The pieces of an answer, once it has begun."""
+async def begun(
+    request: Request, model: ServedModel, work: Continuing, prompts: Sequence[str], timeout_s: float | None = None
+) -> Pieces:
+    """The pieces of an answer, once it has begun; it is given up when the client leaves before."""
     pieces = Pieces(model, work, prompts, timeout_s)
     try:
-        await pieces.begin()
+        await pieces.begin(request)
     except BaseException:
         await pieces.close()
         raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple, final
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any, NamedTuple, TypeVar, final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +17,7 @@ from sightline.serve.guard import Receive, Send
 from sightline.serve.refusal import Refusal
 from sightline.serve.served import ServedModel
 
+T = TypeVar("T")
 CLOSED_REQUEST = 499  # for the log alone: nobody reads it
 
 
@@ -46,18 +47,27 @@ async def answer(
         Refusal: see `refusal_of`, and 499 where the client has left.
     """
     job = model.add(work, inputs, timeout_s)
-    waiting = asyncio.ensure_future(model.result(job))
+    try:
+        return await _unless_left(request, model.result(job))
+    except Exception as error:
+        raise refusal_of(error, job.timeout_s) from None
+
+
+async def _unless_left(request: Request, waiting: Coroutine[Any, Any, T]) -> T:
+    """What `waiting` returns or raises, unless the client leaves before.
+
+    Raises:
+        Refusal: 499 where the client has left.
+    """
+    result = asyncio.ensure_future(waiting)
     leaving = asyncio.ensure_future(_left(request.receive))
     try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
+        await asyncio.wait({result, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not result.done():
             raise Refusal(CLOSED_REQUEST, "the client has left")
-        try:
-            return waiting.result()
-        except Exception as error:
-            raise refusal_of(error, job.timeout_s) from None
+        return result.result()
     finally:
-        await _cancelled(waiting, leaving)
+        await _cancelled(result, leaving)
 
 
 async def _left(receive: Receive) -> None:
@@ -97,13 +107,13 @@ class Pieces:
         self._first: NewText | None = None
         self.result: Any = None
 
-    async def begin(self) -> None:
+    async def begin(self, request: Request) -> None:
         """Wait for the first text, so that a refusal is a response of its own.
 
         Raises:
-            Refusal: see `refusal_of`.
+            Refusal: see `refusal_of`, and 499 where the client has left.
         """
-        self._first = await self._next()
+        self._first = await _unless_left(request, self._next())
 
     async def __aiter__(self) -> AsyncIterator[NewText]:
         while (piece := self._first) is not None:
