@@ -21,7 +21,7 @@ class Reverser:
     """A stand-in for a task, which turns texts around."""
 
     name, arch, parameters = "translation", "none", 0
-    accepts_decoding, continues_prompts = True, False
+    accepts_decoding, continues_prompts, longest_output = True, False, None
 
     def __init__(self) -> None:
         from torch import nn

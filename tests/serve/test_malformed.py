@@ -124,13 +124,17 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "a greedy beam": (GENERATE, {"model": "stories", "prompt": "a", "greedy": True, "beam": 2}, 422, "greedy"),
     "a penalty of one beam": (GENERATE, {"model": "stories", "prompt": "a", "length_penalty": 1}, 422, "needs a beam"),
     "a seed without draws": (GENERATE, {"model": "stories", "prompt": "a", "greedy": True, "seed": 1}, 422, "seed"),
-    "too many new tokens": (GENERATE, {"model": "stories", "prompt": "a", "max_new_tokens": 5000}, 413, "max_length"),
+    "too many new tokens": (
+        GENERATE, {"model": "stories", "prompt": "a", "max_new_tokens": 5000}, 413, "max_new_tokens: at most 1024",
+    ),
     "tokens as a prompt": (COMPLETE, {"model": "stories", "prompt": [1, 2]}, 422, "prompt"),
     "no prompts": (COMPLETE, {"model": "stories", "prompt": []}, 422, "prompt: the list is empty"),
     "log-probabilities": (COMPLETE, {"model": "stories", "prompt": "a", "logprobs": 5}, 422, "logprobs: is not built"),
     "a penalty of presence": (COMPLETE, {"model": "stories", "prompt": "a", "presence_penalty": 1}, 422, "not built"),
     "the best of many": (COMPLETE, {"model": "stories", "prompt": "a", "best_of": 3}, 422, "best_of"),
     "too many samples": (COMPLETE, {"model": "stories", "prompt": "a", "n": 17}, 413, "n: has 17"),
+    "an empty stop": (COMPLETE, {"model": "stories", "prompt": "a", "stop": [""]}, 422, "stop: an empty stop string"),
+    "a long completion": (COMPLETE, {"model": "stories", "max_tokens": 5000}, 413, "max_tokens: at most 1024"),
     "too many stops": (COMPLETE, {"model": "stories", "prompt": "a", "stop": ["a"] * 9}, 422, "stop"),
     "maps of three": (MAPS, {"models": ["numbers"] * 3, "input": "1"}, 422, "models"),
     "maps of a long text": (MAPS, {"models": ["numbers"], "input": "1" * 401}, 413, "has 401 characters"),
@@ -186,6 +190,7 @@ def test_a_wrong_request_is_refused_in_a_sentence(responses: dict[str, Any], nam
     assert (response.status_code, error["code"]) == (status, status), response.text
     assert part in error["message"]
     assert "\n" not in error["message"]
+    assert "--" not in error["message"]  # a flag, which no client knows
     assert len(error["message"]) < 700
     assert str(Path.cwd()) not in response.text
     assert "sightline-serve-" not in response.text

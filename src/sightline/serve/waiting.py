@@ -11,18 +11,17 @@ from starlette.responses import Response
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.json_text import to_json
-from sightline.core.spelling import as_arguments
 from sightline.serve.batching import Abandoned, PendingJob, Work
 from sightline.serve.guard import Receive, Send
-from sightline.serve.refusal import Refusal
+from sightline.serve.refusal import NO_FIELDS, Fields, Refusal, wrong_input
 from sightline.serve.served import ServedModel
 
 T = TypeVar("T")
 CLOSED_REQUEST = 499  # for the log alone: nobody reads it
 
 
-def refusal_of(error: BaseException, timeout_s: float) -> Refusal:
-    """The refusal for an exception of a model's thread.
+def refusal_of(error: BaseException, timeout_s: float, fields: Fields) -> Refusal:
+    """The refusal for an exception of a model's thread; `fields` are those of `wrong_input`.
 
     Raises:
         BaseException: an error of ours, as it is.
@@ -30,7 +29,7 @@ def refusal_of(error: BaseException, timeout_s: float) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, InputError):
-        return Refusal(422, as_arguments(str(error)))
+        return wrong_input(error, fields)
     if isinstance(error, EnvironmentFault):
         return Refusal(503, str(error))
     if isinstance(error, Abandoned):
@@ -39,9 +38,16 @@ def refusal_of(error: BaseException, timeout_s: float) -> Refusal:
 
 
 async def answer(
-    request: Request, model: ServedModel, work: Work, inputs: Sequence[Any], timeout_s: float | None = None
+    request: Request,
+    model: ServedModel,
+    work: Work,
+    inputs: Sequence[Any],
+    timeout_s: float | None = None,
+    fields: Fields = NO_FIELDS,
 ) -> Any:
     """The result of a job, which is given up when the client leaves.
+
+    fields: see `wrong_input`
 
     Raises:
         Refusal: see `refusal_of`, and 499 where the client has left.
@@ -50,7 +56,7 @@ async def answer(
     try:
         return await _unless_left(request, model.result(job))
     except Exception as error:
-        raise refusal_of(error, job.timeout_s) from None
+        raise refusal_of(error, job.timeout_s, fields) from None
 
 
 async def _unless_left(request: Request, waiting: Coroutine[Any, Any, T]) -> T:
@@ -92,9 +98,14 @@ class NewText(NamedTuple):
 
 @final
 class Pieces:
-    """The texts of a job as they are generated, and at the end its result."""
+    """The texts of a job as they are generated, and at the end its result.
 
-    def __init__(self, model: ServedModel, work: Work, inputs: Sequence[Any], timeout_s: float | None) -> None:
+    fields: see `wrong_input`
+    """
+
+    def __init__(
+        self, model: ServedModel, work: Work, inputs: Sequence[Any], timeout_s: float | None, fields: Fields
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue[NewText | None] = asyncio.Queue()
 
@@ -104,6 +115,7 @@ class Pieces:
         self._job: PendingJob = model.add(work, inputs, timeout_s, hear)
         self._waiting = asyncio.ensure_future(model.result(self._job))
         self._waiting.add_done_callback(lambda _: self._arrived.put_nowait(None))
+        self._fields = fields
         self._first: NewText | None = None
         self.result: Any = None
 
@@ -126,7 +138,7 @@ class Pieces:
             try:
                 self.result = self._waiting.result()
             except Exception as error:
-                raise refusal_of(error, self._job.timeout_s) from None
+                raise refusal_of(error, self._job.timeout_s, self._fields) from None
         return piece
 
     async def close(self) -> None:
