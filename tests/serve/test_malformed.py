@@ -51,7 +51,8 @@ def predict(inputs: Any, **more: Any) -> dict[str, Any]:
 # Each: path, body (bytes are sent as they are), status, and a part of the message.
 WRONG: dict[str, tuple[str, Any, int, str]] = {
     "no body": (PREDICT, b"", 422, "the body"),
-    "not JSON": (PREDICT, b"{", 422, "JSON"),
+    "not JSON": (PREDICT, b"{", 422, "the body: is not JSON: Expecting property name"),
+    "not JSON but a mark of its encoding": (PREDICT, b"\xff\xfe", 422, "the body: is not JSON"),
     "not UTF-8": (PREDICT, b'{"inputs": ["\xff"]}', 400, "parsing"),
     "deep": (PREDICT, b"[" * 100_000, 400, "parsing"),
     "deep in a field": (PREDICT, b'{"inputs": [' + b"[" * 100_000, 400, "parsing"),
@@ -88,7 +89,7 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "numbers and words": (PREDICT, {"model": "series", "inputs": [[[1, "a"]]]}, 422, "numbers"),
     "truths": (PREDICT, {"model": "series", "inputs": [[[True, False]]]}, 422, "numbers"),
     "too large numbers": (PREDICT, {"model": "series", "inputs": [[[1e308, 1.0]]]}, 422, "numbers"),
-    "empty series": (PREDICT, {"model": "series", "inputs": [[]]}, 422, "a list"),
+    "empty series": (PREDICT, {"model": "series", "inputs": [[]]}, 422, "found an empty list"),
     "too few channels": (PREDICT, {"model": "series", "inputs": [[[1.0], [2.0]]]}, 422, "channels"),
     "too many numbers": (PREDICT, {"model": "series", "inputs": [[[0, 0]] * 100_001]}, 413, "200000 numbers"),
     "too many numbers in a text": (PREDICT, {"model": "series", "inputs": ["0," * 200_000]}, 413, "200000 numbers"),
@@ -134,6 +135,8 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "the best of many": (COMPLETE, {"model": "stories", "prompt": "a", "best_of": 3}, 422, "best_of"),
     "too many samples": (COMPLETE, {"model": "stories", "prompt": "a", "n": 17}, 413, "n: has 17"),
     "an empty stop": (COMPLETE, {"model": "stories", "prompt": "a", "stop": [""]}, 422, "stop: an empty stop string"),
+    "a long stop": (COMPLETE, {"model": "stories", "stop": "a" * 201}, 413, "stop: has 201 characters, at most 200"),
+    "half a character as a stop": (COMPLETE, b'{"model": "stories", "stop": ["\\ud800"]}', 422, "stop: contains half"),
     "a long completion": (COMPLETE, {"model": "stories", "max_tokens": 5000}, 413, "max_tokens: at most 1024"),
     "too many stops": (COMPLETE, {"model": "stories", "prompt": "a", "stop": ["a"] * 9}, 422, "stop"),
     "maps of three": (MAPS, {"models": ["numbers"] * 3, "input": "1"}, 422, "models"),

@@ -69,6 +69,9 @@ async def _refused(_: Request, error: Any) -> Response:
 
 async def _invalid(request: Request, error: Any) -> Response:
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", "unreadable")
+        return await _refused(request, Refusal(422, f"the body: is not JSON: {reason} (character {first['loc'][-1]})"))
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     return await _refused(request, Refusal(422, f"{place or 'the body'}: {first['msg']}"[:500], param=place or None))
 

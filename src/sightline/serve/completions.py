@@ -26,13 +26,12 @@ from sightline.serve.routes import (
     generation,
     serving_of,
 )
-from sightline.serve.schemas import TOKENS, CompletionBody, decoding_config
+from sightline.serve.schemas import MOST_STOP, MOST_STOPS, TOKENS, CompletionBody, decoding_config
 from sightline.serve.served import ServedModel
 from sightline.serve.waiting import EventStream, Pieces, answer
 from sightline.serve.works import Continued, Continuing
 from sightline.tasks.language.generation import Generated
 
-MOST_STOPS = 8
 # Fields that would change the answer and are not built, and the values with which they change nothing.
 NOT_BUILT: dict[str, tuple[Any, ...]] = {
     "logprobs": (None,),
@@ -83,6 +82,8 @@ def _work(model: ServedModel, body: CompletionBody, samples: int, limits: Server
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
     if len(stop) > MOST_STOPS:
         raise Refusal(422, f"stop: at most {MOST_STOPS} texts, found {len(stop)}", param="stop")
+    for text in stop:
+        checked_text(text, MOST_STOP, "stop")
     values: dict[str, Any] = {"max_length": min(TOKENS, limits.new_tokens)}
     values |= {} if body.max_tokens is None else {"max_length": body.max_tokens}
     if body.temperature != 0 or samples > 1:

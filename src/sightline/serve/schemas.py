@@ -15,6 +15,7 @@ from sightline.serve.refusal import Refusal
 from sightline.tasks.language.generation import NEW_TOKENS
 
 TOKENS = 16  # of an output where a client of OpenAI names no number, as theirs
+MOST_STOPS, MOST_STOP = 8, 200  # texts, and characters of one
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
 _FILE = {
     "type": "object",
@@ -180,8 +181,8 @@ class GenerateBody(_Body):
     repetition_penalty: Penalty | None = None
     seed: SeedField | None = None
     draft: DraftField = "none"
-    stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=8)] = Field(
-        default_factory=list, description="The output ends before the first of these."
+    stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=MOST_STOP)]], Field(max_length=MOST_STOPS)] = (
+        Field(default_factory=list, description="The output ends before the first of these.")
     )
     truncate: Annotated[
         Literal["error", "left"], Field(description="What happens to a prompt that is too long for the model.")
@@ -221,7 +222,9 @@ class CompletionBody(BaseModel):
     top_p: Probability | None = None
     n: Annotated[int | None, Field(ge=1)] = None
     best_of: Annotated[int | None, Field(ge=1)] = None
-    stop: Annotated[str | list[str] | None, Field(description="At most eight texts.")] = None
+    stop: Annotated[
+        str | list[str] | None, Field(description=f"At most {MOST_STOPS} texts of {MOST_STOP} characters.")
+    ] = None
     seed: Annotated[int | None, Field(ge=-(1 << 63), lt=1 << 63)] = None
     echo: bool | None = None
     stream: bool | None = None
