@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sightline.cli.app import main
+from sightline.core.errors import InputError
 from tests.serve.models import Gated, numbers
 from tests.tasks.subjects import SUBJECTS
 from tests.waiting import PATIENCE_S, wait_until
@@ -208,7 +209,14 @@ def test_beyond_loopback_a_token_is_needed(capsys: pytest.CaptureFixture[str], t
         (["nothing"], "nothing: no such directory"),
         (["numbers", "--port", "PORT"], "is in use: choose another"),
         (["numbers", "--host", "no.such.host.invalid", "--token", "0123456789abcdef"], "no address of this machine"),
-        (["numbers", "--queue", "0"], "queue: must be at least 1"),
+        (["nothing", "--port", "70000"], "--port: must be between 0 and 65535, found 70000"),
+        (["nothing", "--port", "-1"], "--port: must be between 0 and 65535, found -1"),
+        (["numbers", "--host", "a..b", "--token", "0123456789abcdef"], "--host: no address of this machine: a..b"),
+        (["nothing", "--host", "0.0.0.0"], "--host: others reach 0.0.0.0"),
+        (["nothing", "--queue", "0"], "--queue: must be at least 1"),
+        (["nothing", "--timeout", "0"], "--timeout: must be above 0 and at most 3600, found 0.0"),
+        (["nothing", "--max-characters", "0"], "--max-characters: must be at least 1"),
+        (["nothing", "--body-mb", "0"], "--body-mb: must be at least 0.001"),
         (["numbers", "--precision", "int4"], "--precision"),
         (["lines", "--precision", "bf16"], "--precision: lines is a classification model and does not decode"),
         (["lines", "--compiled"], "--compiled: lines is a classification model and does not decode"),
@@ -227,6 +235,23 @@ def test_a_wrong_command_is_an_error_in_one_line(
     error = capsys.readouterr().err
     assert problem in error
     assert len(error.splitlines()) == 1
+
+
+def test_the_room_for_all_bodies_is_that_for_one_at_least(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Else a request that `--body-mb` allows would be told for ever to try again."""
+    limits: list[Any] = []
+
+    def refused(runs: Any, tasks: Any, own: Any, **options: Any) -> Any:
+        limits.append(own)
+        raise InputError("enough")
+
+    monkeypatch.setattr("sightline.serve.server.application", refused)
+    numbers().save(tmp_path / "numbers")
+    for megabytes in ("8", "500"):
+        assert main(["serve", str(tmp_path / "numbers"), "--body-mb", megabytes]) == 2
+    assert [(own.body_bytes >> 20, own.bodies_bytes >> 20) for own in limits] == [(8, 128), (500, 500)]
 
 
 def test_the_client_of_openai(stories: Any) -> None:

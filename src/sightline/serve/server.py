@@ -38,7 +38,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # UnicodeError: a name that IDNA cannot spell
         raise InputError(f"no address of this machine: {host}", where="--host") from None
     except PermissionError:
         raise EnvironmentFault(f"--port: no permission to listen on {port}") from None
