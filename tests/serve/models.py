@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from tests.tasks.translation import small as pairs
@@ -33,6 +34,22 @@ class Reverser:
         from sightline.tasks.outcomes import Answer
 
         return [Answer(one[::-1], {"source": one, "output": one[::-1]}) for one in inputs]
+
+
+class Loud(Reverser):
+    """A task whose answers, whole or in pieces, are larger than the buffers of a connection."""
+
+    continues_prompts, tokenizer = True, SimpleNamespace(encode=list)
+
+    def answer(self, inputs: Sequence[str], decoding: Any = None) -> list[Any]:
+        return super().answer([one * (16 << 20) for one in inputs])
+
+    def generate(self, prompts: Sequence[str], config: Any, on_text: Any) -> list[Any]:
+        from sightline.tasks.language.generation import Generated
+
+        for _ in range(256):
+            on_text(0, prompts[0] * (64 << 10))
+        return [Generated(prompt, "", 0.0, 1, "end") for prompt in prompts]
 
 
 class Gated:

@@ -25,6 +25,8 @@ from tests.waiting import PATIENCE_S, wait_until
 httpx: Any = pytest.importorskip("httpx", reason="pip install httpx")
 serving: Any = pytest.importorskip("tests.serve.serving", reason="pip install 'sightline[serve]'")
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -65,6 +67,15 @@ def received_until(mark: bytes, connection: socket.socket) -> bytes:
 def waiting(address: str) -> float:
     """The inputs in the queue."""
     return serving.waiting_inputs(httpx.get(f"{address}/metrics", timeout=PATIENCE_S).text)
+
+
+def test_as_many_connections_as_the_limit_are_answered_and_no_more() -> None:
+    with serving.running({"it": numbers()}, serving.patient(connections=1)) as address:
+        assert httpx.get(f"{address}/health", timeout=PATIENCE_S).status_code == 200
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port), timeout=PATIENCE_S):
+            assert httpx.get(f"{address}/health", timeout=PATIENCE_S).status_code == 503
+        wait_until(lambda: httpx.get(f"{address}/health", timeout=PATIENCE_S).status_code == 200)
 
 
 def test_a_client_that_leaves_frees_its_place_at_once() -> None:
@@ -194,6 +205,27 @@ def test_all_that_was_accepted_is_answered_after_a_signal(number: int, tmp_path:
     assert not [
         one for one in unanswered if "IndexError" in one
     ]  # a closed connection without a reset: was it accepted?
+
+
+def test_clients_that_read_no_more_do_not_keep_the_server_from_its_end() -> None:
+    command = [sys.executable, "-m", "tests.serve.loud_server"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        address = process.stdout.readline().strip()
+        whole = post(address, "/v1/predict", {"inputs": ["a"]})
+        stream = post(address, "/v1/generate", {"prompt": "a"})
+        with whole, stream:
+            for connection in (whole, stream):
+                assert b"200" in connection.recv(12)  # its answer has begun, and nobody reads more of it
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped; 2 connections were cut off: their clients had not read all of an answer within 6 s" in log
+    assert "all that was accepted is answered" not in log
+    assert "a request failed" not in log
+    assert "Traceback" not in log
 
 
 def test_beyond_loopback_a_token_is_needed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

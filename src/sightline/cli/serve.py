@@ -63,7 +63,7 @@ def serve(
         device: auto, cpu, cuda or mps.
         plugin: Files, modules or names of plugins that the models need.
     """
-    from sightline.cli.messages import messages, opened, tell
+    from sightline.cli.messages import messages, opened
     from sightline.core.errors import EnvironmentFault, InputError
     from sightline.core.settings import check_in_range
 
@@ -106,6 +106,4 @@ def serve(
         app = application(runs, tasks, limits, host=host, token=token, **options)
         listener = listening(host, port)
         print(f"serving at {address_of(host, listener)} (the API: /docs)", flush=True)
-        status = run_server(app, listener, limits)
-    tell("stopped; all that was accepted is answered")
-    return status
+        return run_server(app, listener, limits)
