@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,23 @@ def test_old_pages_of_maps_make_room() -> None:
 
     assert asyncio.run(ask()) == [404, 200, 200]
     assert asyncio.run(refused()) == 413
+
+
+def test_maps_of_two_models_take_no_longer_than_a_request_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sightline.serve.works import Inspecting
+
+    run = Inspecting.run
+
+    def slow(work: Inspecting, task: Any, jobs: Any) -> list[Any]:
+        time.sleep(0.6)
+        return run(work, task, jobs)
+
+    monkeypatch.setattr(Inspecting, "run", slow)
+    body = {"models": ["a", "b"], "input": "12"}
+    asked = [("/v1/maps", {**body, "timeout_s": 1.0}), ("/v1/maps", body)]
+    late, answered = serving.asked({"a": numbers(), "b": numbers()}, asked)
+    assert (late.status_code, late.json()["error"]["message"]) == (504, "no answer within 1 s")
+    assert answered.status_code == 200
 
 
 def test_the_page_of_the_api_has_every_endpoint_with_an_example() -> None:

@@ -234,20 +234,29 @@ async def begun(
 @router.post("/v1/maps", responses={200: _ANSWER, **REFUSED})
 async def maps(request: Request, body: MapsBody) -> Response:
     """Make the page of influence maps of an input, for one model or two; `page` is its path, for a while."""
-    serving, inspections = serving_of(request), []
-    for name in body.models:
-        model = serving.models.named(name)
-        sources = model.task.input_sources
-        one = read_input(body.input, sources, serving.limits, "input")
-        check_positions(one, sources, serving.limits.map_positions, "input")
-        if isinstance(one, str) and not one.strip() and not model.task.continues_prompts:
-            raise Refusal(422, "input: the text is empty", param="input")
-        inspection = await answer(request, model, Inspecting(model.name), [one], body.timeout_s)
-        if not inspection.maps:
-            raise Refusal(422, f"{model.name} has no maps of this input: {'; '.join(inspection.notes)[:500]}")
-        inspections.append(inspection)
+    serving = serving_of(request)
+    seconds = serving.limits.seconds(body.timeout_s)
+    try:
+        async with asyncio.timeout(seconds):  # for all models together
+            inspections = [await _inspected(request, serving, body, name) for name in body.models]
+    except TimeoutError:
+        raise Refusal(504, f"no answer within {seconds:g} s") from None
     page = await asyncio.to_thread(render_inspections, inspections, more_style=IN_FRAME, more_script=IN_FRAME_SCRIPT)
     return PlainJson({"page": f"/maps/{serving.keep_page(page)}", "notes": [one.notes for one in inspections]})
+
+
+async def _inspected(request: Request, serving: Serving, body: MapsBody, name: str) -> Any:
+    """The influence maps of the input, for the model of that name."""
+    model = serving.models.named(name)
+    sources = model.task.input_sources
+    one = read_input(body.input, sources, serving.limits, "input")
+    check_positions(one, sources, serving.limits.map_positions, "input")
+    if isinstance(one, str) and not one.strip() and not model.task.continues_prompts:
+        raise Refusal(422, "input: the text is empty", param="input")
+    inspection = await answer(request, model, Inspecting(model.name), [one], body.timeout_s)
+    if not inspection.maps:
+        raise Refusal(422, f"{model.name} has no maps of this input: {'; '.join(inspection.notes)[:500]}")
+    return inspection
 
 
 @router.get("/maps/{name}", responses={200: {"content": {"text/html": {}}}, **REFUSED}, include_in_schema=False)

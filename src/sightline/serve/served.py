@@ -97,8 +97,7 @@ class ServedModel:
     ) -> PendingJob:
         """Put inputs into the queue; raises `Refusal` where it is full."""
         assert self.batcher is not None
-        most = self._limits.timeout_s
-        job = PendingJob(work, inputs, min(timeout_s or most, most), hear)
+        job = PendingJob(work, inputs, self._limits.seconds(timeout_s), hear)
         self.batcher.add(job)
         return job
 
