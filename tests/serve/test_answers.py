@@ -315,6 +315,8 @@ def test_a_page_of_maps_for_one_model_or_two(stories: Any) -> None:
 
 
 def test_old_pages_of_maps_make_room() -> None:
+    from sightline.serve.routes import Serving
+
     async def ask() -> list[int]:
         async with serving.started({"a": numbers()}, serving.patient(pages=2)) as client:
             body = {"models": ["a"], "input": "12"}
@@ -325,7 +327,12 @@ def test_old_pages_of_maps_make_room() -> None:
         async with serving.started({"a": numbers()}, serving.patient(pages_bytes=1000)) as client:
             return (await client.post("/v1/maps", json={"models": ["a"], "input": "12"})).status_code
 
+    def kept(page: str, bound: int) -> list[str]:
+        state: Any = Serving(Any, serving.patient(pages_bytes=bound), Any)
+        return [name for name in [state.keep_page(page) for _ in range(2)] if name in state.pages]
+
     assert asyncio.run(ask()) == [404, 200, 200]
+    assert [len(kept(page, 8)) for page in ("aaaa", "éé", "éééé")] == [2, 2, 1]  # bytes, not characters
     assert asyncio.run(refused()) == 413
 
 

@@ -81,7 +81,7 @@ class Serving:
     models: ServedModels
     limits: ServerLimits
     measurements: Measurements
-    pages: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    pages: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
 
     def keep_page(self, page: str) -> str:
         """A secret name for a page, which takes the place of the oldest ones where there are too many.
@@ -89,10 +89,11 @@ class Serving:
         Raises:
             Refusal: 413 "the maps of this input are too large: shorten it".
         """
-        if len(page) > self.limits.pages_bytes:
+        content = page.encode()
+        if len(content) > self.limits.pages_bytes:
             raise Refusal(413, "the maps of this input are too large: shorten it", param="input")
         name = token_urlsafe(24)
-        self.pages[name] = page
+        self.pages[name] = content
         while len(self.pages) > self.limits.pages or sum(map(len, self.pages.values())) > self.limits.pages_bytes:
             self.pages.popitem(last=False)
         return name
