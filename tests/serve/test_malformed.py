@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.models import Gated, Reverser, numbers
+from tests.serve.models import Gated, Loud, Reverser, numbers
 from tests.tasks.subjects import SUBJECTS
 from tests.waiting import PATIENCE_S
 
@@ -128,7 +128,9 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "too many new tokens": (
         GENERATE, {"model": "stories", "prompt": "a", "max_new_tokens": 5000}, 413, "max_new_tokens: at most 1024",
     ),
-    "tokens as a prompt": (COMPLETE, {"model": "stories", "prompt": [1, 2]}, 422, "prompt"),
+    "tokens as a prompt": (COMPLETE, {"model": "stories", "prompt": [1, 2]}, 422, "prompt: Input should"),
+    "a stop that is a number": (COMPLETE, {"model": "stories", "stop": 7}, 422, "stop: Input should"),
+    "stops that are numbers": (COMPLETE, {"model": "stories", "stop": ["a", 7]}, 422, "stop: Input should"),
     "no prompts": (COMPLETE, {"model": "stories", "prompt": []}, 422, "prompt: the list is empty"),
     "log-probabilities": (COMPLETE, {"model": "stories", "prompt": "a", "logprobs": 5}, 422, "logprobs: is not built"),
     "a penalty of presence": (COMPLETE, {"model": "stories", "prompt": "a", "presence_penalty": 1}, 422, "not built"),
@@ -245,6 +247,20 @@ def test_a_full_queue_and_a_late_answer_are_refused() -> None:
     assert [one.status_code for one in (computed, late, waits, refused)] == [200, 504, 200, 429]
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.json()["error"]["type"] == "rate_limit_error"
+
+
+def test_a_stream_with_an_error_of_ours_ends_with_an_event() -> None:
+    class Broken(Loud):
+        def generate(self, prompts: Any, config: Any, on_text: Any) -> list[Any]:
+            on_text(0, "a")
+            raise RuntimeError("a secret")
+
+    (response,) = serving.asked({"it": Broken()}, [(GENERATE, {"prompt": "a"})])
+    assert response.status_code == 200
+    piece, error = serving.events(response.text)
+    assert piece == {"text": "a"}
+    assert error["error"]["code"] == 500
+    assert error["error"]["message"] == "an internal error: the server's log has it"
 
 
 def test_an_error_of_ours_is_one_without_details() -> None:

@@ -50,6 +50,11 @@ class Refusal(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.status}}
 
 
+def internal_error() -> Refusal:
+    """The refusal for an error of ours, without details."""
+    return Refusal(500, "an internal error: the server's log has it")
+
+
 def wrong_input(error: InputError, fields: Fields = NO_FIELDS) -> Refusal:
     """The refusal of a request for an error of its input, which names fields instead of flags.
 

@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.json_text import to_json
+from sightline.core.spelling import as_arguments
 from sightline.serve.batching import Abandoned, PendingJob, Work
 from sightline.serve.guard import Receive, Send
-from sightline.serve.refusal import NO_FIELDS, Fields, Refusal, wrong_input
+from sightline.serve.refusal import NO_FIELDS, Fields, Refusal, internal_error, wrong_input
 from sightline.serve.served import ServedModel
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ def refusal_of(error: BaseException, timeout_s: float, fields: Fields) -> Refusa
     if isinstance(error, InputError):
         return wrong_input(error, fields)
     if isinstance(error, EnvironmentFault):
-        return Refusal(503, str(error))
+        return Refusal(503, as_arguments(str(error)))
     if isinstance(error, Abandoned):
         return Refusal(504, f"no answer within {timeout_s:g} s")
     raise error
@@ -146,6 +147,12 @@ class Pieces:
         await _cancelled(self._waiting)
 
 
+async def _end(send: Send, refusal: Refusal | None = None) -> None:
+    """End a stream, with an event for a refusal: it is too late for another status."""
+    body = b"" if refusal is None else f"data: {to_json(refusal.body)}\n\n".encode()
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
 @final
 class EventStream(Response):
     """Server-sent events. They end when the client leaves, even between two of them.
@@ -177,7 +184,10 @@ class EventStream(Response):
         try:
             async for data in self._events:
                 await send({"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True})
-        except Refusal as refusal:  # it is too late for another status
-            body = f"data: {to_json(refusal.body)}\n\n".encode()
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except Refusal as refusal:
+            await _end(send, refusal)
+        except Exception:
+            await _end(send, internal_error())
+            raise  # into the log
+        else:
+            await _end(send)
