@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 from tests.tasks.translation import small as pairs
@@ -21,7 +22,7 @@ class Reverser:
     """A stand-in for a task, which turns texts around."""
 
     name, arch, parameters = "translation", "none", 0
-    accepts_decoding, continues_prompts = True, False
+    accepts_decoding, continues_prompts, longest_output = True, False, None
 
     def __init__(self) -> None:
         from torch import nn
@@ -33,6 +34,22 @@ class Reverser:
         from sightline.tasks.outcomes import Answer
 
         return [Answer(one[::-1], {"source": one, "output": one[::-1]}) for one in inputs]
+
+
+class Loud(Reverser):
+    """A task whose answers, whole or in pieces, are larger than the buffers of a connection."""
+
+    continues_prompts, tokenizer = True, SimpleNamespace(encode=list)
+
+    def answer(self, inputs: Sequence[str], decoding: Any = None) -> list[Any]:
+        return super().answer([one * (16 << 20) for one in inputs])
+
+    def generate(self, prompts: Sequence[str], config: Any, on_text: Any) -> list[Any]:
+        from sightline.tasks.language.generation import Generated
+
+        for _ in range(256):
+            on_text(0, prompts[0] * (64 << 10))
+        return [Generated(prompt, "", 0.0, 1, "end") for prompt in prompts]
 
 
 class Gated:
@@ -49,3 +66,8 @@ class Gated:
         self.batches.append(list(inputs))
         assert self.gate.wait(PATIENCE_S)
         return self.task.answer(inputs, decoding)
+
+    def generate(self, prompts: Sequence[str], config: Any, **more: Any) -> list[Any]:
+        self.batches.append(list(prompts))
+        assert self.gate.wait(PATIENCE_S)
+        return self.task.generate(prompts, config, **more)

@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 
 from sightline.serve.limits import ServerLimits
-from sightline.serve.server import application, listening
+from sightline.serve.server import application, configuration, listening
 from tests.waiting import PATIENCE_S, wait_until
 
 __all__ = ["TOKEN", "application", "asked", "events", "patient", "running", "started", "waiting_inputs"]
@@ -55,9 +55,10 @@ def asked(tasks: Mapping[str, Any], requests: Sequence[tuple[str, Any]], **optio
 @contextmanager
 def running(tasks: Mapping[str, Any], limits: ServerLimits | None = None, **options: Any) -> Iterator[str]:
     """The address of a server in a thread of its own."""
-    app = application([Path("runs", name) for name in tasks], list(tasks.values()), limits or patient(), **options)
+    limits = limits or patient()
+    app = application([Path("runs", name) for name in tasks], list(tasks.values()), limits, **options)
     listener = listening("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_level="warning", ws="none", http="h11"))
+    server = uvicorn.Server(configuration(app, limits))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

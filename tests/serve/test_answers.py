@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,8 @@ def test_a_page_of_maps_for_one_model_or_two(stories: Any) -> None:
 
 
 def test_old_pages_of_maps_make_room() -> None:
+    from sightline.serve.routes import Serving
+
     async def ask() -> list[int]:
         async with serving.started({"a": numbers()}, serving.patient(pages=2)) as client:
             body = {"models": ["a"], "input": "12"}
@@ -328,8 +331,30 @@ def test_old_pages_of_maps_make_room() -> None:
         async with serving.started({"a": numbers()}, serving.patient(pages_bytes=1000)) as client:
             return (await client.post("/v1/maps", json={"models": ["a"], "input": "12"})).status_code
 
+    def kept(page: str, bound: int) -> list[str]:
+        state: Any = Serving(Any, serving.patient(pages_bytes=bound), Any)
+        return [name for name in [state.keep_page(page) for _ in range(2)] if name in state.pages]
+
     assert asyncio.run(ask()) == [404, 200, 200]
+    assert [len(kept(page, 8)) for page in ("aaaa", "éé", "éééé")] == [2, 2, 1]  # bytes, not characters
     assert asyncio.run(refused()) == 413
+
+
+def test_maps_of_two_models_take_no_longer_than_a_request_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sightline.serve.works import Inspecting
+
+    run = Inspecting.run
+
+    def slow(work: Inspecting, task: Any, jobs: Any) -> list[Any]:
+        time.sleep(0.6)
+        return run(work, task, jobs)
+
+    monkeypatch.setattr(Inspecting, "run", slow)
+    body = {"models": ["a", "b"], "input": "12"}
+    asked = [("/v1/maps", {**body, "timeout_s": 1.0}), ("/v1/maps", body)]
+    late, answered = serving.asked({"a": numbers(), "b": numbers()}, asked)
+    assert (late.status_code, late.json()["error"]["message"]) == (504, "no answer within 1 s")
+    assert answered.status_code == 200
 
 
 def test_the_page_of_the_api_has_every_endpoint_with_an_example() -> None:

@@ -188,6 +188,36 @@ def test_a_refused_input_is_refused_alone() -> None:
     in_loop(run)
 
 
+@pytest.mark.parametrize("kind", [InputError, RuntimeError])
+def test_a_job_that_was_heard_is_not_computed_again(kind: type[Exception]) -> None:
+    """Its client would get the same text twice."""
+
+    @final
+    @dataclass(frozen=True)
+    class Spoken(Work):
+        def run(self, task: Any, jobs: Sequence[PendingJob]) -> list[Any]:
+            task.batches.append([one for job in jobs for one in job.inputs])
+            for job in jobs[:-1]:
+                job.heard = True
+            if len(jobs) > 1:
+                raise kind("too many")
+            return ["answer"]
+
+    async def run() -> None:
+        model = Held()
+        first = await model.begin()
+        model.batches.clear()
+        jobs = [model.ask(one, work=Spoken()) for one in ("a", "b", "c")]
+        model.go.set()
+        results = await asyncio.gather(*(answer for _, answer in jobs), return_exceptions=True)
+        assert model.batches == [["a", "b", "c"], ["c"]]
+        assert [type(result) for result in results] == [kind, kind, str]
+        await first
+        await model.batcher.stop()
+
+    in_loop(run)
+
+
 def test_all_that_is_computed_is_answered_before_the_end() -> None:
     async def run() -> None:
         model = Held()

@@ -96,6 +96,9 @@ def test_a_request_without_a_host_is_refused() -> None:
         ({"origin": "http://127.0.0.1:8001"}, 403),  # another program's page on this machine
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": "http://[1]"}, 403),
+        ({"origin": ""}, 403),
         ({"sec-fetch-site": "same-origin"}, 200),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.models import Gated, Reverser, numbers
+from tests.serve.models import Gated, Loud, Reverser, numbers
 from tests.tasks.subjects import SUBJECTS
 from tests.waiting import PATIENCE_S
 
@@ -51,7 +51,8 @@ def predict(inputs: Any, **more: Any) -> dict[str, Any]:
 # Each: path, body (bytes are sent as they are), status, and a part of the message.
 WRONG: dict[str, tuple[str, Any, int, str]] = {
     "no body": (PREDICT, b"", 422, "the body"),
-    "not JSON": (PREDICT, b"{", 422, "JSON"),
+    "not JSON": (PREDICT, b"{", 422, "the body: is not JSON: Expecting property name"),
+    "not JSON but a mark of its encoding": (PREDICT, b"\xff\xfe", 422, "the body: is not JSON"),
     "not UTF-8": (PREDICT, b'{"inputs": ["\xff"]}', 400, "parsing"),
     "deep": (PREDICT, b"[" * 100_000, 400, "parsing"),
     "deep in a field": (PREDICT, b'{"inputs": [' + b"[" * 100_000, 400, "parsing"),
@@ -92,7 +93,7 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "numbers and words": (PREDICT, {"model": "series", "inputs": [[[1, "a"]]]}, 422, "numbers"),
     "truths": (PREDICT, {"model": "series", "inputs": [[[True, False]]]}, 422, "numbers"),
     "too large numbers": (PREDICT, {"model": "series", "inputs": [[[1e308, 1.0]]]}, 422, "numbers"),
-    "empty series": (PREDICT, {"model": "series", "inputs": [[]]}, 422, "a list"),
+    "empty series": (PREDICT, {"model": "series", "inputs": [[]]}, 422, "found an empty list"),
     "too few channels": (PREDICT, {"model": "series", "inputs": [[[1.0], [2.0]]]}, 422, "channels"),
     "too many numbers": (PREDICT, {"model": "series", "inputs": [[[0, 0]] * 100_001]}, 413, "200000 numbers"),
     "too many numbers in a text": (PREDICT, {"model": "series", "inputs": ["0," * 200_000]}, 413, "200000 numbers"),
@@ -128,13 +129,21 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "a greedy beam": (GENERATE, {"model": "stories", "prompt": "a", "greedy": True, "beam": 2}, 422, "greedy"),
     "a penalty of one beam": (GENERATE, {"model": "stories", "prompt": "a", "length_penalty": 1}, 422, "needs a beam"),
     "a seed without draws": (GENERATE, {"model": "stories", "prompt": "a", "greedy": True, "seed": 1}, 422, "seed"),
-    "too many new tokens": (GENERATE, {"model": "stories", "prompt": "a", "max_new_tokens": 5000}, 413, "max_length"),
-    "tokens as a prompt": (COMPLETE, {"model": "stories", "prompt": [1, 2]}, 422, "prompt"),
+    "too many new tokens": (
+        GENERATE, {"model": "stories", "prompt": "a", "max_new_tokens": 5000}, 413, "max_new_tokens: at most 1024",
+    ),
+    "tokens as a prompt": (COMPLETE, {"model": "stories", "prompt": [1, 2]}, 422, "prompt: Input should"),
+    "a stop that is a number": (COMPLETE, {"model": "stories", "stop": 7}, 422, "stop: Input should"),
+    "stops that are numbers": (COMPLETE, {"model": "stories", "stop": ["a", 7]}, 422, "stop: Input should"),
     "no prompts": (COMPLETE, {"model": "stories", "prompt": []}, 422, "prompt: the list is empty"),
     "log-probabilities": (COMPLETE, {"model": "stories", "prompt": "a", "logprobs": 5}, 422, "logprobs: is not built"),
     "a penalty of presence": (COMPLETE, {"model": "stories", "prompt": "a", "presence_penalty": 1}, 422, "not built"),
     "the best of many": (COMPLETE, {"model": "stories", "prompt": "a", "best_of": 3}, 422, "best_of"),
     "too many samples": (COMPLETE, {"model": "stories", "prompt": "a", "n": 17}, 413, "n: has 17"),
+    "an empty stop": (COMPLETE, {"model": "stories", "prompt": "a", "stop": [""]}, 422, "stop: an empty stop string"),
+    "a long stop": (COMPLETE, {"model": "stories", "stop": "a" * 201}, 413, "stop: has 201 characters, at most 200"),
+    "half a character as a stop": (COMPLETE, b'{"model": "stories", "stop": ["\\ud800"]}', 422, "stop: contains half"),
+    "a long completion": (COMPLETE, {"model": "stories", "max_tokens": 5000}, 413, "max_tokens: at most 1024"),
     "too many stops": (COMPLETE, {"model": "stories", "prompt": "a", "stop": ["a"] * 9}, 422, "stop"),
     "maps of three": (MAPS, {"models": ["numbers"] * 3, "input": "1"}, 422, "models"),
     "maps of a long text": (MAPS, {"models": ["numbers"], "input": "1" * 401}, 413, "has 401 characters"),
@@ -190,6 +199,7 @@ def test_a_wrong_request_is_refused_in_a_sentence(responses: dict[str, Any], nam
     assert (response.status_code, error["code"]) == (status, status), response.text
     assert part in error["message"]
     assert "\n" not in error["message"]
+    assert "--" not in error["message"]  # a flag, which no client knows
     assert len(error["message"]) < 700
     assert str(Path.cwd()) not in response.text
     assert "sightline-serve-" not in response.text
@@ -241,6 +251,20 @@ def test_a_full_queue_and_a_late_answer_are_refused() -> None:
     assert [one.status_code for one in (computed, late, waits, refused)] == [200, 504, 200, 429]
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.json()["error"]["type"] == "rate_limit_error"
+
+
+def test_a_stream_with_an_error_of_ours_ends_with_an_event() -> None:
+    class Broken(Loud):
+        def generate(self, prompts: Any, config: Any, on_text: Any) -> list[Any]:
+            on_text(0, "a")
+            raise RuntimeError("a secret")
+
+    (response,) = serving.asked({"it": Broken()}, [(GENERATE, {"prompt": "a"})])
+    assert response.status_code == 200
+    piece, error = serving.events(response.text)
+    assert piece == {"text": "a"}
+    assert error["error"]["code"] == 500
+    assert error["error"]["message"] == "an internal error: the server's log has it"
 
 
 def test_an_error_of_ours_is_one_without_details() -> None:

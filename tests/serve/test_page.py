@@ -217,6 +217,19 @@ def test_a_prompt_is_continued_and_stopped(browser: Any, address: str, subjects:
     page.close()
 
 
+def test_the_page_asks_for_no_more_tokens_than_the_server_writes(browser: Any, subjects: dict[str, Any]) -> None:
+    tasks = {"stories": subjects["stories"].built()}
+    with serving.running(tasks, serving.patient(new_tokens=5)) as few:
+        page = show(browser, few)
+        page.fill("textarea", "1 times")
+        page.uncheck("#with-maps")
+        page.keyboard.press("Control+Enter")
+        wait_for(page, DONE)
+        assert page.get_attribute("[data-setting=max_new_tokens]", "max") == "5"
+        assert page.complaints == []
+        page.close()
+
+
 def test_what_is_wrong_is_said_in_a_sentence(browser: Any, address: str) -> None:
     page = show(browser, address)
     page.click("#go")

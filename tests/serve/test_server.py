@@ -17,12 +17,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from sightline.cli.app import main
+from sightline.core.errors import InputError
 from tests.serve.models import Gated, numbers
 from tests.tasks.subjects import SUBJECTS
 from tests.waiting import PATIENCE_S, wait_until
 
 httpx: Any = pytest.importorskip("httpx", reason="pip install httpx")
 serving: Any = pytest.importorskip("tests.serve.serving", reason="pip install 'sightline[serve]'")
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,15 @@ def waiting(address: str) -> float:
     return serving.waiting_inputs(httpx.get(f"{address}/metrics", timeout=PATIENCE_S).text)
 
 
+def test_as_many_connections_as_the_limit_are_answered_and_no_more() -> None:
+    with serving.running({"it": numbers()}, serving.patient(connections=1)) as address:
+        assert httpx.get(f"{address}/health", timeout=PATIENCE_S).status_code == 200
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port), timeout=PATIENCE_S):
+            assert httpx.get(f"{address}/health", timeout=PATIENCE_S).status_code == 503
+        wait_until(lambda: httpx.get(f"{address}/health", timeout=PATIENCE_S).status_code == 200)
+
+
 def test_a_client_that_leaves_frees_its_place_at_once() -> None:
     gated = Gated()
     with serving.running({"it": gated}, serving.patient(queue=1, inputs=1, wait_ms=0.0)) as address:
@@ -83,6 +95,30 @@ def test_a_client_that_leaves_frees_its_place_at_once() -> None:
         assert answer_of(first)[1]["predictions"][0]["output"] == "tsrif"
         assert answer_of(stays)[0] == 200
     assert gated.batches == [["first"], ["stays"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/generate", {}), ("/v1/completions", {"model": "stories", "stream": True})]
+)
+def test_a_client_of_a_stream_that_has_not_begun_frees_its_place_at_once(
+    path: str, body: dict[str, Any], stories: Any
+) -> None:
+    gated = Gated(stories)
+    with serving.running({"stories": gated}, serving.patient(queue=1, inputs=1, wait_ms=0.0)) as address:
+        first = post(address, path, {**body, "prompt": "1"})
+        wait_until(lambda: gated.batches)
+        leaves = post(address, path, {**body, "prompt": "2"})
+        wait_until(lambda: waiting(address) == 1)
+        leaves.close()
+        wait_until(lambda: waiting(address) == 0)
+        assert gated.batches == [["1"]]  # which is still computed
+        stays = post(address, path, {**body, "prompt": "3"})
+        wait_until(lambda: waiting(address) == 1)
+        gated.gate.set()
+        for connection in (first, stays):
+            with connection:
+                assert b"data: " in received_until(b"data: ", connection)
+    assert gated.batches == [["1"], ["3"]]
 
 
 def test_a_generation_whose_client_leaves_ends(stories: Any) -> None:
@@ -171,6 +207,27 @@ def test_all_that_was_accepted_is_answered_after_a_signal(number: int, tmp_path:
     ]  # a closed connection without a reset: was it accepted?
 
 
+def test_clients_that_read_no_more_do_not_keep_the_server_from_its_end() -> None:
+    command = [sys.executable, "-m", "tests.serve.loud_server"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        address = process.stdout.readline().strip()
+        whole = post(address, "/v1/predict", {"inputs": ["a"]})
+        stream = post(address, "/v1/generate", {"prompt": "a"})
+        with whole, stream:
+            for connection in (whole, stream):
+                assert b"200" in connection.recv(12)  # its answer has begun, and nobody reads more of it
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped; 2 connections were cut off: their clients had not read all of an answer within 6 s" in log
+    assert "all that was accepted is answered" not in log
+    assert "a request failed" not in log
+    assert "Traceback" not in log
+
+
 def test_beyond_loopback_a_token_is_needed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     numbers().save(tmp_path / "numbers")
     assert main(["serve", str(tmp_path / "numbers"), "--host", "0.0.0.0"]) == 2
@@ -184,7 +241,14 @@ def test_beyond_loopback_a_token_is_needed(capsys: pytest.CaptureFixture[str], t
         (["nothing"], "nothing: no such directory"),
         (["numbers", "--port", "PORT"], "is in use: choose another"),
         (["numbers", "--host", "no.such.host.invalid", "--token", "0123456789abcdef"], "no address of this machine"),
-        (["numbers", "--queue", "0"], "queue: must be at least 1"),
+        (["nothing", "--port", "70000"], "--port: must be between 0 and 65535, found 70000"),
+        (["nothing", "--port", "-1"], "--port: must be between 0 and 65535, found -1"),
+        (["numbers", "--host", "a..b", "--token", "0123456789abcdef"], "--host: no address of this machine: a..b"),
+        (["nothing", "--host", "0.0.0.0"], "--host: others reach 0.0.0.0"),
+        (["nothing", "--queue", "0"], "--queue: must be at least 1"),
+        (["nothing", "--timeout", "0"], "--timeout: must be above 0 and at most 3600, found 0.0"),
+        (["nothing", "--max-characters", "0"], "--max-characters: must be at least 1"),
+        (["nothing", "--body-mb", "0"], "--body-mb: must be at least 0.001"),
         (["numbers", "--precision", "int4"], "--precision"),
         (["lines", "--precision", "bf16"], "--precision: lines is a classification model and does not decode"),
         (["lines", "--compiled"], "--compiled: lines is a classification model and does not decode"),
@@ -203,6 +267,23 @@ def test_a_wrong_command_is_an_error_in_one_line(
     error = capsys.readouterr().err
     assert problem in error
     assert len(error.splitlines()) == 1
+
+
+def test_the_room_for_all_bodies_is_that_for_one_at_least(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Else a request that `--body-mb` allows would be told for ever to try again."""
+    limits: list[Any] = []
+
+    def refused(runs: Any, tasks: Any, own: Any, **options: Any) -> Any:
+        limits.append(own)
+        raise InputError("enough")
+
+    monkeypatch.setattr("sightline.serve.server.application", refused)
+    numbers().save(tmp_path / "numbers")
+    for megabytes in ("8", "500"):
+        assert main(["serve", str(tmp_path / "numbers"), "--body-mb", megabytes]) == 2
+    assert [(own.body_bytes >> 20, own.bodies_bytes >> 20) for own in limits] == [(8, 128), (500, 500)]
 
 
 def test_the_client_of_openai(stories: Any) -> None:

@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from sightline.cli.plugins import Plugins
 from sightline.core.precision import Precision
 
+_FLAGS = {"timeout_s": "--timeout", "characters": "--max-characters", "new_tokens": "--max-new-tokens"}  # by limit
+
 
 def serve(
     *runs: Path,
@@ -61,13 +63,14 @@ def serve(
         device: auto, cpu, cuda or mps.
         plugin: Files, modules or names of plugins that the models need.
     """
-    from sightline.cli.messages import messages, opened, tell
+    from sightline.cli.messages import messages, opened
     from sightline.core.errors import EnvironmentFault, InputError
     from sightline.core.settings import check_in_range
 
     if not runs:
         raise InputError("give the directory of a run to serve")
     try:
+        from sightline.serve.guard import check_token
         from sightline.serve.limits import ServerLimits
         from sightline.serve.server import address_of, application, listening, run_server
     except ModuleNotFoundError as error:
@@ -75,16 +78,25 @@ def serve(
             raise
         raise EnvironmentFault(f"serve needs {error.name}: pip install 'sightline[serve]'") from None
 
-    limits = ServerLimits(
-        queue=queue,
-        batch_size=batch_size,
-        wait_ms=wait_ms,
-        timeout_s=timeout,
-        body_bytes=round(body_mb * (1 << 20)),
-        characters=max_characters,
-        new_tokens=max_new_tokens,
-        connections=connections,
-    )
+    check_in_range("--port", port, at_least=0, at_most=65535)
+    check_in_range("--body-mb", body_mb, at_least=0.001)
+    check_token(token, host)
+    body_bytes = round(body_mb * (1 << 20))
+    try:
+        limits = ServerLimits(
+            queue=queue,
+            batch_size=batch_size,
+            wait_ms=wait_ms,
+            timeout_s=timeout,
+            body_bytes=body_bytes,
+            bodies_bytes=max(body_bytes, ServerLimits.bodies_bytes),
+            characters=max_characters,
+            new_tokens=max_new_tokens,
+            connections=connections,
+        )
+    except InputError as error:
+        key = error.where or ""
+        raise InputError(str(error).removeprefix(f"{key}: "), where=_FLAGS.get(key, f"--{key}")) from None
     for beam in compiled_beam or ():
         check_in_range("--compiled-beam", beam, at_least=2, at_most=limits.beam)
     beams = sorted({1, *(compiled_beam or ())}) if compiled or compiled_beam else None
@@ -94,6 +106,4 @@ def serve(
         app = application(runs, tasks, limits, host=host, token=token, **options)
         listener = listening(host, port)
         print(f"serving at {address_of(host, listener)} (the API: /docs)", flush=True)
-        status = run_server(app, listener, limits)
-    tell("stopped; all that was accepted is answered")
-    return status
+        return run_server(app, listener, limits)

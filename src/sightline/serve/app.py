@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from sightline.serve.completions import router as completions
 from sightline.serve.guard import Guard
 from sightline.serve.limits import ServerLimits
 from sightline.serve.metrics import Measurements
-from sightline.serve.refusal import Refusal
+from sightline.serve.refusal import Refusal, internal_error
 from sightline.serve.routes import PlainJson, Serving, router
 from sightline.serve.served import ServedModels
 from sightline.training.environment import installed_version
@@ -69,8 +69,22 @@ async def _refused(_: Request, error: Any) -> Response:
 
 async def _invalid(request: Request, error: Any) -> Response:
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part != "body")
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", "unreadable")
+        return await _refused(request, Refusal(422, f"the body: is not JSON: {reason} (character {first['loc'][-1]})"))
+    place = ".".join(_fields(first["loc"][1:], error.body))
     return await _refused(request, Refusal(422, f"{place or 'the body'}: {first['msg']}"[:500], param=place or None))
+
+
+def _fields(place: Sequence[str | int], value: Any) -> Iterator[str]:
+    """The names and numbers of a place in a body, without those of types, as pydantic adds them for unions."""
+    for part in place:
+        if isinstance(value, Mapping):
+            yield str(part)
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int):
+            yield str(part)
+            value = value[part] if part < len(value) else None
 
 
 async def _http(request: Request, error: Any) -> Response:
@@ -78,4 +92,4 @@ async def _http(request: Request, error: Any) -> Response:
 
 
 async def _failed(request: Request, error: Any) -> Response:
-    return await _refused(request, Refusal(500, "an internal error: the server's log has it"))
+    return await _refused(request, internal_error())

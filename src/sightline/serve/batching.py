@@ -64,7 +64,7 @@ class PendingJob:
         self.work, self.inputs, self.timeout_s, self.hear = work, list(inputs), timeout_s, hear
         self.deadline = time.monotonic() + timeout_s
         self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.left = False
+        self.left = self.heard = False  # heard: its text has begun to go out, so that it cannot be computed again
 
     @property
     def over(self) -> bool:
@@ -190,19 +190,25 @@ class Batcher:
                 job.result.set_result(result)
 
     def _compute(self, jobs: Sequence[PendingJob]) -> list[Any]:
-        """The result, or the exception, of each job; where one input is refused, each job is computed alone."""
+        """The result, or the exception, of each job; where one input is refused, each job is computed alone, unless
+        somebody has heard a part of it.
+        """
         try:
             with interruptible(self.stop_if_abandoned):
                 return jobs[0].work.run(self._task, jobs)
         except Abandoned as error:
             return [error] * len(jobs)
         except InputError as error:
-            return [error] if len(jobs) == 1 else [self._compute([job])[0] for job in jobs]
+            return [error] if len(jobs) == 1 else self._compute_alone(jobs, error)
         except Exception as error:
-            if len(jobs) > 1:
-                return [self._compute([job])[0] for job in jobs]
+            if len(jobs) > 1 and not all(job.heard for job in jobs):
+                return self._compute_alone(jobs, error)
             logger.exception("a request failed")
-            return [error]
+            return [error] * len(jobs)
+
+    def _compute_alone(self, jobs: Sequence[PendingJob], error: Exception) -> list[Any]:
+        """The results of the jobs of a batch that ended with an error."""
+        return [error if job.heard else self._compute([job])[0] for job in jobs]
 
     def stop_if_abandoned(self) -> None:
         """Stop the batch that is computed if nobody waits for it; called at every step of it.

@@ -17,6 +17,7 @@ from sightline.serve.limits import ServerLimits
 from sightline.serve.refusal import Refusal
 from sightline.serve.routes import (
     EVENTS,
+    PREDICT_FIELDS,
     REFUSED,
     PlainJson,
     begun,
@@ -25,14 +26,12 @@ from sightline.serve.routes import (
     generation,
     serving_of,
 )
-from sightline.serve.schemas import CompletionBody, decoding_config
+from sightline.serve.schemas import MOST_STOP, MOST_STOPS, TOKENS, CompletionBody, decoding_config
 from sightline.serve.served import ServedModel
 from sightline.serve.waiting import EventStream, Pieces, answer
 from sightline.serve.works import Continued, Continuing
 from sightline.tasks.language.generation import Generated
 
-TOKENS = 16  # of an output where the client names no number, as OpenAI's
-MOST_STOPS = 8
 # Fields that would change the answer and are not built, and the values with which they change nothing.
 NOT_BUILT: dict[str, tuple[Any, ...]] = {
     "logprobs": (None,),
@@ -41,6 +40,7 @@ NOT_BUILT: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (None, 0.0),
     "logit_bias": (None, {}),
 }
+FIELDS = {**PREDICT_FIELDS, "--max-new-tokens": "max_tokens"}  # for `wrong_input`
 
 router = APIRouter()
 
@@ -63,12 +63,12 @@ async def completions(request: Request, body: CompletionBody) -> Response:
             "model": model.name}  # fmt: skip
     echoed = [prompt if body.echo else "" for prompt in prompts for _ in range(samples)]
     if not body.stream:
-        continued = await answer(request, model, work, prompts)
+        continued = await answer(request, model, work, prompts, fields=FIELDS)
         choices = [
             _choice(index, echoed[index] + output.text, output) for index, output in enumerate(continued.outputs)
         ]
         return PlainJson({**head, "choices": choices, "usage": _usage(continued)})
-    pieces = await begun(model, work, prompts, None)
+    pieces = await begun(request, model, work, prompts, fields=FIELDS)
     with_usage = bool((body.stream_options or {}).get("include_usage"))
     return EventStream(_events(head, pieces, echoed, with_usage=with_usage), pieces)
 
@@ -82,16 +82,16 @@ def _work(model: ServedModel, body: CompletionBody, samples: int, limits: Server
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
     if len(stop) > MOST_STOPS:
         raise Refusal(422, f"stop: at most {MOST_STOPS} texts, found {len(stop)}", param="stop")
-    most = TOKENS if body.max_tokens is None else body.max_tokens
-    if most > limits.new_tokens:
-        raise Refusal(413, f"max_tokens: at most {limits.new_tokens}, found {most}", param="max_tokens")
-    values: dict[str, Any] = {"max_length": most}
+    for text in stop:
+        checked_text(text, MOST_STOP, "stop")
+    values: dict[str, Any] = {"max_length": min(TOKENS, limits.new_tokens)}
+    values |= {} if body.max_tokens is None else {"max_length": body.max_tokens}
     if body.temperature != 0 or samples > 1:
         seed = secrets.randbelow(1 << 31) if body.seed is None else body.seed
         values |= {"sample": True, "seed": seed}
         values |= {} if body.temperature is None else {"temperature": body.temperature}
         values |= {} if body.top_p is None else {"top_p": body.top_p}
-    decoding = model.decoding(decoding_config(limits, "", values))
+    decoding = model.decoding(decoding_config(limits, values, max_length="max_tokens"))
     return Continuing(generation(decoding, samples, stop, "error"))
 
 

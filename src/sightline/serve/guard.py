@@ -135,7 +135,7 @@ class Guard:
         changing = scope["method"] not in ("GET", "HEAD")
         if changing:
             origin = headers.get(b"origin")
-            if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            if origin is not None and _host_of(origin) != host.lower():
                 raise Refusal(403, f"requests from {origin[:200]!r} are refused: only the server's own page may ask")
             if headers.get(b"sec-fetch-site", "none") not in ("same-origin", "none"):
                 raise Refusal(403, "requests from other sites are refused")
@@ -231,6 +231,14 @@ async def _send_json(send: Send, refusal: Refusal) -> None:
     pairs = [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in headers.items()]
     await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
     await send({"type": "http.response.body", "body": content})
+
+
+def _host_of(origin: str) -> str | None:
+    """The name and port in an Origin header, as a Host header has them; None where it has none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _name_of(host: str) -> str:

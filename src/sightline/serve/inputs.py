@@ -208,5 +208,7 @@ def _kind(value: Any) -> str:
     """A JSON value in words."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if value == []:
+        return "an empty list"
     kinds = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}
     return kinds.get(type(value), type(value).__name__)

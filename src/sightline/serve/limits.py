@@ -31,3 +31,7 @@ class ServerLimits(CheckedConfig):
     pages: int = key(16, "Pages of influence maps that are kept.", at_least=1)
     pages_bytes: int = key(64 << 20, "Bytes of all these pages.", at_least=1)
     connections: int = key(512, "Open connections; more are refused with 503.", at_least=1)
+
+    def seconds(self, asked: float | None) -> float:
+        """The seconds that a request may take which asks for so many, or for none."""
+        return self.timeout_s if asked is None else min(asked, self.timeout_s)

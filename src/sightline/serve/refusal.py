@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
+from sightline.core.errors import InputError
+from sightline.core.spelling import as_arguments
+
+Fields: TypeAlias = Mapping[str, str]
+NO_FIELDS: Fields = MappingProxyType({})
 # Status -> the word for it in `error.type`.
 KINDS = {
     400: "invalid_request_error",
@@ -43,3 +48,20 @@ class Refusal(Exception):
         """The JSON of the response."""
         kind = KINDS.get(self.status, "error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.status}}
+
+
+def internal_error() -> Refusal:
+    """The refusal for an error of ours, without details."""
+    return Refusal(500, "an internal error: the server's log has it")
+
+
+def wrong_input(error: InputError, fields: Fields = NO_FIELDS) -> Refusal:
+    """The refusal of a request for an error of its input, which names fields instead of flags.
+
+    fields: words of messages, and what clients of the route know instead
+    """
+    message, place = str(error), error.where or ""
+    for words, own in fields.items():
+        message = message.replace(words, own)
+    param = place.removeprefix("--").replace("-", "_") if place.startswith("--") else None
+    return Refusal(422, as_arguments(message), param=param)

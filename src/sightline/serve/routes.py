@@ -21,7 +21,7 @@ from sightline.serve.inputs import check_positions, checked_text, read_input
 from sightline.serve.limits import ServerLimits
 from sightline.serve.metrics import Measurements
 from sightline.serve.pages import IN_FRAME, IN_FRAME_SCRIPT, api_page, front_page
-from sightline.serve.refusal import KINDS, Refusal
+from sightline.serve.refusal import KINDS, NO_FIELDS, Fields, Refusal, wrong_input
 from sightline.serve.schemas import SAMPLING, ForecastBody, GenerateBody, MapsBody, PredictBody, decoding_config
 from sightline.serve.served import ServedModel, ServedModels
 from sightline.serve.waiting import EventStream, Pieces, answer
@@ -31,6 +31,12 @@ from sightline.tasks.language.generation import Generated, GenerationConfig
 JSON_POLICY = {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
 PAGE_POLICY = {"Content-Security-Policy": "frame-ancestors 'none'"}
 MAPS_POLICY = {"Content-Security-Policy": "sandbox allow-scripts allow-downloads; frame-ancestors 'self'"}
+# For `wrong_input`: how the routes spell what messages about long prompts advise.
+GENERATE_FIELDS = {"--max-new-tokens": "max_new_tokens", "--truncate left": 'truncate "left"'}
+PREDICT_FIELDS = {
+    "--max-new-tokens": "decoding.max_length",
+    "drop the prompt's beginning with --truncate left": "shorten the prompt",
+}
 _ERROR = {
     "type": "object",
     "properties": {
@@ -75,7 +81,7 @@ class Serving:
     models: ServedModels
     limits: ServerLimits
     measurements: Measurements
-    pages: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    pages: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
 
     def keep_page(self, page: str) -> str:
         """A secret name for a page, which takes the place of the oldest ones where there are too many.
@@ -83,10 +89,11 @@ class Serving:
         Raises:
             Refusal: 413 "the maps of this input are too large: shorten it".
         """
-        if len(page) > self.limits.pages_bytes:
+        content = page.encode()
+        if len(content) > self.limits.pages_bytes:
             raise Refusal(413, "the maps of this input are too large: shorten it", param="input")
         name = token_urlsafe(24)
-        self.pages[name] = page
+        self.pages[name] = content
         while len(self.pages) > self.limits.pages or sum(map(len, self.pages.values())) > self.limits.pages_bytes:
             self.pages.popitem(last=False)
         return name
@@ -130,7 +137,7 @@ async def predict(request: Request, body: PredictBody) -> Response:
         raise Refusal(422, f"decoding: {model.task.name} does not decode sequences", param="decoding")
     sources = model.task.input_sources
     inputs = [read_input(one, sources, serving.limits, f"inputs.{number}") for number, one in enumerate(body.inputs)]
-    predictions = await answer(request, model, Answering(decoding), inputs, body.timeout_s)
+    predictions = await answer(request, model, Answering(decoding), inputs, body.timeout_s, PREDICT_FIELDS)
     return PlainJson({"model": model.name, "task": model.task.name, "predictions": predictions})
 
 
@@ -165,7 +172,7 @@ async def generate(request: Request, body: GenerateBody) -> Response:
             raise Refusal(422, f"{name}: needs sampling; remove greedy and beam", param=name)
     values = body.model_dump(exclude_none=True)
     values = {**values, "sample": sampled, "max_length": body.max_new_tokens}
-    decoding = decoding_config(serving.limits, "", values)
+    decoding = decoding_config(serving.limits, values, max_length="max_new_tokens")
     if body.length_penalty is not None and body.beam < 2:
         raise Refusal(422, "length_penalty: needs a beam of 2 or more", param="length_penalty")
     if body.greedy and body.beam > 1:
@@ -177,9 +184,9 @@ async def generate(request: Request, body: GenerateBody) -> Response:
                 "tokens": output.tokens, "ended": output.ended, "dropped": output.dropped}  # fmt: skip
 
     if not body.stream:
-        continued = await answer(request, model, work, [prompt], body.timeout_s)
+        continued = await answer(request, model, work, [prompt], body.timeout_s, GENERATE_FIELDS)
         return PlainJson(whole(continued.outputs[0]))
-    pieces = await begun(model, work, [prompt], body.timeout_s)
+    pieces = await begun(request, model, work, [prompt], body.timeout_s, GENERATE_FIELDS)
 
     async def events() -> AsyncIterator[str]:
         async for piece in pieces:
@@ -201,14 +208,24 @@ def generation(decoding: DecodingConfig, samples: int, stop: Sequence[str], trun
     try:
         return GenerationConfig(decoding, samples, tuple(stop), truncate)
     except InputError as error:
-        raise Refusal(422, str(error)) from None
+        raise wrong_input(error) from None
 
 
-async def begun(model: ServedModel, work: Continuing, prompts: Sequence[str], timeout_s: float | None) -> Pieces:
-    """The pieces of an answer, once it has begun."""
-    pieces = Pieces(model, work, prompts, timeout_s)
+async def begun(
+    request: Request,
+    model: ServedModel,
+    work: Continuing,
+    prompts: Sequence[str],
+    timeout_s: float | None = None,
+    fields: Fields = NO_FIELDS,
+) -> Pieces:
+    """The pieces of an answer, once it has begun; it is given up when the client leaves before.
+
+    fields: see `wrong_input`
+    """
+    pieces = Pieces(model, work, prompts, timeout_s, fields)
     try:
-        await pieces.begin()
+        await pieces.begin(request)
     except BaseException:
         await pieces.close()
         raise
@@ -218,20 +235,29 @@ async def begun(model: ServedModel, work: Continuing, prompts: Sequence[str], ti
 @router.post("/v1/maps", responses={200: _ANSWER, **REFUSED})
 async def maps(request: Request, body: MapsBody) -> Response:
     """Make the page of influence maps of an input, for one model or two; `page` is its path, for a while."""
-    serving, inspections = serving_of(request), []
-    for name in body.models:
-        model = serving.models.named(name)
-        sources = model.task.input_sources
-        one = read_input(body.input, sources, serving.limits, "input")
-        check_positions(one, sources, serving.limits.map_positions, "input")
-        if isinstance(one, str) and not one.strip() and not model.task.continues_prompts:
-            raise Refusal(422, "input: the text is empty", param="input")
-        inspection = await answer(request, model, Inspecting(model.name), [one], body.timeout_s)
-        if not inspection.maps:
-            raise Refusal(422, f"{model.name} has no maps of this input: {'; '.join(inspection.notes)[:500]}")
-        inspections.append(inspection)
+    serving = serving_of(request)
+    seconds = serving.limits.seconds(body.timeout_s)
+    try:
+        async with asyncio.timeout(seconds):  # for all models together
+            inspections = [await _inspected(request, serving, body, name) for name in body.models]
+    except TimeoutError:
+        raise Refusal(504, f"no answer within {seconds:g} s") from None
     page = await asyncio.to_thread(render_inspections, inspections, more_style=IN_FRAME, more_script=IN_FRAME_SCRIPT)
     return PlainJson({"page": f"/maps/{serving.keep_page(page)}", "notes": [one.notes for one in inspections]})
+
+
+async def _inspected(request: Request, serving: Serving, body: MapsBody, name: str) -> Any:
+    """The influence maps of the input, for the model of that name."""
+    model = serving.models.named(name)
+    sources = model.task.input_sources
+    one = read_input(body.input, sources, serving.limits, "input")
+    check_positions(one, sources, serving.limits.map_positions, "input")
+    if isinstance(one, str) and not one.strip() and not model.task.continues_prompts:
+        raise Refusal(422, "input: the text is empty", param="input")
+    inspection = await answer(request, model, Inspecting(model.name), [one], body.timeout_s)
+    if not inspection.maps:
+        raise Refusal(422, f"{model.name} has no maps of this input: {'; '.join(inspection.notes)[:500]}")
+    return inspection
 
 
 @router.get("/maps/{name}", responses={200: {"content": {"text/html": {}}}, **REFUSED}, include_in_schema=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeAlias, final
 
@@ -13,7 +14,10 @@ from sightline.decoding.engine import DecodingConfig
 from sightline.decoding.sample import REPETITION
 from sightline.serve.limits import ServerLimits
 from sightline.serve.refusal import Refusal
+from sightline.tasks.language.generation import NEW_TOKENS
 
+TOKENS = 16  # of an output where a client of OpenAI names no number, as theirs
+MOST_STOPS, MOST_STOP = 8, 200  # texts, and characters of one
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
 _FILE = {
     "type": "object",
@@ -69,7 +73,9 @@ class DecodingBody(_Body):
     min_p: Annotated[float | None, Field(ge=0, le=1)] = None
     repetition_penalty: Penalty | None = None
     seed: SeedField | None = None
-    max_length: Annotated[int | None, Field(ge=1, description="Tokens of an output.")] = None
+    max_length: Annotated[
+        int | None, Field(ge=1, description="Tokens of an output; by default the lower limit of model and server.")
+    ] = None
     draft: DraftField = "none"
 
     def config(self, limits: ServerLimits) -> DecodingConfig:
@@ -83,19 +89,27 @@ class DecodingBody(_Body):
                 raise Refusal(422, f"decoding.{name}: needs sample", param=f"decoding.{name}")
         if self.length_penalty is not None and self.beam < 2:
             raise Refusal(422, "decoding.length_penalty: needs a beam of 2 or more", param="decoding.length_penalty")
-        return decoding_config(limits, "decoding.", self.model_dump(exclude_none=True))
+        return decoding_config(limits, self.model_dump(exclude_none=True), section="decoding")
 
 
-def decoding_config(limits: ServerLimits, prefix: str, values: dict[str, Any]) -> DecodingConfig:
-    """The settings of decoding; raises `Refusal` where one is beyond a limit or they do not fit together."""
-    for name, most in (("beam", limits.beam), ("max_length", limits.new_tokens)):
-        if values.get(name, 1) > most:
-            raise Refusal(413, f"{prefix}{name}: at most {most}, found {values[name]}", param=f"{prefix}{name}")
+def decoding_config(
+    limits: ServerLimits, values: Mapping[str, Any], *, section: str = "", max_length: str = "max_length"
+) -> DecodingConfig:
+    """The settings of decoding; raises `Refusal` where one is beyond a limit or they do not fit together.
+
+    section: the field that contains them; max_length: the client's name of that setting
+    """
+    prefix = f"{section}." if section else ""
+    for name, field, most in (("beam", "beam", limits.beam), ("max_length", max_length, limits.new_tokens)):
+        if (value := values.get(name)) is not None and value > most:
+            raise Refusal(413, f"{prefix}{field}: at most {most}, found {value}", param=f"{prefix}{field}")
     known = {field.name for field in fields(DecodingConfig)}
     try:
         return DecodingConfig(**{name: value for name, value in values.items() if name in known})
     except InputError as error:
-        raise Refusal(422, f"{prefix}{error}") from None
+        place = f"{prefix}{error.where}" if error.where else section
+        message = f"{prefix}{error}" if error.where else f"{place}: {error}" if place else str(error)
+        raise Refusal(422, message, param=place or None) from None
 
 
 @final
@@ -158,7 +172,10 @@ class GenerateBody(_Body):
 
     model: ModelField = None
     prompt: Annotated[str, Field(description="The text to continue; an empty one begins a document.")]
-    max_new_tokens: Annotated[int, Field(ge=1)] = 200
+    max_new_tokens: Annotated[
+        int | None,
+        Field(ge=1, description=f"Tokens of the output; by default {NEW_TOKENS}, or the server's limit if lower."),
+    ] = None
     greedy: Annotated[bool, Field(description="Always take the most likely token.")] = False
     beam: Annotated[int, Field(ge=1)] = 1
     length_penalty: LengthPenalty = None
@@ -169,8 +186,8 @@ class GenerateBody(_Body):
     repetition_penalty: Penalty | None = None
     seed: SeedField | None = None
     draft: DraftField = "none"
-    stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=8)] = Field(
-        default_factory=list, description="The output ends before the first of these."
+    stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=MOST_STOP)]], Field(max_length=MOST_STOPS)] = (
+        Field(default_factory=list, description="The output ends before the first of these.")
     )
     truncate: Annotated[
         Literal["error", "left"], Field(description="What happens to a prompt that is too long for the model.")
@@ -202,12 +219,17 @@ class CompletionBody(BaseModel):
 
     model: Annotated[str, Field(max_length=300)]
     prompt: Annotated[str | list[str], Field(description="One text, or several.")] = ""
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_tokens: Annotated[
+        int | None,
+        Field(ge=1, description=f"Tokens of an output; by default {TOKENS}, or the server's limit if lower."),
+    ] = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
     n: Annotated[int | None, Field(ge=1)] = None
     best_of: Annotated[int | None, Field(ge=1)] = None
-    stop: Annotated[str | list[str] | None, Field(description="At most eight texts.")] = None
+    stop: Annotated[
+        str | list[str] | None, Field(description=f"At most {MOST_STOPS} texts of {MOST_STOP} characters.")
+    ] = None
     seed: Annotated[int | None, Field(ge=-(1 << 63), lt=1 << 63)] = None
     echo: bool | None = None
     stream: bool | None = None

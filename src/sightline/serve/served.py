@@ -97,14 +97,20 @@ class ServedModel:
     ) -> PendingJob:
         """Put inputs into the queue; raises `Refusal` where it is full."""
         assert self.batcher is not None
-        most = self._limits.timeout_s
-        job = PendingJob(work, inputs, min(timeout_s or most, most), hear)
+        job = PendingJob(work, inputs, self._limits.seconds(timeout_s), hear)
         self.batcher.add(job)
         return job
 
     def decoding(self, config: DecodingConfig) -> DecodingConfig:
-        """The settings of a request, at the precision of this server, with the steps that are compiled."""
-        return replace(config, precision=self.precision, compiled=config.beam in self.compiled)
+        """The settings of a request, at the precision of this server, with the steps that are compiled.
+
+        Where the request limits no output, the model's own limit applies, or that of the server if it is lower.
+        """
+        length, own, most = config.max_length, self.task.longest_output, self._limits.new_tokens
+        if length is None and own is not None and own > most:
+            length = most
+        compiled = config.beam in self.compiled
+        return replace(config, max_length=length, precision=self.precision, compiled=compiled)
 
     def facts(self) -> dict[str, Any]:
         """Its entry in `/v1/models`."""
@@ -118,6 +124,7 @@ class ServedModel:
             "parameters": self.task.parameters,
             "precision": self.precision,
             "compiled_beams": self.compiled,
+            "max_new_tokens": self._limits.new_tokens if self.task.accepts_decoding else None,
             "sources": [{"name": name, "kind": kind} for name, kind in self.task.input_sources.items()],
             "continues_prompts": self.task.continues_prompts,
             "accepts_decoding": self.task.accepts_decoding,

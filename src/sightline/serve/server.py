@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
+import math
 import os
 import signal
 import socket
@@ -25,6 +27,7 @@ from sightline.serve.served import ServedModel, ServedModels, names_of_runs
 BACKLOG = 1024
 KEEP_ALIVE_S = 5
 HEADER_BYTES = 32 << 10
+READING_S = 5.0  # in which clients must have read their answers once the server ends, after the last one is made
 logger = logging.getLogger("sightline")
 
 
@@ -38,7 +41,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # UnicodeError: a name that IDNA cannot spell
         raise InputError(f"no address of this machine: {host}", where="--host") from None
     except PermissionError:
         raise EnvironmentFault(f"--port: no permission to listen on {port}") from None
@@ -81,12 +84,9 @@ def application(
     return create_app(ServedModels(served), limits, measurements, token=token, hosts=hosts)
 
 
-def run_server(app: Any, listener: socket.socket, limits: ServerLimits) -> int:
-    """Serve until a signal ends it; returns the exit status, 128 and the signal's number.
-
-    On SIGTERM or SIGINT no more connections are accepted, what was accepted is answered, and the process ends.
-    """
-    config = uvicorn.Config(
+def configuration(app: Any, limits: ServerLimits) -> uvicorn.Config:
+    """The settings of a server."""
+    return uvicorn.Config(
         app,
         lifespan="on",
         log_level="warning",
@@ -94,21 +94,47 @@ def run_server(app: Any, listener: socket.socket, limits: ServerLimits) -> int:
         server_header=False,
         proxy_headers=False,
         ws="none",
-        limit_concurrency=limits.connections,
+        limit_concurrency=limits.connections + 1,  # uvicorn refuses when there are as many
         timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(limits.body_s + limits.timeout_s + READING_S),
         h11_max_incomplete_event_size=HEADER_BYTES,
         http="h11",
     )
+
+
+def run_server(app: Any, listener: socket.socket, limits: ServerLimits) -> int:
+    """Serve until a signal ends it; returns the exit status, 128 and the signal's number.
+
+    On SIGTERM or SIGINT no more connections are accepted, what was accepted is answered, and the process ends.
+    Connections whose clients do not read their answers are cut off after the longest time of a request and
+    `READING_S`.
+    """
+    config = configuration(app, limits)
+    server = uvicorn.Server(config)
     received: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         received.append(number)
 
+    log = logging.getLogger("uvicorn.error")
+    log.addFilter(_not_cancelled)
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         # uvicorn takes the signals while it runs, and raises them again here at its end.
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
+        log.removeFilter(_not_cancelled)
         for number, handler in before.items():
             signal.signal(number, handler)
+    if cut := len(server.server_state.connections):
+        seconds, which = config.timeout_graceful_shutdown, "connection was" if cut == 1 else "connections were"
+        text = "stopped; %d %s cut off: their clients had not read all of an answer within %d s"
+        logger.warning(text, cut, which, seconds)
+    else:
+        logger.info("stopped; all that was accepted is answered")
     return 128 + received[0] if received else 1
+
+
+def _not_cancelled(record: logging.LogRecord) -> bool:
+    """Whether a record is of anything but a request that was cut off at the end, which is no error of ours."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

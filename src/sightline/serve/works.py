@@ -66,6 +66,7 @@ class Continuing(Work):
         def hear(output: int, text: str) -> None:
             job, number = owners[output]
             if job.hear is not None:
+                job.heard = True
                 job.hear(number, text)
 
         listened = any(job.hear is not None for job in jobs)

@@ -47,6 +47,11 @@ class PredictingTask(SavedTask):
     no_record: ClassVar[Mapping[str, Any]] = {"output": None}
     pair: ClassVar[tuple[str, str]] = PAIR
 
+    @property
+    def longest_output(self) -> int | None:
+        """The most tokens of an output where decoding sets no `max_length`; None where outputs are not decoded."""
+        return None
+
     @abstractmethod
     def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """The output for each input, in order, as Python values: texts, labels or arrays."""

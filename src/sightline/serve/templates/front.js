@@ -134,10 +134,10 @@
     const number = (name, words, attributes) => make("label", {}, words, make("input", { type: "number", "data-setting": name, ...attributes }));
     const box = (name, words) => make("label", { class: "box" }, make("input", { type: "checkbox", "data-setting": name }), words);
     if (model.continues_prompts) {
-      return [number("max_new_tokens", "New tokens", { min: 1, value: 100 }), number("temperature", "Temperature", { min: 0, step: 0.1, placeholder: 1 }),
+      return [number("max_new_tokens", "New tokens", { min: 1, max: model.max_new_tokens, value: Math.min(100, model.max_new_tokens) }), number("temperature", "Temperature", { min: 0, step: 0.1, placeholder: 1 }),
         number("top_k", "Top k", { min: 1 }), number("seed", "Seed", { min: 0, placeholder: 0 }), box("greedy", "always the likeliest token")];
     }
-    return model.accepts_decoding ? [number("beam", "Beam", { min: 1, value: 1 }), number("max_length", "Most tokens", { min: 1 })] : [];
+    return model.accepts_decoding ? [number("beam", "Beam", { min: 1, value: 1 }), number("max_length", "Most tokens", { min: 1, max: model.max_new_tokens })] : [];
   }
 
   function set() {

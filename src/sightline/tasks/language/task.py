@@ -22,7 +22,7 @@ from sightline.models.stateful import StatefulDecoder
 from sightline.parts.heads import lazy_heads
 from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageRun, check_causal
-from sightline.tasks.language.generation import Generated, GenerationConfig, OnText
+from sightline.tasks.language.generation import NEW_TOKENS, Generated, GenerationConfig, OnText
 from sightline.tasks.language.language_model import LanguageModel
 from sightline.tasks.language.likelihood import LIKELIHOODS
 from sightline.tasks.language.opened import open_text, stretches
@@ -59,6 +59,10 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
     def __init__(self, trained: LanguageModel, data: str = "") -> None:
         super().__init__(trained, data)
         self.decoder, self.tokenizer = trained.model, trained.tokenizer
+
+    @property
+    def longest_output(self) -> int:
+        return NEW_TOKENS
 
     @classmethod
     def check_architecture(cls, arch: str) -> None:

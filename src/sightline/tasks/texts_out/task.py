@@ -65,6 +65,10 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
         self.tokenizers = trained.tokenizers
 
     @property
+    def longest_output(self) -> int:
+        return self.trained.longest_output
+
+    @property
     @abstractmethod
     def validation_size(self) -> int:
         """The number of items that a validation scores."""
