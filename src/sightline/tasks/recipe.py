@@ -88,6 +88,8 @@ def resolve_training(
     named = {key: value for key, value in flags.items() if key != "plugin"} | {"task": run.task}  # plugins are loaded
     try:
         run, reason = resolve_run(**sources, flags={**named, "arch": default.arch}), default.reason
+        if run.match:
+            run.settings.model.resized(run.settings.model.d_model)  # a linear forecaster refuses
     except InputError:
         run, reason = None, f"{default.arch} does not take the keys that are set"
         with suppress(InputError):

@@ -189,8 +189,6 @@ class ForecastingRun(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.settings.check_covariates(self.corpus.past_covariates, self.corpus.known_covariates)
-        if self.match and self.settings.arch in LINEAR:
-            self.settings.model.resized(1)
 
     def load(self) -> WindowCorpus:
         """The windows of the series; raises what `load_series` and `make_windows` raise."""
