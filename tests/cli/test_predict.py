@@ -129,7 +129,7 @@ def test_sampling_a_stream_is_sampling_its_lines_at_once(run):
         (["--sample", "--top-p", "1.5"], "--top-p: must be above 0 and at most 1, found 1.5"),
         (["--sample", "--min-p", "nan"], "--min-p: expected a number, found 'nan'"),
         (["--sample", "--top-k", "0"], "--top-k: must be at least 1, found 0"),
-        (["--sample", "--repetition-penalty", "0"], "--repetition-penalty: must be positive"),
+        (["--sample", "--repetition-penalty", "0"], "--repetition-penalty: must be between 0.01 and 1000000"),
         (["--max-length", "0"], "--max-length: must be at least 1, found 0"),
         (["--batch-size", "0"], "--batch-size: must be at least 1, found 0"),
         (["--device", "abacus"], "must be auto, cpu, cuda or mps, found 'abacus'"),

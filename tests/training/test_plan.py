@@ -27,7 +27,7 @@ def test_validations_take_their_share_at_most_and_steps_the_rest(
     spent = plan.validations * (plan.validation_share * validation_s + save_s)
     if plan.validation_share > 0.01 and plan.validations > 3:
         assert spent <= VALIDATION_SHARE * seconds * 1.001
-    if plan.steps > 1:
+    if plan.steps > plan.validations:  # so few steps have no room for all validations that were counted
         assert plan.steps * step_s + spent == pytest.approx(seconds, rel=0.055, abs=step_s + 3 * validation_s * 0.01)
 
 
