@@ -68,6 +68,14 @@ def test_the_recommended_one_is_used_by_its_run_with_the_lowest_validation_loss(
     assert using_recommended(replace(results, prefer="quality"), Path("runs/a b")) == ""
 
 
+def test_the_command_for_the_recommended_one_loads_its_plugins() -> None:
+    plugins = {"plugins": {"my plugins/echo.py": "echo", "bag.py": "bag"}}
+    results = made(FOUR, WORSE, runs=[Run("fast", 0, "done")], prefer="speed")
+    results = replace(results, environment=plugins)
+    command = "sightline predict --plugin 'my plugins/echo.py' --plugin bag.py runs/a/runs/fast-seed0 INPUT"
+    assert using_recommended(results, Path("runs/a")) == command
+
+
 def test_the_axis_of_quality_shows_the_marks_and_not_the_whole_range_of_the_metric() -> None:
     low, high = quality_range(find_metric("accuracy"), [0.983, 0.955], [Estimate(0.983, 0.95, 1.0), Estimate(0.955)])
     assert 90 < low < 95 < 100 < high < 105
