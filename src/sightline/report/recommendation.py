@@ -71,7 +71,7 @@ def _least(results: Results, cost: Cost, rows: dict[str, Architecture], choice: 
 
 def _cost(results: Results, cost: Cost, architecture: Architecture, value: int | float) -> str:
     places = cost.places(results, architecture)
-    return sourced(written(cost, value), *places, how="mean" * (len(places) > 1))
+    return sourced(written(cost, value), *places, how=cost.over_runs * (len(places) > 1))
 
 
 def _obstacle(results: Results, choice: Recommendation) -> str:
