@@ -11,7 +11,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
-from sightline.inspect.retraining import NAMES, check_budget, is_pooled_classifier, retrained_tests
+from sightline.inspect.retraining import NAMES, _tests, check_budget, is_pooled_classifier, retrained_tests
 from sightline.tasks.classification.config import ClassificationRun, TextConfig
 from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_run
@@ -70,12 +70,24 @@ def test_every_model_is_trained_and_measured(found):
     assert shares["model"] > 0.95
     assert all(0.0 <= share <= 1.0 for share in shares.values())
     tests = {test.name: test for test in found.tests}
-    assert tests["learned attention"].mean == pytest.approx(100 * (shares["model"] - shares["even"]))
+    assert tests["learned attention"].mean == pytest.approx(100 * (shares["seed"] - shares["even"]))
     assert tests["guided, beside even weights"].mean == pytest.approx(
         100 * (shares["words guided"] - shares["words even"])
     )
     assert 0 <= tests["seed variance"].mean <= np.log(2)
     assert all(test.low <= test.mean <= test.high for test in found.tests)
+
+
+@pytest.mark.parametrize(("seed", "needed"), [(0.5, False), (0.9, True)])
+def test_attention_is_needed_only_where_a_model_of_the_same_budget_is_better(seed, needed):
+    """The run's own model, trained for longer, answers everything rightly; with even weights half is right."""
+    shares = {"model": 1.0, "seed": seed, "even": 0.5, "words even": 0.5, "words own": 0.5, "words guided": 0.5}
+    right = {name: (np.arange(100) < 100 * share).astype(float) for name, share in shares.items()}
+    maps = {name: np.full(100, 0.1) for name in ("seed", "divergence", "change", "agrees")}
+    test = _tests(right, maps)[0]
+    assert test.name == "learned attention"
+    assert test.mean == pytest.approx(100 * (seed - 0.5))
+    assert test.sentence.startswith("Attention is needed: " if needed else "It is not shown that attention is needed: ")
 
 
 def test_the_other_models_have_the_tests_of_any_model():

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from sightline.core.errors import InputError
+from sightline.core.metrics import find_metric
 from sightline.inspect.faithfulness_results import Retrained
 from sightline.inspect.record import recorded_attention
 from sightline.inspect.retraining import retrained_tests
-from sightline.inspect.retraining_any import divergence, even_layers
+from sightline.inspect.retraining_any import _even_test, divergence, even_layers
+from sightline.lab.swap.scores import SwapScores
 from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.language.task import LanguageTask
@@ -92,6 +94,9 @@ def test_models_of_every_task_are_trained_again(case: str, tmp_path: Path) -> No
     even, *seeds = found.tests
     assert even.name == "learned attention"
     assert even.low <= even.mean <= even.high
+    of_metric, means = find_metric(metric), {model.name: model.mean for model in found.models}
+    won = (means["seed"] - means["even"]) * (1 if of_metric.higher_is_better else -1)
+    assert even.mean == pytest.approx(of_metric.factor * won)
     assert {"seed variance, attention weights"} <= {one.name for one in seeds}
     for one in seeds:
         assert 0 < one.mean <= np.log(2)
@@ -120,6 +125,16 @@ def test_even_layers_weigh_all_that_is_seen_alike(tmp_path: Path) -> None:
     assert torch.allclose(seen, torch.tril(torch.ones(6, 6)) / torch.arange(1.0, 7.0).unsqueeze(1) + 0 * learned)
     assert not torch.allclose(own, changed)
     assert torch.equal(weights()[0], own)
+
+
+@pytest.mark.parametrize(("seed", "needed"), [(0.5, False), (0.9, True)])
+def test_attention_is_needed_only_where_a_model_of_the_same_budget_is_better(seed: float, needed: bool) -> None:
+    """The run's own model, trained for longer, is right everywhere; with even weights half is right."""
+    right = {"model": 1.0, "seed": seed, "even": 0.5}
+    rows = {name: np.stack([np.arange(100) < 100 * share, np.ones(100)], 1) for name, share in right.items()}
+    (test,) = _even_test(SwapScores.of(rows, find_metric("accuracy"), 0), 100)
+    assert test.mean == pytest.approx(100 * (seed - 0.5))
+    assert test.sentence.startswith("Attention is needed: " if needed else "It is not shown that attention is needed: ")
 
 
 def test_a_map_is_as_far_from_another_as_its_shape_is() -> None:

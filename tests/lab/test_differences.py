@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
 from sightline.core.metrics import find_metric
-from sightline.lab.differences import differences, independent_difference, paired_difference, stored_items
+from sightline.lab.differences import (
+    differences,
+    independent_difference,
+    paired_difference,
+    same_items,
+    stored_items,
+)
 from sightline.lab.jobs import DONE, JobResult, write_json
 from sightline.lab.results import Estimate, Results, Run
+from sightline.report.differences import data_line
 from tests.lab.test_pareto import made
 
 OLD = made({"gru": {"q": 0.8, "parameters": 100}, "rnn": {"q": 0.5}})
@@ -91,6 +99,10 @@ def test_what_did_not_measure_the_same_is_refused(old: Results, message: str) ->
     assert str(caught.value) == message
 
 
+def with_items(results: Results, sha256: str) -> Results:
+    return replace(results, data=replace(results.data, tested_sha256=sha256))
+
+
 def test_stored_items_pair_the_scores_only_of_the_same_data(tmp_path: Path) -> None:
     rows = [[1.0, 1.0], [0.0, 1.0], [1.0, 1.0]]
     runs = [Run("gru", seed, "done") for seed in (0, 1)]
@@ -102,9 +114,47 @@ def test_stored_items_pair_the_scores_only_of_the_same_data(tmp_path: Path) -> N
     items = stored_items(tmp_path, results)
     assert list(items) == ["gru"]  # no run of lstm kept its items
     assert items["gru"].shape == (2, 3, 2)
-    same = differences(OLD, results, where="old", old_items=items, new_items=items)
+    old, results = with_items(OLD, "2" * 64), with_items(results, "2" * 64)
+    same = differences(old, results, where="old", old_items=items, new_items=items)
     assert same.architectures[0].metrics[0].paired
+    assert data_line(same) == "the same data (sha256 000000000000…)"
     other = replace(results, data=replace(results.data, sha256="1" * 64))
-    found = differences(OLD, other, where="old", old_items=items, new_items=items)
+    found = differences(old, other, where="old", old_items=items, new_items=items)
     assert not found.architectures[0].metrics[0].paired
     assert not found.same_data
+    found = differences(old, with_items(results, "3" * 64), where="old", old_items=items, new_items=items)
+    assert not found.architectures[0].metrics[0].paired, "windows of another horizon, of the same series"
+    assert (found.same_data, found.same_items) == (True, False)
+    assert data_line(found).endswith(", other test items: scores compare only roughly")
+
+
+CHOSEN = {"task": "forecasting", "settings": {"horizon": "24"}, "variants": {}}
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "same"),
+    [
+        (CHOSEN, CHOSEN, True),
+        (CHOSEN, {**CHOSEN, "settings": {"horizon": 24}, "seeds": 9, "variants": {"lstm": {"horizon": 1}}}, True),
+        (CHOSEN, {**CHOSEN, "settings": {"horizon": "48"}}, None),
+        (CHOSEN, {**CHOSEN, "settings": {}}, None),
+        (CHOSEN, {**CHOSEN, "variants": {"gru": {"horizon": 48}}}, None),
+        ({}, {}, None),
+    ],
+)
+def test_of_older_results_the_items_are_the_same_only_where_nothing_chose_others(
+    then: dict[str, Any], now: dict[str, Any], same: bool | None
+) -> None:
+    """The older ones have no hash of their items; `gru` is in both, `lstm` is new."""
+    old, new = replace(OLD, settings=then), with_items(replace(NEW, settings=now), "2" * 64)
+    assert same_items(old, new) is same
+    assert same_items(old, replace(new, data=replace(new.data, tested=4))) is False
+    assert same_items(old, replace(new, data=replace(new.data, test=6))) is None
+    found = differences(old, new, where="old")
+    assert ("is not known" in data_line(found)) is (same is None)
+
+
+def test_results_without_the_hash_are_read(tmp_path: Path) -> None:
+    plain = OLD.to_dict()
+    del plain["data"]["tested_sha256"]
+    assert Results.of(plain).data.tested_sha256 == ""

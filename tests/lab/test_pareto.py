@@ -77,6 +77,30 @@ def test_a_measured_cost_needs_a_difference_beyond_its_spread(theirs: tuple[floa
     assert _kept(made({"a": {"q": 0.9, "train_s": 1.0}, "b": {"q": 0.9, "train_s": 2.0}}, runs=runs), "train_s") == kept
 
 
+def peaks(*bytes_of: Sequence[int]) -> Results:
+    """Equally good architectures, whose runs had these peaks of memory."""
+    archs = {name: {"q": 0.9, "peak_memory_bytes": max(own)} for name, own in zip("ab", bytes_of, strict=True)}
+    runs = [
+        Run(name, seed, "done", peak_memory_bytes=value)
+        for name, own in zip("ab", bytes_of, strict=True)
+        for seed, value in enumerate(own)
+    ]
+    return made(archs, runs=runs)
+
+
+def test_peak_memory_is_the_most_of_any_run_since_that_must_fit() -> None:
+    (front,) = fronts(peaks((100, 100, 400), (300, 300, 300)))
+    assert {point.arch: point.cost for point in front.points} == {"a": 400, "b": 300}
+    (front,) = fronts(peaks((298, 300, 302), (398, 400, 402)))
+    assert front.kept == ["a"]
+
+
+def test_a_lower_peak_is_no_advantage_where_the_runs_of_the_other_need_less() -> None:
+    """One run of b needs more than any of a; the nine others far less, by t near 7."""
+    (front,) = fronts(peaks((299, 300, 301), (*[100] * 9, 400)))
+    assert front.kept == ["a", "b"]
+
+
 def test_an_undefined_score_and_a_single_architecture_have_no_front() -> None:
     assert fronts(made({"a": {"q": 0.9, "parameters": 1}, "b": {"q": None, "parameters": 1}})) == []
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.lab.jobs import Failure, Timed
+from sightline.lab.jobs import Failure, Job, Timed, put_job
 from sightline.lab.plan import CompareConfig, divide
-from sightline.lab.results import Data, Results
+from sightline.lab.progress import Display
+from sightline.lab.results import Architecture, BudgetPlan, Data, Rate, Results
+from sightline.lab.search import SearchCandidate
+from sightline.lab.session import Session
 from sightline.lab.steps import check_planned, measured_steps, steps_like
+from sightline.report.longer import lengths
+from sightline.report.spent import training_each
 from sightline.training.plan import Speed
+from tests.lab.test_compare import _prepared
+from tests.lab.test_deaths import Mortal, Mortals
 
 CONFIG = CompareConfig(archs=("gru", "lstm"), budget="60s", seeds=2, search=0.2, rates=3)
 BATCHES = {"gru": "batch_tokens 2000", "lstm": "batch_tokens 2000"}
@@ -124,3 +132,61 @@ def test_a_budget_that_is_not_in_seconds_has_no_steps_to_take() -> None:
         InputError, match=r"its budget, 500steps, is not in seconds or joules: it has no steps to reuse"
     ):
         check_planned(plain, CONFIG, where=OLD)
+
+
+class Measured(Mortal):
+    """A job that has measured the batches, and nothing else."""
+
+    def result(self, kind: type[Any]) -> Any:
+        return Timed({}, BATCHES)
+
+
+class Measuring(Mortals):
+    """Measures batches at once."""
+
+    def start(self, job: Job, threads: int) -> None:
+        put_job(job)
+        self.active.append(Measured(job, died=False))
+
+
+def settled(tmp_path: Path, config: CompareConfig, old: Results, plan: BudgetPlan | None = None) -> Session:
+    """A comparison that has taken the steps of an earlier one."""
+    plan = plan or divide(config, 60.0, "seconds")
+    session = Session(config, tmp_path, Display(quiet=True), plan=plan, executor=Measuring({}))
+    session.settle_steps(_prepared(data=old.data), old, OLD)
+    return session
+
+
+def test_with_the_steps_of_an_earlier_comparison_every_length_is_one_that_is_trained(tmp_path: Path) -> None:
+    """By hand: 2 seeds search with 2 · 12 s, a quarter each; of 5 seeds it would be 5 · 12 s, 15 s each."""
+    old = earlier()
+    config = replace(CONFIG, seeds=5)
+    assert (old.budget.search_each, divide(config, 60.0, "seconds").search_each) == ("6s", "15s")
+    session = settled(tmp_path, config, old)
+    plan = session.plan
+    assert plan.steps == old.budget.steps
+    assert session._trial("gru", SearchCandidate(None, 1.0)).budget == "600steps"  # 6 s of 10 ms
+    assert (plan.search_each, plan.final_each, len(plan.seeds)) == ("6s", "48s", 5)
+    assert "15s" not in plan.explained
+    assert "the steps of an earlier comparison with 60s for each run" in plan.explained
+    assert "6s each, " in plan.explained
+    assert "for 5 seeds of each architecture, have 48s each" in plan.explained
+    rates = [Rate(1e-3, 0.5, "done")] * 4  # 4 · 6 s for 5 runs
+    results = replace(old, budget=plan, architectures=[Architecture("gru", {}, rates=rates)])
+    assert training_each(results) == "48 s of training each after 4.8 s of search"
+    assert lengths(results) == ("6 s", "48 s")
+
+
+def test_with_as_many_seeds_the_plan_is_that_of_the_earlier_comparison(tmp_path: Path) -> None:
+    old = earlier()
+    assert settled(tmp_path, CONFIG, old).plan == old.budget
+
+
+def test_a_comparison_that_continues_takes_no_trials_of_another_length(tmp_path: Path) -> None:
+    old = earlier()
+    config = replace(CONFIG, seeds=5)
+    begun = replace(divide(config, 60.0, "seconds"), steps=old.budget.steps[:1])
+    message = r"old/results.json: its trials and runs have 6s and 48s, those of the .* continues 15s and 48s: leave out"
+    with pytest.raises(InputError, match=message):
+        settled(tmp_path, config, old, begun)
+    assert settled(tmp_path, CONFIG, old, replace(old.budget, steps=begun.steps)).plan == old.budget

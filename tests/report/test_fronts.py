@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sightline.core.metrics import find_metric
+from sightline.core.sourced import replace_sources, with_sources
 from sightline.lab.results import Estimate, Prefer, Run
 from sightline.report.fronts import front_drawings, quality_range
 from sightline.report.html import render
@@ -66,6 +67,31 @@ def test_the_recommended_one_is_used_by_its_run_with_the_lowest_validation_loss(
     results = made(FOUR, WORSE, runs=runs, prefer="speed")
     assert using_recommended(results, Path("runs/a b")) == "sightline predict 'runs/a b/runs/fast-seed1' INPUT"
     assert using_recommended(replace(results, prefer="quality"), Path("runs/a b")) == ""
+
+
+def test_the_command_for_the_recommended_one_loads_its_plugins() -> None:
+    plugins = {"plugins": {"my plugins/echo.py": "echo", "bag.py": "bag"}}
+    results = made(FOUR, WORSE, runs=[Run("fast", 0, "done")], prefer="speed")
+    results = replace(results, environment=plugins)
+    command = "sightline predict --plugin 'my plugins/echo.py' --plugin bag.py runs/a/runs/fast-seed0 INPUT"
+    assert using_recommended(results, Path("runs/a")) == command
+
+
+def test_memory_is_that_of_the_run_that_needed_most() -> None:
+    archs = {"a": {"q": 0.9, "peak_memory_bytes": 4 * 10**8}, "b": {"q": 0.8, "peak_memory_bytes": 3 * 10**8}}
+    runs = [
+        Run(arch, seed, "done", peak_memory_bytes=value * 10**6)
+        for arch, own in (("a", (390, 395, 400)), ("b", (290, 295, 300)))
+        for seed, value in enumerate(own)
+    ]
+    results = made(archs, runs=runs)
+    line = recommendation_line(results, "memory")
+    assert "the least peak memory of training in any run, 300 MB; a has 400 MB" in line
+    found = []
+    with with_sources():
+        replace_sources(recommendation_line(results, "memory"), lambda *source: found.append(source) or "")
+    places = [("runs", str(at), "peak_memory_bytes") for at in (3, 4, 5)]
+    assert ("300 MB", places, "most") in found
 
 
 def test_the_axis_of_quality_shows_the_marks_and_not_the_whole_range_of_the_metric() -> None:

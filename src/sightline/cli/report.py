@@ -25,8 +25,8 @@ def report(
     Args:
         place: Directory of a study, or the file of its results, such as results.json or panel.json.
         against: An older comparison (directory or results.json) to show the differences to: scores with intervals,
-            costs, settings. Scores are compared on the same test items where both directories have their runs and the
-            data is the same.
+            costs, settings. Scores are compared item by item where both tested the same items and their directories
+            have their runs.
         output: Write the page to this file, and no figures.
         prefer: Priority by which one architecture is recommended. Default: that of the comparison.
         json: Print one JSON object with `schema_version`: recommendation, Pareto fronts, differences; of other studies

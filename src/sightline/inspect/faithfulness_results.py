@@ -170,6 +170,9 @@ class RetrainedModel:
 class RetrainedTest:
     """The measurement of a test of retrained models: the mean over n items with its 95 % interval, and what follows.
 
+    A difference of a metric is between two models that were trained again with the same budget, as the run's own may
+    have been trained for longer.
+
     unit: "points", of a share of items; "nats", of a Jensen-Shannon divergence; "share", of the answer's probability;
         or that of the metric whose difference it is
     """

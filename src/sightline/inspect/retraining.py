@@ -4,7 +4,7 @@ Of any model another seed and even attention are tried (`inspect.retraining_any`
 attention has all tests of Wiegreffe & Pinter 2019 (arXiv:1908.04626), see `inspect.retrained`, whose functions do them.
 Six models are trained, each within one budget, on the data and with the settings of the run:
 
-- another seed (§ 3.3), and even weights in training (§ 3.2)
+- another seed (§ 3.3), and even weights in training (§ 3.2), which are compared with each other: both have one budget
 - a model of words without context, with even weights, with weights of its own, and with those of the model (§ 3.4)
 - an adversary (§ 4), for as many steps as the other seed
 
@@ -31,7 +31,7 @@ from sightline.inspect.faithfulness import jensen_shannon
 from sightline.inspect.faithfulness_results import Retrained, RetrainedModel, RetrainedTest
 from sightline.inspect.rates import mean_interval, rate_of
 from sightline.inspect.retrained import Guide, compare_adversary, even_guide, guide_of, guided, train_adversary
-from sightline.inspect.retraining_any import retrained_layers
+from sightline.inspect.retraining_any import QUESTION, retrained_layers
 from sightline.inspect.training_again import TrainingAgain, alone
 from sightline.models import FORMS
 from sightline.training.budget import Budget
@@ -153,11 +153,12 @@ def _tests(right: dict[str, np.ndarray], maps: dict[str, np.ndarray]) -> list[Re
     imitates = f"It gives the same answer for {100 * alike:.0f} % of the items"
     return [
         _won(
-            "learned attention", "Is attention needed here: what does learned attention win over even attention?",
-            right["model"] - right["even"],
-            "Attention is needed: trained with even weights, the model answers worse.",
-            "It is not shown that attention is needed: a model with even weights answers as well as these items can "
-            "tell, so that tests of attention say little about these data.",
+            "learned attention", QUESTION,
+            right["seed"] - right["even"],
+            "Attention is needed: with even weights and the same budget, the model answers worse than with learned "
+            "ones.",
+            "It is not shown that attention is needed: with even weights and the same budget, a model answers as well "
+            "as these items can tell, so that tests of attention say little about these data.",
         ),
         RetrainedTest(
             "seed variance", "How far are the weights of another seed from this model's?", "nats", *seeds,

@@ -6,7 +6,8 @@ model's layers give, in all tasks. Deviations:
 - seeds (§ 3.3): the Jensen-Shannon divergence of the two models' maps of the same item, each divided by its sum and the
   mean over heads. Where a model reads its own output, of the items for which both have written the same until then
 - even weights (§ 3.2): in all layers of softmax attention at once, in training and when it is measured, over the
-  positions that each query sees
+  positions that each query sees; beside the model with another seed, which has the same budget: that of the run's own
+  may be larger
 - one seed of each
 """
 
@@ -39,6 +40,7 @@ NAMES = {
     "seed": "the same with another seed",
     "even": "the same with even attention in every layer",
 }
+QUESTION = "Is attention needed here: what does learned attention win over even attention, with the same budget?"
 
 
 @contextmanager
@@ -84,17 +86,18 @@ def retrained_layers(task: Any, budget: str, items: int, seed: int, say: Callabl
 
 
 def _even_test(scores: SwapScores, items: int) -> list[RetrainedTest]:
-    """The gain of attention over even attention, in the unit of the metric."""
-    lost = scores.lost("even", "model")
+    """The gain of attention over even attention, in the unit of the metric, of two models with one budget."""
+    lost = scores.lost("even", "seed")
     mean, low, high = (end and scores.metric.factor * end for end in (lost.mean, lost.low, lost.high))
     needed = lost.low is not None and lost.low > 0
     return [
         RetrainedTest(
-            "learned attention", "Is attention needed here: what does learned attention win over even attention?",
+            "learned attention", QUESTION,
             scores.metric.unit_of_difference, mean, low, high, items,
-            "Attention is needed: trained with even weights in every layer, the model is worse." if needed else
-            "It is not shown that attention is needed: a model with even weights in every layer is as good as these "
-            "items can tell, so that tests of attention say little about these data.",
+            "Attention is needed: with even weights in every layer and the same budget, the model is worse than with "
+            "learned ones." if needed else
+            "It is not shown that attention is needed: with even weights in every layer and the same budget, a model "
+            "is as good as these items can tell, so that tests of attention say little about these data.",
         )
     ]  # fmt: skip
 

@@ -13,6 +13,7 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.files import parse_json_object, read_regular
 from sightline.core.metrics import Metric, defined
+from sightline.core.settings import spelled
 from sightline.lab.jobs import DONE
 from sightline.lab.pareto import COSTS, Cost
 from sightline.lab.results import Architecture, Estimate, Results
@@ -63,11 +64,13 @@ class ArchitectureChange:
 class Differences:
     """Everything that differs between an older comparison at `where` and a newer one.
 
+    same_items: whether both tested the same items; None where that is not known
     settings: name, then, now; "" where one lacks it
     """
 
     where: str
     same_data: bool
+    same_items: bool | None
     old_sha256: str
     architectures: list[ArchitectureChange]
     added: list[str]
@@ -85,7 +88,7 @@ def differences(
 ) -> Differences:
     """The differences of `new` to `old`, which is at `where`.
 
-    The metric that decides is compared on the same test items where both have them and the hash of the data agrees;
+    The metric that decides is compared on the same test items where both have their rows (see `same_items`);
     everything else as two independent measurements, whose intervals join by the method of variance estimates recovery
     (Zou and Donner 2008, "Construction of confidence limits about effect measures: a general approach").
 
@@ -94,7 +97,7 @@ def differences(
             by exact match".
     """
     _check(old, new, where)
-    same = old.data.sha256 == new.data.sha256 and old.data.tested == new.data.tested
+    same = same_items(old, new)
     before = {a.arch: a for a in old.architectures}
     shared = [a for a in new.ranked if a.arch in before]
     changes = []
@@ -110,12 +113,35 @@ def differences(
     return Differences(
         where=str(where),
         same_data=old.data.sha256 == new.data.sha256,
+        same_items=same,
         old_sha256=old.data.sha256,
         architectures=changes,
         added=[a.arch for a in new.architectures if a.arch not in before],
         removed=[arch for arch in before if all(a.arch != arch for a in new.architectures)],
         settings=_settings(old, new),
     )
+
+
+def same_items(old: Results, new: Results) -> bool | None:
+    """Whether row i of both is of the same test item; None where that is not known.
+
+    Results of older versions have no hash of their items, and which settings choose them is known to their task alone:
+    they are the same where data, sizes and all settings of the task agree.
+    """
+    if (old.data.sha256, old.data.tested) != (new.data.sha256, new.data.tested):
+        return False
+    if old.data.tested_sha256 and new.data.tested_sha256:
+        return old.data.tested_sha256 == new.data.tested_sha256
+    shared = {a.arch for a in old.architectures} & {a.arch for a in new.architectures}
+    return True if old.settings and _choosing(old, shared) == _choosing(new, shared) else None
+
+
+def _choosing(results: Results, archs: set[str]) -> list[Any]:
+    """All that may choose the tested items of these architectures."""
+    data, own = results.data, results.settings
+    variants = {arch: variant for arch, variant in own.get("variants", {}).items() if arch in archs}
+    settings = {name: spelled(value) for name, value in own.get("settings", {}).items()}
+    return [own.get("task"), data.train, data.valid, data.test, data.facts, settings, variants]
 
 
 def _check(old: Results, new: Results, where: object) -> None:

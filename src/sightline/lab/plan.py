@@ -185,13 +185,23 @@ def divide(
         threads=threads,
         explained="",
     )
-    explained = _explained(plan, written(total, unit))
-    if config.until_decided:
-        explained += (
-            " Then one more seed of each architecture at a time, with the same training, until the best one is decided "
-            f"against every other one or there are {config.max_seeds} seeds."
-        )
-    return replace(plan, explained=explained)
+    return replace(plan, explained=_explained(plan, written(total, unit)) + _added(config))
+
+
+def with_lengths(config: CompareConfig, plan: BudgetPlan, earlier: BudgetPlan) -> BudgetPlan:
+    """The plan of `config` with trials and runs as long as those of an earlier comparison, whose steps they have.
+
+    The number of seeds may differ: trials then are another share of the budget than `config` asks for.
+    """
+    if (plan.search_each, plan.final_each) == (earlier.search_each, earlier.final_each):
+        return plan
+    plan = replace(plan, search_each=earlier.search_each, final_each=earlier.final_each)
+    explained = (
+        f"Trainings have the steps of an earlier comparison with {plan.per_run} for each run, and so its lengths. "
+        f"There is a {_trials(plan)}. The runs, for {number_of(len(plan.seeds), 'seed')} of each architecture, have "
+        f"{plan.final_each} each{_SMALLER}."
+    )
+    return replace(plan, explained=explained + _added(config))
 
 
 def crew(config: CompareConfig, workers: int | None = None, cores: Sequence[int] = ()) -> tuple[int, int]:
@@ -216,10 +226,15 @@ _SMALLER = ", at the best rate of the trials, or one between them, divided by th
 
 
 def _explained(plan: BudgetPlan, total: str) -> str:
-    seeds = len(plan.seeds)
-    each = f"{plan.per_run} for each run and {number_of(seeds, 'seed')} make {total} for each architecture"
+    each = f"{plan.per_run} for each run and {number_of(len(plan.seeds), 'seed')} make {total} for each architecture"
     if plan.search_each is None:
         return each + ", at the learning rate of its preset (no search)."
+    searched = f"{percent(plan.search_fraction)} of it is for the {_trials(plan)}"
+    return f"{each}. {searched}; the rest is for the runs, {plan.final_each} each{_SMALLER}."
+
+
+def _trials(plan: BudgetPlan) -> str:
+    """The search, its trials and their lengths in words."""
     count = plan.search_sizes * plan.search_rates
     later = "".join(
         f", then the best {number} for {KEPT**stage} times as long"
@@ -227,14 +242,19 @@ def _explained(plan: BudgetPlan, total: str) -> str:
         if stage
     )
     if plan.search_sizes > 1:
-        return (
-            f"{each}. {percent(plan.search_fraction)} of it is for the search of size and learning rate: {count} "
-            f"candidates ({plan.search_sizes} sizes with {plan.search_rates} rates each), {plan.search_each} each"
-            f"{later}, compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each"
-            f"{_SMALLER}."
-        )
+        candidates = f"{count} candidates ({plan.search_sizes} sizes with {plan.search_rates} rates each)"
+        search = f"search of size and learning rate: {candidates}"
+    else:
+        candidates = f"{plan.search_rates} candidates and {EXTRA} more where the best is the largest or the smallest"
+        search = f"learning-rate search: {candidates}"
+    return f"{search}, {plan.search_each} each{later}, compared by the validation loss at their end"
+
+
+def _added(config: CompareConfig) -> str:
+    """What adds seeds, in a sentence; "" where nothing does."""
+    if not config.until_decided:
+        return ""
     return (
-        f"{each}. {percent(plan.search_fraction)} of it is for the learning-rate search: {plan.search_rates} "
-        f"candidates and {EXTRA} more where the best is the largest or the smallest, {plan.search_each} each{later}, "
-        f"compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each{_SMALLER}."
+        " Then one more seed of each architecture at a time, with the same training, until the best one is decided "
+        f"against every other one or there are {config.max_seeds} seeds."
     )

@@ -60,7 +60,7 @@ def prepare(job: Job) -> Prepared:
     attended = attention_examples(task, sources) if kind.shows_attention else []
     pieces = [task.trained.source_pieces(sources[i]) for i in attended]
     return Prepared(
-        data=_described(data, task, len(tested)),
+        data=_described(data, task, part),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
         learning_rates={arch: run.training.optim.lr for arch, run in zip(config.archs, runs, strict=True)},
@@ -81,19 +81,20 @@ def prepare(job: Job) -> Prepared:
     )
 
 
-def _described(data: Any, task: Any, tested: int) -> Data:
-    """The facts of the data for the results; `task` is one of those built on it."""
+def _described(data: Any, task: Any, part: Any) -> Data:
+    """The facts of the data for the results; `task` is one of those built on it, `part` the tested items."""
     return Data(
         name=data.name,
         sha256=data.sha256,
         **data.sizes,
-        tested=tested,
+        tested=len(part),
         notes=list(data.notes),
         unit=task.unit,
         facts=task.facts(),
         loss_unit=task.loss_unit,
         counted=task.counted,
         length_of=task.length_of,
+        tested_sha256=task.items_sha256(part),
     )
 
 

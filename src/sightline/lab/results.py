@@ -235,6 +235,8 @@ class Data:
     """The data set; sizes are numbers of `unit`.
 
     facts: how it was read, by name
+    tested_sha256: of the tested items, in the order of the rows that runs keep (`Task.items_sha256`); empty in files
+        from before there was one, and where the task does not know it
     loss_unit: the unit of the training loss; counted: the meaning of "tokens" in budgets and speeds
     length_of: the meaning of `Results.lengths`
     """
@@ -251,6 +253,7 @@ class Data:
     loss_unit: str = "nats/token"
     counted: str = "target tokens"
     length_of: str = "source length (characters)"
+    tested_sha256: str = ""
 
     @property
     def speed_unit(self) -> str:

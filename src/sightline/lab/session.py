@@ -29,7 +29,7 @@ from sightline.lab.jobs import (
     Timed,
     write_json,
 )
-from sightline.lab.plan import CompareConfig, crew, divide, written
+from sightline.lab.plan import CompareConfig, crew, divide, with_lengths, written
 from sightline.lab.processes import LocalExecutor
 from sightline.lab.progress import Display, title, title_of
 from sightline.lab.rates import EXTRA
@@ -37,7 +37,7 @@ from sightline.lab.refusals import check_named
 from sightline.lab.results import BudgetPlan, Results
 from sightline.lab.resume import Begun, begun_job, keep_result, stored_outcome
 from sightline.lab.search import Search
-from sightline.lab.steps import measured_steps, slowest_node, steps_like
+from sightline.lab.steps import check_lengths, measured_steps, slowest_node, steps_like
 from sightline.lab.summary import Outcome, judge
 from sightline.lab.verdict import all_decided
 from sightline.training.budget import MEASURED, Budget
@@ -115,11 +115,19 @@ class Session:
         """Turn a budget in seconds or joules into steps: measured under this load, or those of an earlier comparison.
 
         An architecture that cannot be measured fails here, in the place of its runs.
+
+        Raises:
+            InputError: what `steps_like` and `check_lengths` raise.
         """
         known = {planned.arch for planned in self.plan.steps}
         new = [arch for arch in self.config.archs if arch not in known]
         if prepared.budget_unit not in MEASURED or not new:
             return
+        if earlier is not None and where is not None:
+            if known:
+                check_lengths(earlier, self.plan, where=where)
+            else:
+                self.plan = with_lengths(self.config, self.plan, earlier.budget)
         names = self.search.names(new)
         variants = {}
         for name, (arch, size) in names.items():

@@ -93,6 +93,23 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
         raise InputError(f"had --sizes {budget.search_sizes}, this comparison {config.sizes}", where=where)
 
 
+def check_lengths(earlier: Results, plan: BudgetPlan, *, where: Path) -> None:
+    """Check that the trainings of an earlier comparison are as long as those of `plan`, which began with others.
+
+    Raises:
+        InputError: "OLD: its trials and runs have 6s and 48s, those of the comparison that continues 15s and 48s: leave
+            out --plan".
+    """
+    there, here = ((one.search_each, one.final_each) for one in (earlier.budget, plan))
+    if there != here:
+        lengths = [" and ".join(length for length in lengths if length) for lengths in (there, here)]
+        what = "trials and runs have" if all(map(all, (there, here))) else "trainings have"
+        raise InputError(
+            f"its {what} {lengths[0]}, those of the comparison that continues {lengths[1]}: leave out --plan",
+            where=where,
+        )
+
+
 def steps_like(earlier: Results, sha256: str, batches: Mapping[str, str], *, where: Path) -> list[PlannedSteps]:
     """The steps of an earlier comparison, for data with the hash `sha256` and batches of the sizes `batches`.
 

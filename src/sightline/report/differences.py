@@ -26,9 +26,12 @@ def differences_lines(compared: Differences, results: Results) -> list[str]:
 
 
 def data_line(compared: Differences) -> str:
-    """Whether both read the same data."""
+    """Whether both read the same data, and tested the same items."""
     if compared.same_data:
-        return f"the same data (sha256 {compared.old_sha256[:12]}…)"
+        same = f"the same data (sha256 {compared.old_sha256[:12]}…)"
+        if compared.same_items is None:
+            return f"{same}; whether the test items are the same is not known, as older results have no hash of them"
+        return same if compared.same_items else f"{same}, other test items: scores compare only roughly"
     return f"other data (sha256 {compared.old_sha256[:12]}… there): scores of other test items compare only roughly"
 
 
@@ -82,6 +85,7 @@ def differences_record(compared: Differences) -> dict[str, Any]:
     return {
         "against": compared.where,
         "same_data": compared.same_data,
+        "same_items": compared.same_items,
         "architectures": {
             one.arch: {
                 "metrics": {

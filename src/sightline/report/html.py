@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +24,7 @@ from sightline.report.figures import drawings
 from sightline.report.frame import SHADES, environment_rows, render_page, write_page
 from sightline.report.fronts import front_drawings, front_explorer
 from sightline.report.longer import lengths, longer
-from sightline.report.recommendation import recommendation_line, using_recommended
+from sightline.report.recommendation import predicting, recommendation_line, using_recommended
 from sightline.report.spent import (
     cost_places,
     energy,
@@ -60,9 +59,7 @@ def using(results: Results, directory: Path) -> str:
     """The command line that uses the winner of the comparison in the directory; "" where no run finished."""
     if not any(architecture.finished for architecture in results.architectures):
         return ""
-    example = shlex.quote(results.examples[0].source) if results.examples else "INPUT"
-    plugins = "".join(f"--plugin {shlex.quote(named)} " for named in results.environment.get("plugins", {}))
-    return f"sightline predict {plugins}{shlex.quote(str(directory))} {example}"
+    return predicting(results, directory)
 
 
 def render(

@@ -71,7 +71,7 @@ def _least(results: Results, cost: Cost, rows: dict[str, Architecture], choice: 
 
 def _cost(results: Results, cost: Cost, architecture: Architecture, value: int | float) -> str:
     places = cost.places(results, architecture)
-    return sourced(written(cost, value), *places, how="mean" * (len(places) > 1))
+    return sourced(written(cost, value), *places, how=cost.over_runs * (len(places) > 1))
 
 
 def _obstacle(results: Results, choice: Recommendation) -> str:
@@ -95,9 +95,14 @@ def using_recommended(results: Results, directory: Path) -> str:
     if choice.arch == choice.best or not runs:
         return ""
     run = min(runs, key=_lowest_loss)
+    return predicting(results, directory / "runs" / f"{run.arch}-seed{run.seed}")
+
+
+def predicting(results: Results, place: Path) -> str:
+    """The command line that predicts with the run or the winner at `place`, with the plugins that it needs."""
     example = shlex.quote(results.examples[0].source) if results.examples else "INPUT"
-    place = directory / "runs" / f"{run.arch}-seed{run.seed}"
-    return f"sightline predict {shlex.quote(str(place))} {example}"
+    plugins = "".join(f"--plugin {shlex.quote(one)} " for one in results.environment.get("plugins", {}))
+    return f"sightline predict {plugins}{shlex.quote(str(place))} {example}"
 
 
 def _lowest_loss(run: Run) -> float:

@@ -99,6 +99,12 @@ class Task(PredictingTask, Generic[D, P, R]):
     def measure(self, part: P, decoding: Any = None) -> Measured:
         """Every metric on a part, and the items that it is made of. Dropout is off."""
 
+    def items_sha256(self, part: P) -> str:
+        """The hash of the items of a part that `measure` has rows of, in order: where it is equal, row i of two
+        measurements is of the same item. Empty where that is not known.
+        """
+        return ""
+
     def evaluate(self, data: Any = None, part: PartName = "test", decoding: Any = None, **keys: Any) -> Evaluation:
         """The metrics on data, which is given as to `sightline.fit`; without it on a part of the training's own data.
 

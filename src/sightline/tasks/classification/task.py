@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sightline.core.metrics import Baseline, metric_names
 from sightline.data.labelled.corpus import LabelledCorpus, kind_of_data
-from sightline.data.labelled.part import LabelledPart
+from sightline.data.labelled.part import LabelledPart, content_sha256
 from sightline.data.rows.in_memory import LABELLED
 from sightline.data.spaced import at_least_one, spaced
 from sightline.tasks.classification.augment import shifted
@@ -135,6 +135,9 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         outputs = tuple("|".join(Labelling.of(row, self.classes, self.many).names) for row in scores)
         references = tuple("|".join(of_item) for of_item in part.labels)
         return Measured(result.metrics, result.items, outputs, references, result.details)
+
+    def items_sha256(self, part: LabelledPart) -> str:
+        return content_sha256({"items": part})
 
     def baselines(self, train: LabelledPart, valid: LabelledPart, part: LabelledPart) -> list[Baseline]:
         return label_baselines(train, valid, part, self.classes, self.config.sound.front_end)

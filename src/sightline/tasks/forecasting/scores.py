@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import groupby
@@ -142,6 +143,24 @@ def score_windows(
     if scores is None:
         raise InputError("no windows to measure on", where=part.panel.name)
     return scores
+
+
+def items_sha256(part: Windows, batches: Iterable[WindowBatch]) -> str:
+    """The hash of the windows that `score_windows` scores: their series, the place and the values of what they
+    forecast, and the unit in which errors are counted.
+
+    Scales are rounded to a millionth, since machines add up a mean in different orders.
+    """
+    digest = hashlib.sha256(f"{part.horizon}\0".encode())
+    for number, origin in zip(part.record.tolist(), part.origin.tolist(), strict=True):
+        record = part.panel.records[number]
+        values = record.values[origin : origin + part.horizon]
+        digest.update(f"{record.name}\0{origin}\0".encode() + np.ascontiguousarray(values, dtype="<f8").tobytes())
+    for batch in batches:
+        center, spread = batch.center.numpy(), batch.spread.numpy()
+        scales = np.stack([center / spread, np.log(spread)]).round(6) + 0.0  # no negative zeros
+        digest.update(scales.astype("<f8").tobytes())
+    return digest.hexdigest()
 
 
 @final

@@ -22,7 +22,7 @@ from sightline.tasks.forecasting.opened import open_series, open_window
 from sightline.tasks.forecasting.past import Predictor
 from sightline.tasks.forecasting.planted import planted_windows
 from sightline.tasks.forecasting.predict import futures_drawn
-from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
+from sightline.tasks.forecasting.scores import ForecastScores, items_sha256, kinds_of, score_windows
 from sightline.tasks.input_source import InputSource
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
@@ -105,6 +105,10 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         with evaluating(self.model):
             scores = self.score(part, self.trained.predictor())
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
+
+    def items_sha256(self, part: Windows) -> str:
+        part = self.sized(part)
+        return items_sha256(part, self.fitted.in_order(part))
 
     def part_of_values(self, data: Any) -> Windows | None:
         return self.trained.windows_of(data)

@@ -7,6 +7,7 @@ the numerator, as a code for several documents must say where each ends.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
@@ -14,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.data.text.positions import Stretch
+from sightline.data.text.positions import Stretch, stretches
+from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import Window, batched
 from sightline.data.tokens.text import TextTokenizer
 from sightline.tasks.likelihoods import Likelihoods
@@ -93,6 +95,26 @@ class Tally:
                 stretches.append({"first": first, "last": last, "loss": nats / labels, "tokens": int(labels)})
             first = last + 1
         return stretches
+
+
+def items_sha256(numbered: Iterable[tuple[int, Fragment]], tokenizer: TextTokenizer) -> str:
+    """The hash of the items that a `Tally` of text has: the text, and the bytes of each item, which the tokens decide.
+
+    Windows and context decide what a prediction can see, not what is predicted.
+    """
+    digest, tally = hashlib.sha256(), Tally(tokenizer)
+
+    def read() -> Iterator[tuple[int, Fragment]]:
+        for number, fragment in numbered:
+            digest.update(fragment.text.encode())
+            yield number, fragment
+
+    for stretch in stretches(read(), tokenizer):
+        if count := len(stretch.labels):
+            document, place = np.full(count, stretch.document), stretch.first + np.arange(count)
+            tally.add(Scored(document, place, np.ones(count, dtype=np.int64), stretch.labels, np.zeros(count)))
+    digest.update(tally.rows[:, 2].tobytes())
+    return digest.hexdigest()
 
 
 def score_windows(model: Model, windows: Iterable[Window], rows: int, device: torch.device) -> Iterator[Scored]:

@@ -24,7 +24,7 @@ from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageRun, check_causal
 from sightline.tasks.language.generation import NEW_TOKENS, Generated, GenerationConfig, OnText
 from sightline.tasks.language.language_model import LanguageModel
-from sightline.tasks.language.likelihood import LIKELIHOODS
+from sightline.tasks.language.likelihood import LIKELIHOODS, items_sha256
 from sightline.tasks.language.opened import open_text, stretches
 from sightline.tasks.language.planted import planted_texts
 from sightline.tasks.outcomes import Measured
@@ -125,6 +125,9 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
             raise InputError("no text to evaluate on")
         tally = self.trained.score(part.numbered(), self.config, "float32" if decoding is None else decoding.precision)
         return replace(tally.measured(), details=tally.details() | {"evaluated": self.config.evaluated})
+
+    def items_sha256(self, part: TextPart) -> str:
+        return items_sha256(part.numbered(), self.tokenizer)
 
     def generate(
         self,

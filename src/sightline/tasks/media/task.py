@@ -11,6 +11,7 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
+from sightline.data.corpus import sha256_of
 from sightline.data.media.columns import MediaPart
 from sightline.data.media.corpus import MediaCorpus
 from sightline.models.store import LoadedModel
@@ -76,6 +77,9 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun, MediaWrit
     @classmethod
     def sources(cls, part: MediaPart) -> list[str]:
         return [" · ".join(column.shown(row) for column in part.columns) for row in range(len(part))]
+
+    def items_sha256(self, part: MediaPart) -> str:
+        return sha256_of({"items": list(zip(part.digests(), part.targets, strict=True))})
 
     @property
     def validation_size(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.data.batches import Batch, PairBatches
+from sightline.data.corpus import sha256_of
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
@@ -75,6 +76,9 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
     @classmethod
     def lengths(cls, part: Pairs) -> list[int]:
         return [len(source) for source in part.sources]
+
+    def items_sha256(self, part: Pairs) -> str:
+        return sha256_of({"items": list(zip(*part.sides, strict=True))})
 
     @property
     def validation_size(self) -> int:
