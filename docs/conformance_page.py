@@ -52,7 +52,9 @@ How each cell was checked:
 
 - Nothing about accuracy, speed or how a model trains, and nothing about an option that is not named.
 - Weights are random and models tiny: a difference of 1e-3 here can be larger or smaller in a trained model.
-- *Holds* is a statement about random inputs of {positions} positions and {rows} rows, not a proof.
+- *Holds* is a statement about random inputs of {positions} positions and {rows} rows in evaluation mode, not a proof.
+  Kernels that compute by blocks of 16 or more positions are judged in their first block, unless an option of the
+  subject makes blocks shorter.
 - A cache that is updated in place is a design: *state is a value* is then *not offered*.
 - Not to obey a law can be a decision of the authors. The notes say what is documented.
 - Counts of two packages cannot be compared: a law that has no meaning for a subject counts as *not offered*.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from . import attention, field, linear_family, recurrences, sparse  # noqa: F401 (importing them registers their bugs)
+from . import attention, blocks, field, linear_family, recurrences, sparse  # noqa: F401 (importing them registers their bugs)
 from .planting import MUTANTS
 
 FINDINGS = Path(__file__).parents[2] / "findings"

@@ -11,7 +11,7 @@ from sightline.testing import LAWS, LawResult, Subject, run_law
 from sightline.testing.reference import find_initial, find_reference
 from tests.unchecked import unchecked
 
-from . import attention, field, linear_family, recurrences, sparse, transforms  # noqa: F401 (importing them registers their bugs)
+from . import attention, blocks, field, linear_family, recurrences, sparse, transforms  # noqa: F401 (importing them registers their bugs)
 from .planting import MUTANTS, Mutant
 
 
@@ -47,6 +47,19 @@ def test_holds_without_a_bug(law: str) -> None:
     for config in dict.fromkeys(mutant.config for mutant in MUTANTS if law in mutant.laws):
         result = run(law, config)
         assert result.passed, str(result)
+
+
+# The laws of long sequences and of training mode exist for bugs that no other law can see.
+APART = ("across blocks", "training mode")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", [one for one in MUTANTS if set(one.laws) <= set(APART)], ids=lambda one: one.bug)
+def test_no_other_law_sees_it(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        mutant.plant(patch)
+        results = [run(law, mutant.config) for law in CHEAP if law not in APART]
+    assert not [str(result) for result in results if result.passed is False]
 
 
 def test_every_law_kills() -> None:

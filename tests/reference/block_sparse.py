@@ -14,31 +14,40 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
     for row, positions in documents(x, mask, starts):
         inputs = [added(config, names, x[row, t], place) for place, t in enumerate(positions)]
         blocks = [seen_blocks(config, i, -(-len(positions) // config.block)) for i in range(len(positions))]
+        projected = project(config, names, inputs)
+        of_globals = project(config, names, inputs, "global_") if config.global_projections == "separate" else projected
         for place, t in enumerate(positions):
             block = place // config.block
             seen = [s for s in range(len(positions)) if s // config.block in blocks[block]]
             seen = [s for s in seen if s <= place] if config.causal else seen
             own = config.global_projections == "separate" and block < config.globals
-            out[row, t] = attend(config, names, inputs, place, seen, "global_" if own else "")
+            out[row, t] = attend(config, names, of_globals if own else projected, place, seen)
     return out
 
 
-def attend(config, parameters, inputs, place, seen, prefix):
+def project(config, parameters, inputs, prefix=""):
+    """Queries, keys and values of every place, a row for each head."""
+    turn = rotated if config.positions == "rotary" else lambda vector, _: vector
+
+    def heads(name):
+        return [linear(parameters, f"{prefix}{name}", x).reshape(config.heads, -1) for x in inputs]
+
+    queries, keys = (
+        [[turn(head, place) for head in split] for place, split in enumerate(heads(name))] for name in ("query", "key")
+    )
+    return queries, keys, heads("value")
+
+
+def attend(config, parameters, projected, place, seen):
+    queries, keys, values = projected
     d_head = parameters["query.weight"].shape[0] // config.heads
     joined = []
     for head in range(config.heads):
-        part = slice(head * d_head, (head + 1) * d_head)
-        turn = rotated if config.positions == "rotary" else lambda vector, _: vector
-        query = turn(linear(parameters, f"{prefix}query", inputs[place])[part], place)
-        scores, values = [], []
-        for other in seen:
-            key = turn(linear(parameters, f"{prefix}key", inputs[other])[part], other)
-            scores.append(query @ key / np.sqrt(d_head))
-            values.append(linear(parameters, f"{prefix}value", inputs[other])[part])
         if not seen:
             joined.append(np.zeros(d_head))
             continue
-        joined.append(sum(weight * value for weight, value in zip(softmax(scores), values, strict=True)))
+        weights = softmax([queries[place][head] @ keys[other][head] / np.sqrt(d_head) for other in seen])
+        joined.append(sum(weight * values[other][head] for weight, other in zip(weights, seen, strict=True)))
     return linear(parameters, "out", np.concatenate(joined))
 
 

@@ -16,17 +16,20 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
     d_value = parameters["value.weight"].shape[0] // heads
     out = np.zeros(x.shape)
     for row, positions in documents(x, mask, starts):
+        queries, keys, values = [], [], []  # of each place, a row for each head
+        for n, t in enumerate(positions):
+            split = linear(parameters, "query", x[row, t]).reshape(heads, d_head)
+            queries.append([rotated(query, n) for query in split])
+            split = linear(parameters, "key", x[row, t]).reshape(heads, d_head)
+            keys.append([rotated(key, n) / math.sqrt(d_head) for key in split])
+            values.append(linear(parameters, "value", x[row, t]).reshape(heads, d_value))
         for n, t in enumerate(positions):
             joined = []
             for head in range(heads):
-                own, values = slice(head * d_head, (head + 1) * d_head), slice(head * d_value, (head + 1) * d_value)
                 gamma = 1 - 2.0 ** (-5 - head)
-                query = rotated(linear(parameters, "query", x[row, t])[own], n)
                 read = np.zeros(d_value)
                 for m in range(n + 1):
-                    key = rotated(linear(parameters, "key", x[row, positions[m]])[own], m) / math.sqrt(d_head)
-                    value = linear(parameters, "value", x[row, positions[m]])[values]
-                    read = read + (query @ key) * gamma ** (n - m) * value
+                    read = read + (queries[n][head] @ keys[m][head]) * gamma ** (n - m) * values[m][head]
                 joined.append(normalised(read))
             gate = linear(parameters, "gate", x[row, t])
             out[row, t] = linear(parameters, "out", gate * sigmoid(gate) * np.concatenate(joined))

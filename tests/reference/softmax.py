@@ -14,36 +14,43 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
     out = np.zeros(x.shape)
     for row, positions in documents(x, mask, starts):
         inputs = [added(config, prefix, x[row, t], place) for place, t in enumerate(positions)]
+        projected = project(config, prefix, inputs)
         for place, t in enumerate(positions):
             seen = range(place + 1) if config.causal else range(len(positions))
-            out[row, t] = attend(config, prefix, inputs, place, seen)
+            out[row, t] = attend(config, prefix, projected, place, seen)
     return out
 
 
-def attend(config, parameters, inputs, place, seen):
-    """The output of the query at `place` over the keys `seen`."""
+def project(config, parameters, inputs):
+    """(number, queries, keys, values) of every head, one vector for each place."""
     heads, key_heads = config.heads, config.key_heads or config.heads
     kept = head_numbers(config)
     used = sorted({head // (heads // key_heads) for head in kept})  # key heads
-    d_head = config.d_head or len(inputs[0]) // heads
-    joined = [np.zeros(0)]
+    d_head = config.d_head or (len(inputs[0]) // heads if inputs else 0)
+    turn = rotated if config.positions == "rotary" else lambda vector, _: vector
+    projected = []
     for row, head in enumerate(kept):
         shared = used.index(head // (heads // key_heads))
         own, theirs = slice(row * d_head, (row + 1) * d_head), slice(shared * d_head, (shared + 1) * d_head)
-        query = head_normed(config, parameters, "query", linear(parameters, "query", inputs[place])[own])
-        scores, values = [], []
+        queries = [head_normed(config, parameters, "query", linear(parameters, "query", x)[own]) for x in inputs]
+        keys = [head_normed(config, parameters, "key", linear(parameters, "key", x)[theirs]) for x in inputs]
+        queries, keys = ([turn(vector, place) for place, vector in enumerate(side)] for side in (queries, keys))
+        projected.append((head, queries, keys, [linear(parameters, "value", x)[theirs] for x in inputs]))
+    return projected
+
+
+def attend(config, parameters, projected, place, seen):
+    """The output of the query at `place` over the keys `seen`."""
+    joined = [np.zeros(0)]
+    for head, queries, keys, values in projected:
+        scores = []
         for other in seen:
-            key = head_normed(config, parameters, "key", linear(parameters, "key", inputs[other])[theirs])
-            if config.positions == "rotary":
-                score = rotated(query, place) @ rotated(key, other) / np.sqrt(d_head)
-            else:
-                score = query @ key / np.sqrt(d_head)
-            score = capped(config, score)
+            score = capped(config, queries[place] @ keys[other] / np.sqrt(len(keys[other])))
             if config.positions == "alibi":
-                score = score - slope(head, heads) * abs(place - other)
+                score = score - slope(head, config.heads) * abs(place - other)
             scores.append(score)
-            values.append(linear(parameters, "value", inputs[other])[theirs])
-        joined.append(sum(weight * value for weight, value in zip(softmax(scores), values, strict=True)))
+        weights = softmax(scores)
+        joined.append(sum(weight * values[other] for weight, other in zip(weights, seen, strict=True)))
     return linear(parameters, "out", np.concatenate(joined))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .rows import documents
-from .softmax import added, attend
+from .softmax import added, attend, project
 
 
 def reference(config, parameters, x, mask=None, starts=None, memory=None):
@@ -13,8 +13,9 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
     out = np.zeros(x.shape)
     for row, positions in documents(x, mask, starts):
         inputs = [added(config, parameters, x[row, t], place) for place, t in enumerate(positions)]
+        projected = project(config, parameters, inputs)
         for place, t in enumerate(positions):
-            out[row, t] = attend(config, parameters, inputs, place, seen(config, place, len(positions)))
+            out[row, t] = attend(config, parameters, projected, place, seen(config, place, len(positions)))
     return out
 
 

@@ -29,10 +29,10 @@ class MeanState(NamedTuple):
 class RunningMean(SequenceMixer[MeanState]):
     """The mean of all inputs so far, and of what the memory's summary gives as a first one."""
 
-    def __init__(self, d_model: int, d_summary: int | None, leaky: bool) -> None:
+    def __init__(self, d_model: int, d_summary: int | None, leaky: bool, block: int | None) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model
-        self.d_summary, self.leaky = d_summary, leaky
+        self.d_summary, self.leaky, self.block = d_summary, leaky, block
         self.scale = nn.Parameter(torch.ones(d_model))
         if d_summary is not None:
             self.first = nn.Linear(d_summary, d_model)
@@ -52,6 +52,8 @@ class RunningMean(SequenceMixer[MeanState]):
         x, outputs = (x if self.leaky else keep(x, mask)), []
         total, count = state
         for t in range(x.shape[1]):
+            if t and self.block and t % self.block == 0:  # the bug: a block of the call begins with what its first had
+                total, count = first
             if starts is not None:
                 begins = starts[:, t, None]
                 total, count = torch.where(begins, first.total, total), torch.where(begins, first.count, count)
@@ -66,9 +68,10 @@ class RunningMean(SequenceMixer[MeanState]):
 class MeanConfig:
     d_summary: int | None = None
     leaky: bool = False
+    block: int | None = None
 
     def build(self, d_model: int) -> RunningMean:
-        return RunningMean(d_model, self.d_summary, self.leaky)
+        return RunningMean(d_model, self.d_summary, self.leaky, self.block)
 
 
 def reference(config, parameters, x, mask, starts, memory):
@@ -110,6 +113,29 @@ def test_a_state_that_forgets_what_a_document_begins_with_is_seen():
     """RunningMean begins a new document from the state it was given instead of from the summary."""
     report = check_mixer(MeanConfig(d_summary=7), laws=["packed = alone", "padding", "any chunks = whole"])
     assert [result.law for result in report.failures] == ["packed = alone", "any chunks = whole"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [16, 32, 64, 128])
+def test_what_is_lost_between_blocks_of_a_call_is_seen(block):
+    report = check_mixer(MeanConfig(block=block), laws=FAST)
+    assert [result.law for result in report.failures] == ["across blocks"]
+
+
+def test_a_limit_on_positions_may_be_refused():
+    class Short(MeanConfig):
+        def build(self, d_model):
+            module = super().build(d_model)
+            module.register_forward_pre_hook(refuse)
+            return module
+
+    def refuse(_, inputs):
+        if inputs[0].shape[1] > 100:
+            raise ValueError("more than 100 positions")
+
+    (result,) = check_mixer(Short(), laws=["across blocks"]).results
+    assert result.passed is None
+    assert result.detail == "refuses 151 positions: more than 100 positions"
 
 
 def test_an_exception_is_a_failure_that_shows_it():
@@ -239,3 +265,63 @@ def test_float32_is_held_to_its_tolerance_or_to_what_one_rounding_of_the_inputs_
     assert RMS_FLOAT32 < ill.error < ill.tolerance < 1e-3
     assert chunks(1.0, 2e-6).passed is False
     assert chunks(500.0, 2 * ill.tolerance).passed is False
+
+
+class Apart(SequenceMixer[NoState]):
+    """A layer of torch over all real positions (N, D)."""
+
+    def __init__(self, d_model: int, layer: nn.Module) -> None:
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.layer = layer
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> NoState:
+        return NoState(torch.zeros(batch))
+
+    def forward(self, x, state=None, mask=None, starts=None):
+        check_inputs(x, self.d_model, mask, starts)
+        y = self.layer(keep(x, mask).flatten(0, 1)).view_as(x) if x.numel() else x
+        return keep(y, mask), self.initial_state(len(x)) if state is None else state
+
+
+class Noisy(nn.Module):
+    """Noise in training, by a rate that no other code can know."""
+
+    def forward(self, x):
+        return x + torch.randn_like(x) if self.training else x
+
+
+class FunctionalDropout(nn.Module):
+    """Dropout by torch's function, at a rate that the module keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention_dropout = 0.5
+
+    def forward(self, x):
+        return nn.functional.dropout(x, self.attention_dropout, self.training)
+
+
+@dataclass(frozen=True)
+class ApartConfig:
+    layer: str
+
+    def build(self, d_model: int) -> Apart:
+        layers = {"batch norm": nn.BatchNorm1d(d_model), "dropout": nn.Dropout(0.5), "noise": Noisy()}
+        return Apart(d_model, {**layers, "functional": FunctionalDropout()}[self.layer])
+
+
+def test_what_leaks_in_training_alone_is_seen():
+    laws = ["causality", "padding", "batch order and size", "training mode"]
+    report = check_mixer(ApartConfig("batch norm"), laws=laws)
+    assert [result.law for result in report.failures] == ["training mode"]
+    assert report.failures[0].detail == "gradient to the future"
+
+
+def test_dropout_is_switched_off_where_training_is_judged():
+    for layer in ("dropout", "functional"):
+        (result,) = check_mixer(ApartConfig(layer), laws=["training mode"]).results
+        assert result.passed, str(result)
+    (result,) = check_mixer(ApartConfig("noise"), laws=["training mode"]).results
+    assert result.passed is None
+    assert result.detail == "random in training mode, with every dropout's rate at 0"

@@ -25,6 +25,7 @@ from sightline.ops.chunks import (
     RowDecay,
     chunk_weights,
     join,
+    leaving_keys,
     log_decay_gradient,
     pair_gradients,
     pair_scores,
@@ -57,7 +58,7 @@ def linear_forward(inputs: LinearInputs, chunk: int) -> tuple[LinearOutputs, Lin
     q, k, v = split(inputs.q, chunk), split(inputs.k, chunk), split(inputs.v, chunk)
     q, k = scaled(q, k, weights)
     scores = pair_scores(q, k, weights)
-    entering, leaving = times(q, weights.enter), times(k, weights.leave)
+    entering, leaving = times(q, weights.enter), leaving_keys(k, weights)
     before, memory = carry(leaving.transpose(-1, -2) @ v, weights.total, inputs.memory)
     y = add_product(scores @ v, entering, before)
     if inputs.keys is None:

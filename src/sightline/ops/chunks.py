@@ -318,6 +318,20 @@ def pair_scores(q: ChunkKeys, k: ChunkKeys, weights: ChunkWeights) -> ChunkScore
     return torch.where(near if weights.stretches is None else near & weights.stretches.same, quotients, scores)
 
 
+def leaving_keys(k: ChunkKeys, weights: ChunkWeights) -> ChunkKeys:
+    """Keys as they are written into the state after their chunk (R, N, C, K).
+
+    A chunk in range is computed as if no other were out of range: so a changed future leaves the state the same.
+    """
+    leaving = times(k, weights.leave)
+    if weights.reach is None:
+        return leaving
+    scale, near = weights.reach
+    quotients = (k * scale.grow) * scale.shrink[:, :, -1:]
+    quotients = quotients if weights.stretches is None else quotients * weights.stretches.last
+    return torch.where(near[:, :, -1:], quotients, leaving)
+
+
 def pair_gradients(
     gradient: ChunkScores, q: ChunkKeys, k: ChunkKeys, weights: ChunkWeights
 ) -> tuple[ChunkKeys, ChunkKeys]:

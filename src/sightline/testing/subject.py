@@ -18,7 +18,6 @@ from sightline.core.state import leaves, map_state
 
 BATCH, LENGTH, MEMORY = 3, 11, 5  # odd and different, so that no axis passes for another
 WIDTHS = (12, 16, 24, 32, 48, 64)  # a config is checked at the first that it can be built with
-DTYPES = (torch.float64, torch.float32)
 
 Reference = Callable[..., np.ndarray]
 S = TypeVar("S")
@@ -43,8 +42,10 @@ class Subject:
 
     `reference(config, parameters, x, mask, starts, memory)` is an independent implementation on float64 arrays;
     `initial(config, parameters)`, where there is one, gives what some freshly built parameters must be. `full`: no law
-    stops early because a mechanism takes long.
+    stops early because a mechanism takes long. `dtypes` are those in which most laws compare.
     """
+
+    dtypes: tuple[torch.dtype, ...] = (torch.float64, torch.float32)
 
     def __init__(
         self,
@@ -55,10 +56,11 @@ class Subject:
         full: bool = False,
     ) -> None:
         self.config, self.full = config, full
-        self.d_model = self._accepted_width() if d_model is None else d_model
-        self.reference, self.initial = reference, initial
         self._modules: dict[torch.dtype, nn.Module] = {}
         self._draw: int | None = None
+        self._training = False
+        self.d_model = self._accepted_width() if d_model is None else d_model
+        self.reference, self.initial = reference, initial
         module = self.module()
         self.is_mixer = isinstance(module, SequenceMixer)
         self.d_memory: int | None = getattr(module, "d_memory", None)
@@ -69,7 +71,8 @@ class Subject:
         """A newly built module, initialised from a fixed seed, in float32."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(0, "initialisation"))
-            return self.config.build(d_model or self.d_model).eval()
+            module = self.config.build(d_model or self.d_model)
+        return without_dropout(module.train()) if self._training else module.eval()
 
     def scattered(self, dtype: torch.dtype = torch.float64, d_model: int | None = None) -> Any:
         """A new module whose parameters have all left their initial values, zeros and equal ones above all."""
@@ -96,6 +99,12 @@ class Subject:
         """The same with shared modules and inputs that are off by up to one rounding in float32, by chance."""
         other = copy.copy(self)
         other._modules, other._draw = {}, draw
+        return other
+
+    def in_training(self) -> Subject:
+        """The same with modules of its own in training mode, every dropout's rate 0, compared in float64 alone."""
+        other = copy.copy(self)
+        other._modules, other._training, other.dtypes = {}, True, (torch.float64,)
         return other
 
     def _moved(self, values: Tensor, name: str) -> Tensor:
@@ -166,6 +175,16 @@ class Subject:
         if not self.is_mixer:
             return module(x, mask, starts), None
         return module(x, module.initial_state(len(x), memory), mask, starts)
+
+
+def without_dropout(module: nn.Module) -> nn.Module:
+    """The module with every rate of dropout at 0: `p` of dropout layers, and numbers such as `nn.LSTM.dropout`."""
+    for part in module.modules():
+        layer = "dropout" in type(part).__name__.lower()
+        for name, value in list(vars(part).items()):
+            if isinstance(value, float) and ("drop" in name or (layer and name == "p")):
+                setattr(part, name, 0.0)
+    return module
 
 
 def normal(shape: Sequence[int], name: str) -> Tensor:

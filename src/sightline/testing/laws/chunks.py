@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightline.core.state import leaves, map_state
 from sightline.testing.findings import Finding, close
-from sightline.testing.subject import DTYPES, LENGTH, Subject, feed, floats, map_floats, normal, packed, ragged, steps
+from sightline.testing.subject import BATCH, LENGTH, Subject, feed, floats, map_floats, normal, packed, ragged, steps
 
 CHUNKINGS = ((1,) * LENGTH, (4, 7), (2, 0, 3, 1, 5), (LENGTH - 1, 1))
 
@@ -18,7 +18,7 @@ CHUNKINGS = ((1,) * LENGTH, (4, 7), (2, 0, 3, 1, 5), (LENGTH - 1, 1))
 def step_is_parallel(subject: Subject) -> Iterator[Finding]:
     """`step`, position by position, gives the outputs and the final state of one `forward`."""
     subject.need_mixer("step")
-    for dtype in (*DTYPES, torch.bfloat16):
+    for dtype in (*subject.dtypes, torch.bfloat16):
         module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
         with torch.no_grad():
             y, state = module(x, module.initial_state(len(x), memory))
@@ -43,7 +43,7 @@ def chunks_are_whole(subject: Subject) -> Iterator[Finding]:
     for mask, starts in ((None, None), (ragged(), None), (None, packed()), (ragged(), packed())):
         flags = " with " + " and ".join(n for n, f in (("mask", mask), ("starts", starts)) if f is not None)
         flags = "" if mask is None and starts is None else flags
-        for dtype in DTYPES:
+        for dtype in subject.dtypes:
             module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
             with torch.no_grad():
                 y, state = subject.whole(module, x, memory, mask, starts)
@@ -51,10 +51,9 @@ def chunks_are_whole(subject: Subject) -> Iterator[Finding]:
                     outputs, after = feed(module, x, module.initial_state(len(x), memory), sizes, mask, starts)
                     yield close(outputs, y, f"outputs in chunks {sizes}{flags}")
                     yield close(leaves(after), leaves(state), f"state in chunks {sizes}{flags}")
-        whole = _gradients(subject, (LENGTH,), mask, starts)
+        whole = gradients(subject, (LENGTH,), mask, starts)
         for sizes in CHUNKINGS[1:3]:
-            gradients = _gradients(subject, sizes, mask, starts)
-            yield close(gradients, whole, f"gradients in chunks {sizes}{flags}")
+            yield close(gradients(subject, sizes, mask, starts), whole, f"gradients in chunks {sizes}{flags}")
     yield from _flags_later(subject)
     yield from _state_gradients(subject)
 
@@ -63,7 +62,7 @@ def _flags_later(subject: Subject) -> Iterator[Finding]:
     """Padding or documents that first appear in a later call, and calls without either after that."""
     mask, starts = ragged(), packed()
     mask[:, :4], mask[:, 8:], starts[:, :4], starts[:, 8:] = True, True, False, False
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
         y, _ = subject.whole(module, x, memory, mask, starts)
         first, after = module(x[:, :4], module.initial_state(len(x), memory))
@@ -72,9 +71,15 @@ def _flags_later(subject: Subject) -> Iterator[Finding]:
         yield close(torch.cat([first, second, third], 1), y, "outputs where only the second call has flags")
 
 
-def _gradients(subject: Subject, sizes: tuple[int, ...], mask: Tensor | None, starts: Tensor | None) -> list[Tensor]:
-    """Gradients for the inputs, the memory and all parameters, through outputs and final state."""
-    module, x, memory = subject.module(), subject.x().requires_grad_(), subject.memory()
+def gradients(
+    subject: Subject,
+    sizes: tuple[int, ...],
+    mask: Tensor | None = None,
+    starts: Tensor | None = None,
+    batch: int = BATCH,
+) -> list[Tensor]:
+    """Gradients for the inputs, the memory and all parameters, through outputs and final state of chunks of `sizes`."""
+    module, x, memory = subject.module(), subject.x(batch, sum(sizes)).requires_grad_(), subject.memory(batch)
     if memory is not None:
         memory = map_floats(lambda t: t.detach().requires_grad_(), memory)
     y, state = feed(module, x, module.initial_state(len(x), memory), sizes, mask, starts)
@@ -95,8 +100,8 @@ def _state_gradients(subject: Subject) -> Iterator[Finding]:
         left = iter(handed)  # the leaves that record gradients
         y, after = feed(module, x[:, 4:], map_floats(lambda _, left=left: next(left), state), sizes)
         results.append(torch.autograd.grad(_score(y, after), handed, materialize_grads=True))
-    for gradients, name in zip(results[1:], ("two chunks", "single positions"), strict=True):
-        yield close(gradients, results[0], f"gradient to the state in {name}")
+    for result, name in zip(results[1:], ("two chunks", "single positions"), strict=True):
+        yield close(result, results[0], f"gradient to the state in {name}")
 
 
 def _score(y: Tensor, state: Any) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightline.core.probe import Probe
 from sightline.testing.findings import Finding, close, same, true
-from sightline.testing.subject import BATCH, DTYPES, NotApplicable, Subject, packed, ragged, steps
+from sightline.testing.subject import BATCH, NotApplicable, Subject, packed, ragged, steps
 
 
 def round_trip(subject: Subject) -> Iterator[Finding]:
@@ -38,7 +38,7 @@ def probe_changes_nothing(subject: Subject) -> Iterator[Finding]:
     """A hook on a probe does not change outputs or gradients; a tensor that it returns replaces the probe's."""
     if not any(isinstance(part, Probe) for part in subject.module().modules()):
         raise NotApplicable("has no probe")
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module = subject.scattered(dtype)
         for name, probe in module.named_modules():
             if isinstance(probe, Probe):

@@ -18,7 +18,6 @@ from sightline.core.state import detach, nbytes
 from sightline.testing.findings import Finding, close, finite, relative_rms, true
 from sightline.testing.rounding import as_bfloat16
 from sightline.testing.subject import (
-    DTYPES,
     ArrayMemory,
     NotApplicable,
     Reference,
@@ -44,7 +43,7 @@ def equals_reference(subject: Subject) -> Iterator[Finding]:
         raise NotApplicable(
             "no reference given; those of sightline's mechanisms are in tests/reference of a source checkout"
         )
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, x = subject.module(dtype), subject.x(dtype=dtype)
         for mask, starts in ((None, None), (ragged(), None), (ragged(), packed())):
             memory = subject.memory(dtype=dtype, masked=mask is not None)

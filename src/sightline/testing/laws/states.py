@@ -10,13 +10,13 @@ import torch
 from sightline.core.mixer import Memory
 from sightline.core.state import join, leaves, retract, select
 from sightline.testing.findings import Finding, close, same
-from sightline.testing.subject import DTYPES, Subject, feed, packed, ragged, rows, steps
+from sightline.testing.subject import Subject, feed, packed, ragged, rows, steps
 
 
 def batch_order_and_size(subject: Subject) -> Iterator[Finding]:
     """A row gives the same in any order and in a batch of any size."""
     order = torch.tensor([2, 0, 1])
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
         for mask, starts in ((None, None), (ragged(), packed())):
             y, state = subject.whole(module, x, memory, mask, starts)
@@ -126,7 +126,7 @@ def _across_modes(subject: Subject) -> Iterator[Finding]:
 def select_commutes(subject: Subject) -> Iterator[Finding]:
     """Selecting, repeating and dropping rows of a state is having fed those rows in the first place."""
     subject.need_mixer("state")
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
         for index in ([2, 0, 1], [1, 1, 0, 2, 2], [2]):
             chosen = torch.tensor(index)
@@ -148,7 +148,7 @@ def join_is_alone(subject: Subject) -> Iterator[Finding]:
     A row of several documents and one with padding are among them; what has left the batch may shorten the padding.
     """
     subject.need_mixer("state")
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module = subject.module(dtype)
         pasts = ((2, 6, None, None), (1, 0, None, None), (3, 9, ragged()[:, :9], packed()[:, :9]), (1, 3, None, None))
         states, x = [], []

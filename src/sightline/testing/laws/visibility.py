@@ -13,7 +13,6 @@ from sightline.core.state import leaves
 from sightline.testing.findings import Finding, close, finite, same, true, zero
 from sightline.testing.subject import (
     BATCH,
-    DTYPES,
     LENGTH,
     MEMORY,
     NotApplicable,
@@ -31,7 +30,7 @@ def causality(subject: Subject) -> Iterator[Finding]:
     """The past is bit-identical under a changed future, the gradient to the future is 0, to the past it is not."""
     if not subject.is_mixer:
         raise NotApplicable("an encoder sees the whole sequence")
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
         changed = 1e3 * subject.x(dtype=dtype, name="another future")
         for mask, starts in ((None, None), (ragged(), None), (ragged(), packed())):
@@ -54,7 +53,7 @@ def padding(subject: Subject) -> Iterator[Finding]:
     """Padding anywhere (left, right, in holes) gives the outputs of each row alone, two more steps included."""
     lengths = (LENGTH, 6, 3, 0)
     wide = LENGTH + 2
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, memory = subject.module(dtype), subject.memory(len(lengths), dtype)
         tokens = subject.x(len(lengths), LENGTH, dtype, "tokens")
         following = subject.x(len(lengths), 2, dtype, "the next tokens")
@@ -89,7 +88,7 @@ def _padded_memory(subject: Subject) -> Iterator[Finding]:
     """A memory with padding anywhere reads as the memory without it."""
     if subject.d_memory is None:
         return
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, x = subject.module(dtype), subject.x(1, dtype=dtype)
         memory = subject.memory(1, dtype, masked=False)
         if memory is None:
@@ -106,7 +105,7 @@ def _padded_memory(subject: Subject) -> Iterator[Finding]:
 
 def content_under_mask(subject: Subject) -> Iterator[Finding]:
     """Content under a mask, NaN too, changes no bit; fully masked rows give zeros and finite gradients."""
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, memory = subject.module(dtype), subject.memory(dtype=dtype)
         mask = ragged()
         mask[1] = False
@@ -165,7 +164,7 @@ WIDE = 13
 def packed_is_alone(subject: Subject) -> Iterator[Finding]:
     """Documents packed into rows, with padding among them, give what each gives alone; gradients stay inside."""
     layout, mask, starts = _documents()
-    for dtype in DTYPES:
+    for dtype in subject.dtypes:
         module, memory = subject.module(dtype), subject.memory(len(ROWS), dtype)
         x = subject.x(len(ROWS), WIDE, dtype, "documents")
         y, state = subject.whole(module, x, memory, mask, starts)
