@@ -48,11 +48,12 @@ def of_media(arch: str, folder: Path, kind: str) -> Exported:
     return task.build(task.load_data(run), run)
 
 
-def language(arch: str, folder: Path, kind: str = "byte") -> Exported:
+def language(arch: str, folder: Path, kind: str = "byte", **sizes: Any) -> Exported:
+    """`sizes` are keys of the model."""
     lines = (json.dumps({"text": f"{number} times {number} is {number * number}."}) for number in range(60))
     (folder / "squares.jsonl").write_text("\n".join(lines) + "\n")
     preset = LanguageTask.preset(arch)
-    model = shrunk(preset.settings.model)
+    model = replace(shrunk(preset.settings.model), **sizes)
     run = preset.changed(data=str(folder / "squares.jsonl"), context=24, batch_tokens=96, model=model)
     tokenizer = replace(run.settings.tokenizer, kind=kind, size=300)
     run = run.changed(settings=replace(run.settings, tokenizer=tokenizer))

@@ -1,4 +1,7 @@
-"""A batch without rows trains nothing and fails nowhere: one of several processes may have none."""
+"""A batch without rows trains nothing and fails nowhere: one of several processes may have none.
+
+A source without positions is read as one of padding alone.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,22 @@ def test_encoder_decoders(arch):
         return cross_entropy(logits, labels, labels > 0, epsilon=0.1).total
 
     assert_trains_nothing(model, loss)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_a_source_without_positions(arch, masked):
+    model = small(ARCHITECTURES[arch]).build(VOCABULARY, VOCABULARY).eval()
+    nothing, padding, target = ids(2, 0), ids(2, 3), ids(2, 4)
+    memory = model.encode(nothing, nothing.bool() if masked else None)
+    expected = model.encode(padding, torch.zeros_like(padding, dtype=torch.bool))
+    assert memory.values.shape[:2] == (2, 0)
+    assert (memory.summary is None) == (expected.summary is None)
+    if memory.summary is not None and expected.summary is not None:
+        torch.testing.assert_close(memory.summary, expected.summary)
+    logits = [model.decode(target, model.initial_state(one))[0] for one in (memory, expected)]
+    torch.testing.assert_close(*logits)
 
 
 @pytest.mark.parametrize("name", LANGUAGE_MODELS)

@@ -94,6 +94,24 @@ def test_half_precision_softmax_is_not_done_in_half_precision(dtype):
     assert dense_attention(q, k, v).item() == pytest.approx(1.0, abs=1e-2)
 
 
+@pytest.mark.parametrize("listening", [False, True])
+@pytest.mark.parametrize("options", [{}, {"slopes": [0.5, 0.25]}, {"softcap": 5.0}], ids=["plain", "alibi", "soft cap"])
+def test_autocast_narrows_no_logits(options, listening):
+    """16-bit inputs have the same weights and outputs inside autocast, whose products would be 16 bits wide."""
+    q, k, v = (4 * torch.randn(3, 1, 2, 40, 16)).bfloat16()
+    options = {name: torch.tensor(value) if name == "slopes" else value for name, value in options.items()}
+    plan, probe, seen = Plan(Pattern(True), **options), Probe("B H T S"), []
+    if listening:
+        probe.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    expected = execute(q, k, v, plan, probe)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = execute(q, k, v, plan, probe)
+    assert torch.equal(actual, expected)
+    if listening:
+        assert seen[1].dtype == torch.float32
+        assert torch.equal(*seen)
+
+
 def test_a_soft_cap_bounds_the_odds():
     """No key outweighs another by more than e^(2c), however large the logits."""
     q, k = torch.tensor([[[[1e4]]]]), torch.tensor([[[[1e4], [-1e4], [0.0]]]])

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 
 import sightline.ops.linear as ops_linear
 import sightline.ops.tiles as tiles
+from sightline.core.probe import Probe
 from sightline.ops import LinearState, linear_attention
 from sightline.ops.linear import full_linear_attention
 from tests.unchecked import unchecked
@@ -264,6 +265,38 @@ def test_the_state_is_float32_in_16_bit_code(dtype):
     assert state.memory.item() == 10_000
 
 
+@pytest.mark.parametrize("how", ["chunks", "positions", "one", "listened"])
+@pytest.mark.parametrize(("form", "normaliser"), CASES)
+def test_autocast_changes_nothing(form, normaliser, how):
+    case = Case(form, 1 if how == "one" else 9, normaliser=normaliser, dtype=torch.float32)
+    probe = Probe("B H T S")
+    if how == "listened":
+        probe.register_forward_hook(lambda module, inputs, output: None)
+    call = partial(linear_attention, stepwise=how == "positions", probe=probe)
+    expected = case.run(call)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = case.run(call)
+    for a, b in zip(actual, expected, strict=True):
+        assert a.dtype == b.dtype
+        assert torch.equal(a, b)
+    for a, b in zip(case.gradients(actual), case.gradients(expected), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("normaliser", [False, True], ids=["sum", "mean"])
+@pytest.mark.parametrize("packed", [False, True], ids=["whole rows", "packed"])
+def test_autocast_does_not_round_the_sum_over_a_document(packed, normaliser):
+    """Ten thousand keys and values of 1 and one of 3: 10,003 has no bfloat16."""
+    ones = torch.ones(1, 1, 10_001, 1)
+    v = ones.clone()
+    v[:, :, 5] = 3.0
+    starts = torch.zeros(1, 10_001, dtype=torch.bool) if packed else None
+    with torch.autocast("cpu", torch.bfloat16):
+        y = full_linear_attention(ones, ones, v, normaliser=normaliser, starts=starts)
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, torch.full_like(y, 10_003 / 10_001 if normaliser else 10_003), rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("length", [1, 5])
 def test_a_narrow_state_is_widened_to_the_inputs(length):
     q, k, v = torch.randn(3, 1, 1, length, 2, dtype=torch.float64)
@@ -294,6 +327,18 @@ def test_a_denominator_of_zero_gives_zeros_and_finite_gradients():
     assert not full.any()
     for gradient in torch.autograd.grad(y.sum() + full.sum(), (q, k, v)):
         assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(
+    "call", [linear_attention, stepwise, full_linear_attention], ids=["chunks", "positions", "full"]
+)
+def test_a_subnormal_denominator_counts_as_zero(call):
+    """Its inverse is beyond the largest float32: outputs were infinite, and gradients NaN."""
+    q, k, v = (torch.full((1, 1, 2, 1), size).requires_grad_() for size in (1e-20, 1e-20, 1.0))
+    y = call(q, k, v, normaliser=True)
+    y = y if isinstance(y, torch.Tensor) else y[0]
+    for part in (y, *torch.autograd.grad(y.sum(), (q, k, v))):
+        assert not part.any()
 
 
 SCRIPT = """

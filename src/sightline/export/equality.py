@@ -10,12 +10,18 @@ TOLERANCE = 1e-5  # by which outputs of an export may differ from the model's, f
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The largest difference, over values around 1 or larger ones; infinite where shapes differ."""
+    """The largest difference, over values around 1 or larger ones.
+
+    It is infinite where shapes differ, where a value is NaN, and where one is infinite and the other is not the same.
+    """
     if ours.shape != theirs.shape:
-        return float("inf")
-    if not ours.size:
-        return 0.0
-    return float(np.abs(ours.astype(np.float64) - theirs).max()) / max(1.0, float(np.abs(ours).max()))
+        return np.inf
+    ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = np.where(ours == theirs, 0.0, np.abs(ours - theirs))
+    if not np.isfinite(apart).all():
+        return np.inf
+    return float(apart.max(initial=0.0) / np.abs(ours[np.isfinite(ours)]).max(initial=1.0))
 
 
 def cause_of(error: BaseException) -> str:

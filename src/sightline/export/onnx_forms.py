@@ -45,7 +45,7 @@ def write_encoder_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFa
 
     like = state(3, 5, 2)
     others = {"memory": state(3, 7, 2), PAST: state(3, 5, 3)}
-    names = StateNames.of(like, model.step(output_tokens(task, 3, 1)[:, 0], like)[1], others, state(1, 5, LONG))
+    names = StateNames.of(like, model.step(output_tokens(task, 3, 1)[:, 0], like)[1], others)
     encoder = Graph(
         Start(model, sources.nested),
         sources.example(3, 5),
@@ -76,7 +76,7 @@ def write_decoder(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
 
     like = state(3, 1, 2)
     others = {PAST: state(3, 1, 3)}
-    names = StateNames.of(like, model.step(output_tokens(task, 3, 1)[:, 0], like)[1], others, state(1, 1, LONG))
+    names = StateNames.of(like, model.step(output_tokens(task, 3, 1)[:, 0], like)[1], others)
     initial = state(1, 1, 0)
     arrays: Any = {f"state.{name}": leaf.numpy() for name, leaf in named(initial)}
     np.savez(directory / INITIAL, **arrays)

@@ -9,9 +9,9 @@ from typing import Any, final
 from torch import Tensor
 
 from sightline.core.caches import Growing, Shared
-from sightline.core.state import leaves, map_state
+from sightline.core.state import leaves, map_state, stored_leaves
 
-PAST = "past"  # the size that grows with every step
+PAST = "past"  # the size of caches, which grows with every step
 
 
 def named(state: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -47,28 +47,22 @@ class StateNames:
     changed: tuple[bool, ...]
 
     @classmethod
-    def of(cls, before: Any, after: Any, others: dict[str, Any], long: Any) -> StateNames:
+    def of(cls, before: Any, after: Any, others: dict[str, Any]) -> StateNames:
         """Names of the state `before` a step and `after` it; `others` are states that differ in the size named so.
 
-        `long` is a state after many steps. A window's cache is shorter there than others, so that its size has a name
-        of its own: ONNX Runtime takes sizes of one name for equal, and one tensor's memory for another.
+        A tensor that grows with steps and is no cache grows up to a size of its own, as those of a window do. The
+        name of its size, `past_1` in part 1 of the state, is that of the part: ONNX Runtime takes sizes of one name
+        for equal, and one tensor's memory for another.
         """
         shapes = {name: [leaf.shape for leaf in leaves(state)] for name, state in others.items()}
-        first, whole = ([leaf.shape for leaf in leaves(state)] for state in (before, long))
-
-        def growing(place: int, size: str) -> list[int]:
-            """The axes whose sizes differ in that state."""
-            pairs = zip(first[place], shapes[size][place], strict=True)
-            return [axis for axis, (one, other) in enumerate(pairs) if axis and one != other]
-
-        longest = max((whole[i][axis] for i in range(len(first)) for axis in growing(i, PAST)), default=0)
         names, axes = [name for name, _ in named(before)], []
-        for place in range(len(names)):
+        for place, (tensor, stored) in enumerate(zip(leaves(before), stored_leaves(before), strict=True)):
+            of_part = f"{PAST}_{names[place].rpartition('.')[0].replace('.', '_')}"
             axes.append({0: "batch"})
-            for size in shapes:
-                for axis in growing(place, size):
-                    end = whole[place][axis]
-                    axes[-1][axis] = f"{size}_{end}" if size == PAST and end < longest else size
+            for size, other in shapes.items():
+                for axis, pair in enumerate(zip(tensor.shape, other[place], strict=True)):
+                    if axis and len(set(pair)) > 1:
+                        axes[-1][axis] = of_part if size == PAST and not isinstance(stored, Growing) else size
         changed = tuple(new is not old for new, old in zip(leaves(after), leaves(before), strict=True))
         return cls(tuple(names), tuple(axes), changed)
 

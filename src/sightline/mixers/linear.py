@@ -12,6 +12,7 @@ from typing import final
 from torch import nn
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
+from sightline.core.modes import without_autocast
 from sightline.core.probe import Probe
 from sightline.core.shapes import (
     HeadValues,
@@ -98,7 +99,8 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
     """y_t = φ(q_t) S_t / (φ(q_t) · z_t) with S_t = Σ_{s<=t} φ(k_s)ᵀ v_s and z_t = Σ_{s<=t} φ(k_s) (eqs. 8-12).
 
     Projections are those of softmax attention, `heads` times. `features`: `elu` is the paper's φ(x) = elu(x) + 1,
-    `performer` approximates softmax attention (`parts.feature_maps`). A position whose denominator is 0 gives zeros.
+    `performer` approximates softmax attention (`parts.feature_maps`). A position whose denominator is 0 or subnormal
+    gives zeros.
     The state is S (B, H, K, V) and z (B, H, K), in float32 in 16-bit code too.
 
     The weights φ(q_t) · φ(k_s) / φ(q_t) · z_t over the positions of a call are formed only for a hook on
@@ -144,12 +146,15 @@ class FullLinearAttention(_FeatureAttention, SequenceEncoder):
             return self.heads.join(full_linear_attention(q, k, v, normaliser=True, starts=starts), mask)
         products = products_within(q, k, starts)
         weights = self.weights(normalised(products, products.sum(3, keepdim=True)))
-        return self.heads.join((weights @ v.to(weights.dtype)).to(v.dtype), mask)
+        with without_autocast(x.device):
+            y = (weights @ v.to(weights.dtype)).to(v.dtype)
+        return self.heads.join(y, mask)
 
 
 def products_within(q: SharedQueries, k: SharedQueries, starts: Starts | None) -> PositionProducts:
-    """φ(q_t) · φ(k_s) (B, H, T, S), 0 where t and s are in different documents."""
-    products = q @ k.transpose(2, 3)
+    """φ(q_t) · φ(k_s) (B, H, T, S) in the features' dtype, 0 where t and s are in different documents."""
+    with without_autocast(q.device):
+        products = q @ k.transpose(2, 3)
     if starts is None:
         return products
     document = starts.cumsum(1)

@@ -49,6 +49,8 @@ class FullEncoder(Encoder):
         if self.summary == "none":
             return Memory(values, mask)
         backward = values[:, :, values.shape[2] // 2 :]
+        if not x.shape[1]:
+            return Memory(values, mask, backward.sum(1))
         rows = torch.arange(x.shape[0], device=x.device)
         first = torch.zeros_like(rows) if mask is None else mask.int().argmax(1)
         return Memory(values, mask, backward[rows, first])

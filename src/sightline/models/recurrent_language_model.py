@@ -21,8 +21,11 @@ class RecurrentLanguageModelConfig(CheckedConfig):
     """Embedding, `layers` recurrent layers, head, all `d_model` wide, no residuals and no norms.
 
     The recurrent language model of Mikolov et al. 2010 and, with LSTM cells and dropout between the layers and around
-    them but never from step to step, of Zaremba, Sutskever & Vinyals 2014 (arXiv:1409.2329, § 3.1). Deviations: the
-    embedding is a matrix of its own width in both; sizes are small by default (theirs: up to 1,500 units).
+    them but never from step to step, of Zaremba, Sutskever & Vinyals 2014 (arXiv:1409.2329, § 3.1). Deviations from
+    both: recurrent weights begin orthogonal and input weights Glorot-uniform, and sizes are small by default (theirs:
+    up to 1,500 units). From 2010, with `cell="rnn"`: units are tanh where the paper's are logistic, words are embedded
+    before W, which reads one-hot words there, and units have biases. From 2014: the forget bias begins at 1, where the
+    paper draws all parameters from one uniform distribution.
     `tie` shares the head with the embedding (Press & Wolf 2017), which is then multiplied by √d_model.
     """
 

@@ -116,8 +116,8 @@ def add_product(base: ChunkValues, left: ChunkKeys, right: ChunkStates) -> Chunk
 
 
 def reciprocal(x: Elementwise) -> Elementwise:
-    """1 / x, and 0 with gradient 0 where x is 0."""
-    zero = x == 0
+    """1 / x, and 0 with gradient 0 where x is 0, or subnormal, of which the inverse may be infinite."""
+    zero = x.abs() < torch.finfo(x.dtype).tiny
     return x.masked_fill(zero, 1.0).reciprocal().masked_fill(zero, 0.0)
 
 

@@ -119,7 +119,8 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, s
 def _logits(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, softcap: float | None) -> Tensor:
     """Logits (B, H, T, S) in float32 or wider, as the fused kernel accumulates them."""
     wide = torch.promote_types(q.dtype, torch.float32)
-    logits = (q.to(wide) @ k.to(wide).transpose(-1, -2)) * scale
+    with without_autocast(q.device):
+        logits = (q.to(wide) @ k.to(wide).transpose(-1, -2)) * scale
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     if bias is None:

@@ -67,9 +67,9 @@ def linear_attention(
     """Causal linear attention: y_t = q_t S_t (B, H, T, V) and the state after the last position.
 
     S_t = exp(decay_t) S_{t-1} + k_tᵀ v_t, with beta S_t = (I - beta_t k_tᵀ k_t) exp(decay_t) S_{t-1} + beta_t k_tᵀ v_t.
-    With `normaliser` y_t = q_t S_t / (q_t · z_t), z_t = exp(decay_t) z_{t-1} + k_t, and 0 where q_t · z_t = 0; q and k
-    must then not be negative. The function does not scale q: multiply it first. Example: for k = v = 1 and decay =
-    log(1/2) at all positions the states are 1, 3/2, 7/4, …
+    With `normaliser` y_t = q_t S_t / (q_t · z_t), z_t = exp(decay_t) z_{t-1} + k_t, and 0 where q_t · z_t is 0 or
+    subnormal; q and k must then not be negative. The function does not scale q: multiply it first. Example: for k = v =
+    1 and decay = log(1/2) at all positions the states are 1, 3/2, 7/4, …
 
     Each of the G heads of q and k serves H/G consecutive heads of v; G < H excludes `normaliser`, decay by channel and
     beta. `decay` is the finite, non-positive logarithm of the decay factor: (H,) constant for each head, (B, H, T) for
@@ -106,7 +106,9 @@ def linear_attention(
     zeros = torch.zeros_like(state.memory[..., :1]).expand(-1, -1, -1, length)
     weights, _ = call(q, k, identity, decay, beta, LinearState(zeros, state.keys), starts)
     before, _ = call(q, k, torch.zeros_like(v), decay, beta, state, starts)
-    return (probe(weights) @ v.to(dtype) + before).to(v.dtype), after
+    weights = probe(weights)
+    with without_autocast(v.device):
+        return (weights @ v.to(dtype) + before).to(v.dtype), after
 
 
 def linear_attention_step(
@@ -120,7 +122,8 @@ def linear_attention_step(
 ) -> tuple[OneValue, LinearState]:
     """One position of `linear_attention`: y (B, H, V) and the next state.
 
-    decay (H,), (B, H) or (B, H, K); beta (B, H). Normalised where the state has a sum of keys.
+    decay (H,), (B, H) or (B, H, K); beta (B, H). Normalised where the state has a sum of keys. Computed in the state's
+    dtype.
     """
     memory, keys = state
     narrow, (q, k, v) = v.dtype, (x.to(memory.dtype) for x in (q, k, v))
@@ -130,11 +133,12 @@ def linear_attention_step(
         factor = factor.unsqueeze(-1) if decay.dim() < 3 else factor  # (…, K or 1)
         memory = memory * factor.unsqueeze(-1)
         keys = None if keys is None else keys * factor
-    if beta is not None:
-        held = (k.unsqueeze(2) @ memory).squeeze(2)  # (B, H, V)
-        v = beta.to(memory.dtype).unsqueeze(-1) * (v - held)
-    memory = memory + k.unsqueeze(3) * v.unsqueeze(2)
-    y = (q.unsqueeze(2) @ memory).squeeze(2)
+    with without_autocast(v.device):
+        if beta is not None:
+            held = (k.unsqueeze(2) @ memory).squeeze(2)  # (B, H, V)
+            v = beta.to(memory.dtype).unsqueeze(-1) * (v - held)
+        memory = memory + k.unsqueeze(3) * v.unsqueeze(2)
+        y = (q.unsqueeze(2) @ memory).squeeze(2)
     if keys is not None:
         keys = keys + k
         y = normalised(y, (q * keys).sum(-1, keepdim=True))
@@ -146,14 +150,15 @@ def full_linear_attention(
 ) -> Attended:
     """Linear attention without the causal limit: q_t Σ_s k_sᵀ v_s (B, H, T, V) over the position's whole document.
 
-    Divided by q_t · Σ_s k_s with `normaliser`. Heads and `starts` as in `linear_attention`.
+    Divided by q_t · Σ_s k_s with `normaliser`. Heads, `starts` and precision as in `linear_attention`.
     """
     _check(q, k, v, None, None, normaliser, starts)
     dtype = torch.promote_types(q.dtype, torch.float32)
     narrow, (q, k, v) = v.dtype, (_for_each_head(x.to(dtype), v.shape[1]) for x in (q, k, v))
     if starts is None:
-        y = q @ (k.transpose(2, 3) @ v)
-        return (normalised(y, q @ k.sum(2).unsqueeze(3)) if normaliser else y).to(narrow)
+        with without_autocast(q.device):
+            y = q @ (k.transpose(2, 3) @ v)
+            return (normalised(y, q @ k.sum(2).unsqueeze(3)) if normaliser else y).to(narrow)
     if normaliser:
         v = torch.cat([v, torch.ones_like(v[..., :1])], 3)  # its column sums q_t · k_s
     y = linear_attention(q, k, v, starts=starts)[0] + _after(q, k, v, starts)
@@ -161,7 +166,7 @@ def full_linear_attention(
 
 
 def normalised(y: Sums, total: Totals) -> Sums:
-    """y / total, and 0 with gradient 0 where the total is 0."""
+    """y / total, and 0 with gradient 0 where the total is 0 or subnormal."""
     return y * reciprocal(total)
 
 

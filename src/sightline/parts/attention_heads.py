@@ -25,7 +25,8 @@ class AttentionHeads(nn.Module):
     `key_heads` < `heads` shares each key head among consecutive query heads (Ainslie et al. 2023; 1 = Shazeer 2019);
     None means `heads` (key_heads), D/H (d_head) and D (d_source). `qk_norm` normalises every query and key over its K
     numbers, with a gain (and a bias for `layer`) that the heads share, so that logits cannot grow with the weights
-    (Dehghani et al. 2023, arXiv:2302.05442, § 2, with LayerNorm; RMSNorm: Team OLMo 2024, arXiv:2501.00656).
+    (Dehghani et al. 2023, arXiv:2302.05442, § 2, with LayerNorm; RMSNorm: Qwen 3, Yang et al. 2025, arXiv:2505.09388,
+    § 2). OLMo 2 (arXiv:2501.00656) normalises the whole projection of all heads instead, with a gain for each channel.
 
     `kept` has the numbers of the heads that are left after pruning, of those that it was built with; None = all.
 

@@ -61,13 +61,18 @@ def test_a_query_that_sees_nothing_gets_zeros(tmp_path: Path) -> None:
 class Otherwise(nn.Module):
     """Differs from itself where it is exported."""
 
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return x + 1e-3 if torch.compiler.is_exporting() else x
+        return x + self.by if torch.compiler.is_exporting() else x
 
 
-def test_a_graph_that_differs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^wrong: ONNX Runtime gives y that differ by 0\.000"):
-        graph(Otherwise(), (3, 5)).write(tmp_path / "wrong.onnx")
+@pytest.mark.parametrize(("by", "differs"), [(1e-3, r"0\.000"), (float("nan"), "inf")])
+def test_a_graph_that_differs_is_refused(by: float, differs: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"^wrong: ONNX Runtime gives y that differ by {differs}"):
+        graph(Otherwise(by), (3, 5)).write(tmp_path / "wrong.onnx")
 
 
 def test_an_export_that_failed_changes_nothing_for_the_next_one(tmp_path: Path) -> None:

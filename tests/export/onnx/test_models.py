@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sightline.core.errors import InputError
 from sightline.data.rows.files import check_file
@@ -40,6 +41,26 @@ def test_continuations(tmp_path: Path) -> None:
     task = small.language("window", tmp_path)
     lines = ["1 times", "", "50 times 50 is 25"]
     assert answers(exported(task, tmp_path), lines) == task.predict(lines)
+
+
+@torch.no_grad()
+def test_a_window_beside_a_cache_beyond_its_length(tmp_path: Path) -> None:
+    """Both are equally long until the window is full; ONNX Runtime refused calls after that, if they share a name."""
+    import onnxruntime
+
+    options = {"window": {"window": 256}}
+    task = small.language("hybrid", tmp_path, options=options)
+    directory, model = exported(task, tmp_path), task.stored_model.eval()
+    tokens = torch.randint(4, 40, (1, 270), generator=torch.Generator().manual_seed(0))
+    expected = model(tokens, model.initial_state(1))[0].numpy()
+    session = onnxruntime.InferenceSession(directory / "decoder.onnx", providers=["CPUExecutionProvider"])
+    state = dict(np.load(directory / "initial_state.npz"))
+    names, logits = [one.name for one in session.get_outputs()], []
+    for part in tokens.numpy()[:, :250], *np.split(tokens.numpy()[:, 250:], 20, 1):
+        outputs = dict(zip(names, session.run(None, {"tokens": part, **state}), strict=True))
+        logits.append(outputs["logits"])
+        state |= {f"state.{name[5:]}": value for name, value in outputs.items() if name.startswith("next.")}
+    np.testing.assert_allclose(np.concatenate(logits, 1), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_labels_with_their_probabilities(tmp_path: Path) -> None:
