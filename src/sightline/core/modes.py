@@ -29,6 +29,6 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     Where it is off already this costs nothing, and `torch.export` records nothing that it cannot write to a file
     (torch 2.13).
     """
-    if device.type == "meta" or not torch.is_autocast_enabled(device.type):  # there are no products on meta
+    if device.type == "meta" or not torch.is_autocast_enabled(device.type):  # meta computes nothing
         return nullcontext()
     return torch.autocast(device.type, enabled=False)

@@ -50,7 +50,7 @@ class StateNames:
     def of(cls, before: Any, after: Any, others: dict[str, Any]) -> StateNames:
         """Names of the state `before` a step and `after` it; `others` are states that differ in the size named so.
 
-        A tensor that grows with steps and is no cache grows up to a size of its own, as those of a window do. The
+        A tensor that grows with steps outside of a cache grows up to a size of its own, as those of a window do. The
         name of its size, `past_1` in part 1 of the state, is that of the part: ONNX Runtime takes sizes of one name
         for equal, and one tensor's memory for another.
         """

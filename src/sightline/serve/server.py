@@ -136,5 +136,5 @@ def run_server(app: Any, listener: socket.socket, limits: ServerLimits) -> int:
 
 
 def _not_cancelled(record: logging.LogRecord) -> bool:
-    """Whether a record is of anything but a request that was cut off at the end, which is no error of ours."""
+    """Whether a record is of anything but a request that was cut off at the end, since a client caused that."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))

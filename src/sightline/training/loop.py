@@ -152,10 +152,8 @@ class _Trainer:
         if checkpoint is None:
             self.run.rewind(0)
         self.run.write_texts(lambda: files(self.config))  # a run that is stopped while it is planned can be resumed
-        unplanned = self.config
         self._plan()
-        if self.config != unplanned:
-            self.run.write_texts(lambda: files(self.config))
+        self.run.write_texts(lambda: files(self.config))
         if self.validator is not None:
             self.validate = self.validator(self.config.validation_share)
         self.run.begin(asdict(self.config), self.state.spent.steps)

@@ -168,13 +168,6 @@ def test_what_is_fitted_is_fitted_to_training_alone():
     assert words.encode_batch(["unseen red"])[0] == [1, *words.encode_batch(["red"])[0]]
 
 
-def test_a_channel_that_never_changes_is_left_alone():
-    of = data("series")
-    flat = replace(of.train, sources=[np.hstack([source[:, :1], 0 * source[:, 1:] + 7]) for source in of.train.sources])
-    task = ClassificationTask.build(replace(of, train=flat), run())
-    assert all(np.isfinite(array).all() and not array[:, 1].any() for array in task.inputs.arrays(flat.sources))
-
-
 def test_balanced_weights_are_scikit_learns():
     labels = np.array([0] * 7 + [1] * 2 + [2])
     config = replace(run().settings, class_weights="balanced")

@@ -191,7 +191,7 @@ class ClassificationRun(RunConfig):
     def read(self, trained: LabelledColumns = UNKNOWN, classes: Sequence[str] | None = None) -> LabelledPart:
         """All items of the data as one part; raises what `read_labelled` raises; logs notes.
 
-        The data needs no column of parts; one that it has is no source.
+        The data needs no column of parts, and one that it has is never a source.
 
         trained, classes: what is known of the training data
         """
