@@ -134,6 +134,9 @@ def test_one_architecture_with_a_single_run_leaves_the_verdict_of_the_others() -
     assert text.startswith(
         "No verdict: with one seed of transformer and gru the spread between trainings is unknown. Means"
     )
+    assert verdict("exact_match", SCORES, [], seeds=3).startswith(
+        "No verdict: no pair was compared. Means of the finished"
+    )
     assert finished_seeds({}) == (0, [])
     assert finished_seeds({"gru": 3}) == (3, [])
 

@@ -75,9 +75,7 @@ COSTS = (
     Cost("train_s", "training time", "s", Results.own_field),
     Cost("ms", "time of an output", "ms", lambda _, run: "ms"),
     Cost("state_bytes", "state", "bytes"),
-    Cost(
-        "peak_memory_bytes", "peak memory of training in any run", "bytes", lambda _, run: "peak_memory_bytes", "most"
-    ),
+    Cost("peak_memory_bytes", "peak memory of training", "bytes", lambda _, run: "peak_memory_bytes", "most"),
     Cost("parameters", "parameters"),
 )
 

@@ -165,16 +165,15 @@ def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: _Pairs, se
     if len(scores) == 1:
         return f"Only {best} was measured: {info.label} {_with_interval(info, best, top)}."
     means = {arch: score(info, arch, estimate.mean) for arch, estimate in scores}
-    if seeds < 2:
+    rest = pairs.with_best(best)
+    if seeds < 2 or not rest:
         listed = ", ".join(f"{name} {mean}" for name, mean in means.items())
         some = f" of {and_joined(single)}" if len(single) < len(scores) and single else ""
-        means_of = "Means of the finished runs" if some else "In this one training each"
-        return (
-            f"No verdict: with one seed{some} the spread between trainings is unknown. {means_of}, "
-            f"{info.label}: {listed}."
-        )
+        one_each = seeds < 2 and not some
+        why = f"with one seed{some} the spread between trainings is unknown" if seeds < 2 else "no pair was compared"
+        means_of = "In this one training each" if one_each else "Means of the finished runs"
+        return f"No verdict: {why}. {means_of}, {info.label}: {listed}."
     side = "above" if info.higher_is_better else "below"
-    rest = pairs.with_best(best)
     beaten, same, still_open = ([at for at in rest if _outcome(pairs.pairs[at]) == one] for one in get_args(Decision))
     if len(beaten) == len(rest):
         return (
