@@ -43,6 +43,15 @@ def _(patch):
     wrap(patch, ops_execute, "dense_attention", attend)
 
 
+@mutant("the most active queries are chosen among later ones too", ALIBI, "causality", "step = parallel")
+def _(patch):
+    def attend(original, q, k, v, *rest, **named):
+        y, active = original(q, k, v, *rest, **named), q.norm(dim=3, keepdim=True)
+        return torch.where(active >= active.median(2, keepdim=True).values, y, 0.5 * y)
+
+    wrap(patch, ops_execute, "dense_attention", attend)
+
+
 @mutant("a bound from the smallest number of all rows", GRU, "batch order and size")
 def _(patch):
     def forward(original, self, x, state=None, mask=None, starts=None):
