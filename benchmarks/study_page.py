@@ -18,6 +18,7 @@ from study_results import Line, mean_score, read_lines, value
 PAGE = Path(__file__).parents[1] / "docs" / "defaults.md"
 DEFAULT = "default"
 CHOOSING = ("choose", "confirm")  # stages
+COMPLETE = 3  # seeds of the stage final
 SHORTEST_S = 60
 MOST_ROWS = 12
 LEVEL = 0.9
@@ -33,7 +34,7 @@ the later tables. The package's defaults follow from them where the difference i
 DEFAULTS = """\
 *Default* is what `sightline train` takes without any option. *Best architecture* has the better validation metric of
 the default and of the architecture that came next while defaults were chosen; that one was trained for 600 s where it
-was the better one after 180 s."""
+was the better one after 180 s. A row with fewer than three seeds is not complete and not counted below the table."""
 CHOICE = """\
 *Default* is the package's default before the study, *best* has the best validation metric of all that were trained on
 that data set with that budget."""
@@ -80,7 +81,7 @@ def _defaults_table(runs: Sequence[Line], baselines: Mapping[str, Line]) -> list
         rival = [line for line in runs if (line["stage"], line["data"], line["budget_s"]) == ("rivals", data, budget_s)]
         best = max([own, rival], key=mean_score)
         baseline = baselines.get(data)
-        if baseline is not None:
+        if baseline is not None and len(own) >= COMPLETE:
             at_or_above[budget_s][data] = mean_score(own, "test") >= value(baseline, "test")
         row = [
             _named(data, held_out), f"{budget_s} s", find_metric(own[0]["metric"]).label,
@@ -91,8 +92,8 @@ def _defaults_table(runs: Sequence[Line], baselines: Mapping[str, Line]) -> list
     for budget_s, outcomes in sorted(at_or_above.items()):
         unseen = [outcome for data, outcome in outcomes.items() if data in held_out]
         share = f"{sum(outcomes.values())} of {len(outcomes)} data sets"
-        of_unseen = f"{sum(unseen)} of the {len(unseen)} that are held out"
-        rows += ["", f"At {budget_s} s the default is at or above the strongest baseline on {share}, on {of_unseen}."]
+        of_unseen = f", on {sum(unseen)} of the {len(unseen)} that are held out" if unseen else ""
+        rows += ["", f"At {budget_s} s the default is at or above the strongest baseline on {share}{of_unseen}."]
     return rows
 
 

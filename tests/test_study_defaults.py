@@ -293,7 +293,10 @@ def test_the_page_of_the_defaults():
             line_of(StudyRun(data, one, 600, seed), valid, test + (seed - 1) / 50, config=config, stage=stage)
             for seed in SEEDS
         ]
+    lines.append(line_of(StudyRun(etth1, SHIPPED, 180), 0.1, 0.1, config={"arch": "dlinear"}, stage="final"))
     page = study_page(lines)
+    assert "| etth1 | 180 s | MSE | 0.100 (dlinear) | 0.450 (linear map) |  | 1 |" in page
+    assert "At 180 s the default" not in page  # one seed of three
     assert "| etth1 | 600 s | MSE | 0.460 (dlinear) | 0.450 (linear map) | 0.480 (transformer) | 3 |" in page
     assert "| ar (held out) | 600 s | MSE | 0.950 (dlinear) | 0.950 (Theta) | 0.950 (dlinear) | 3 |" in page
     assert (

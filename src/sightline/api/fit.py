@@ -47,8 +47,8 @@ def fit(
 ) -> Any:
     """Train one architecture on data, and return the `Task` with the weights of its best validation.
 
-    `task` is a name such as "translation" or "classification", or None to detect the task from the data, which a corpus
-    does not say.
+    `task` is a name such as "translation" or "classification", or None to detect the task from the data; a corpus
+    needs a name.
     `data` is a value of `sightline train --data`; a table in memory: a frame (polars, pandas, pyarrow, …), a dict of
     columns, a list of dicts, of pairs or of texts, a tuple of two arrays (sources and labels), an array of series; or a
     corpus of that task. `valid` and `test` may be given in the same ways; otherwise they are parts of `data`.

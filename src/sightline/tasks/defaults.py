@@ -47,7 +47,7 @@ TRAINED = {
     ),
     "language": (DefaultArch(None, "lstm", "the fewest bits per byte of the study of defaults (docs/defaults.md)"),),
 }
-ELSE_TRAINED = (DefaultArch(None, "transformer", "no other one is better in the study of defaults (docs/defaults.md)"),)
+ELSE_TRAINED = (DefaultArch(None, "transformer", "the study of defaults confirms no other one (docs/defaults.md)"),)
 
 
 def default_arch(task: str, kind: str, count: Callable[[], int]) -> DefaultArch:
