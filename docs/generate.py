@@ -176,7 +176,8 @@ def task_keys(name: str) -> str:
         "## Keys of the model, the loss and the evaluation",
         "",
         f"Defaults are those of `{by_default[-1]}`. The keys `model.…` depend on the architecture: see",
-        "[Architectures](../architectures.md). Training has the [keys of every task](../tasks/index.md).",
+        "[Architectures](../architectures.md). Training has the [keys of every task](../tasks/index.md), whose defaults",
+        f"depend on task and architecture: `sightline train --task {name} --arch ARCH --print-config` prints them.",
         "",
         *key_table(row for row in rows if part(row, run) == "settings"),
     ]
@@ -195,7 +196,7 @@ def help_keys() -> str:
                 "group": group(row, run),
                 "name": row.name,
                 "values": f"{row.type}, {row.allowed}" if row.allowed else row.type,
-                "default": row.default or "",
+                "default": "" if row.name == "arch" else row.default or "",  # by the data, see ARCH_HELP
                 "description": row.description,
             }
             for row in rows

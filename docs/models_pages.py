@@ -40,6 +40,10 @@ ARCHITECTURES_HEAD = """\
 Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGUAGE_MODELS`, `ENCODERS` and
 `FORECASTERS` of `sightline.models`. A preset named after a paper follows that paper; its description lists every
 deviation. Sizes can be changed or matched to a number of parameters (`--match params=2M`, `match_parameters`).
+
+Tasks change some of these. Language models of `sightline train` and `compare` are 128 wide with four layers (`hybrid`
+three), recurrences 192 wide with two, all without dropout; classifiers pool by the mean where the table says `none`.
+`sightline train … --dry-run` shows the parameters that a training would have.
 """
 
 FAMILIES = {

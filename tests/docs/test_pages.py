@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError
 
-from sightline.cli.app import main
+from sightline.cli.app import build, main
 from tests.browser import opened
 from tests.docs.snippets import snippets
 from tests.plugins import forgotten
@@ -118,6 +119,19 @@ def test_what_a_page_shows_can_be_run(pages, tmp_path, monkeypatch):
                 if re.search(r"(^|\| )sightline ", command) and command not in done:
                     done.add(command)
                     in_console(command, tmp_path)
+
+
+def test_commands_that_are_shown_without_being_run_have_the_arguments_of_their_command():
+    blocks = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    texts = [block.replace("\\\n", " ") for page in PAGES for block in blocks.findall(page.read_text(encoding="utf-8"))]
+    commands = [line for text in texts for line in text.splitlines() if line.startswith("sightline ")]
+    assert len(commands) > 20
+    for command in commands:
+        arguments = shlex.split(command)[1:]
+        try:
+            build(arguments).parse_args(arguments)
+        except CycloptsError as error:
+            pytest.fail(f"{command}: {error}")
 
 
 def test_consoles_are_at_most_80_columns_wide():

@@ -25,7 +25,7 @@ def bench(
 
     Shows the median ratio of times with quartiles, our time, peak memory, and the fraction of the hardware limit. Exits
     with status 5 if results differ. Reports peers that are not installed (`pip install 'sightline[peers]'`). A full run
-    takes about half an hour; keep the machine idle otherwise.
+    takes about 20 minutes; keep the machine idle otherwise.
 
     Args:
         only: Comma-separated names of scenarios or families. Default: the mechanisms of the plugins given by --plugin,

@@ -21,9 +21,9 @@ class SpecAugmentConfig:
     """
 
     bands: int = key(2, "Bands of frequencies that are masked.")
-    band_width: int = key(8, "Most mel bands of a masked band.")
+    band_width: int = key(8, "Maximum width of a masked band, in mel bands.")
     stretches: int = key(2, "Stretches of time that are masked.")
-    stretch_width: int = key(20, "Most frames of a masked stretch.")
+    stretch_width: int = key(20, "Maximum length of a masked stretch, in frames.")
     stretch_share: float = key(0.2, "Largest share of a row's frames that one stretch masks.")
 
     def build(self) -> SpecAugment:

@@ -57,7 +57,9 @@ class TextTokenizerConfig(CheckedConfig):
     """Tokenizer of running text."""
 
     kind: Literal["auto", "byte", "char", "bpe", "unigram"] = key(
-        "auto", f"Tokenizer; auto: bpe with a token for each {PER_TOKEN} bytes of training text, byte for little of it."
+        "auto",
+        f"Tokenizer; auto: bpe with a token for each {PER_TOKEN} bytes of training text; for little of it byte, or char "
+        "with lowercase.",
     )
     size: int = key(8000, "Maximum size of the vocabulary, for bpe and unigram.", at_least=1)
     lowercase: bool = key(False, "Lower-case the text before it is split into tokens.")

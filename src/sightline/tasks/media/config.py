@@ -84,7 +84,7 @@ class PictureConfig(CheckedConfig):
     width: int | None = key(None, "Width in pixels; null: that of the training pictures, if all have one size.")
     fit: Fit = key("refuse", "How to treat pictures of other sizes.")
     colour: Colour = key("rgb", "Channels that are read.")
-    ground: int = key(0, "Level of padding and behind transparency, 0 to 255.")
+    ground: int = key(0, "Grey level of padding and of the background of transparent pixels, 0 to 255.")
     frames: Frames = key("refuse", "How to treat animations and files of several pages: refuse or first.")
     black: float = key(0.0, "Value that becomes 0 in pictures with more than 8 bits a channel.")
     white: float | None = key(
@@ -96,8 +96,8 @@ class PictureConfig(CheckedConfig):
     )
     patch: int | None = key(
         None,
-        "Side of a patch in pixels; null: the smallest that divides both sides and makes at most 64 patches, of more "
-        "than one pixel where these are at least 9.",
+        "Side of a patch in pixels; null: the smallest above 1 that divides both sides and makes 9 to 64 patches, else "
+        "the smallest that makes at most 64.",
     )
     stem: Stem = key("linear", "How patches are embedded; convolutions see across the edges of patches.")
     positions: GridEncoding = key("learned", "Position embeddings.")
