@@ -87,7 +87,7 @@ verify-mixer-exports: install
 
 # The other tests run without extras, so that nothing needs them unnoticed. This environment sees the packages of .venv.
 test-extras: $(EXTRAS)/.installed
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest -n $(CORES) --dist worksteal tests/serve tests/export tests/trackers $(ARGS)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest -n $(CORES) --dist worksteal tests/serve tests/export/onnx tests/export/test_ctranslate2.py tests/trackers tests/test_classes.py $(ARGS)
 
 $(EXTRAS)/.installed: $(STAMP) tests/serve/requirements.txt pyproject.toml
 	$(BIN)/python -m venv $(EXTRAS)

@@ -67,8 +67,9 @@ def test_every_dependency_is_imported_and_pinned():
         if line and not line.startswith("#")
     }
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    installed = packages_distributions()
     for line in PROJECT["project"]["dependencies"]:
-        modules = [top for top, names in packages_distributions().items() if normal(line) in map(normal, names)]
+        modules = [top for top, names in installed.items() if normal(line) in map(normal, names)]
         assert any(re.search(rf"^\s*(import|from) {top}\b", text, re.MULTILINE) for top in modules), f"{line}: unused"
         assert normal(line) in pinned | {"torch"}, f"{line}: no exact version in constraints.txt"
 

@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "tutorials" / "mechanism.md"
 def checkout(folder: Path) -> Path:
     """A copy of the package and of the references, with the files and the line of the chapter."""
     for part in ("src/sightline", "tests/reference"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, folder / part)  # compiled files too, whose sources keep their times
     mechanism, reference = (snippet.text for snippet in snippets(PAGE) if snippet.language == "python")
     (folder / "src/sightline/mixers/forget.py").write_text(mechanism, encoding="utf-8")
     (folder / "tests/reference/forget.py").write_text(reference, encoding="utf-8")

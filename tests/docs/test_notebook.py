@@ -16,7 +16,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "notebook.md"
 
 def ran(folder: Path) -> list[nbformat.NotebookNode]:
     """The cells of the page, run in a kernel whose working directory is `folder`."""
-    cells = [nbformat.v4.new_code_cell(snippet.text.replace("seeds=2", "seeds=1")) for snippet in snippets(PAGE)]
+    texts = [snippet.text.replace("seeds=2", "seeds=1, workers=1") for snippet in snippets(PAGE)]
+    cells = [nbformat.v4.new_code_cell(text) for text in texts]
     notebook = nbformat.v4.new_notebook(cells=cells)
     client = NotebookClient(notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": str(folder)}})
     return client.execute().cells

@@ -40,6 +40,9 @@ SHORTER = [
     (r"--archs (\w+)(,\w+)*", r"--archs \1"),
     (r"(--prune \S+) --data", r"\1 --items 4 --data"),
     (r"--heads --data", "--heads --items 4 --orders 0 --data"),
+    (r"((?:train|compare) .*--budget 3steps)", r"\1 --validations 1"),  # else after each step
+    (r"(train .*builtin:dates.*--budget 3steps)", r"\1 --validation-pairs 20 --validation-outputs 4"),
+    (r"(builtin:stdlib .*--budget 3steps)", r"\1 --validation-bytes 2000"),
 ]
 
 
@@ -94,13 +97,17 @@ def in_console(command: str, folder: Path) -> None:
 
 
 def together() -> list[list[Path]]:
-    """Groups of pages with snippets; the quick start and the README share commands, which run once.
+    """Groups of pages with snippets; those of a group share commands, which run once.
 
     The page on notebooks runs in a notebook, that on a mechanism in a copy of the checkout: see their own tests.
     """
     apart = ("notebook", "mechanism")
-    first = [page for page in PAGES if page.stem in ("README", "quickstart")]
-    return [first, *([page] for page in PAGES if page not in first and page.stem not in apart and snippets(page))]
+    shared = [
+        [ROOT / "README.md", ROOT / "docs" / "quickstart.md"],
+        [ROOT / "docs" / "inspect.md", ROOT / "docs" / "swap.md"],
+    ]
+    rest = [page for page in PAGES if not any(page in group for group in shared) and page.stem not in apart]
+    return [*shared, *([page] for page in rest if snippets(page))]
 
 
 @pytest.mark.slow

@@ -104,15 +104,21 @@ def _children(parent: int) -> list[int]:
     return children
 
 
+def _two(workers: list[int]) -> list[int]:
+    """Both workers, or none while one has not started."""
+    return workers if len(workers) == 2 else []
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signals) -> None:
     listening = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # tests in the background inherit "ignore"
     program = f"import signal, sys; {listening}; from sightline.cli.app import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "compare", "--data", "builtin:dates", "-o", str(tmp_path / "out")]
+    compare = ["compare", "--data", "builtin:dates", "--workers", "2", "-o", str(tmp_path / "out")]
+    command = [sys.executable, "-c", program, *compare]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    workers = wait_until(lambda: _children(process.pid))
+    workers = wait_until(lambda: _two(_children(process.pid)))
     process.send_signal(number)
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]

@@ -84,7 +84,7 @@ def test_its_data_is_described(data: str, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize("metric", ["auto", "loss"])
 def test_it_is_compared(metric: str, data: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = "--task", "tagging", "--data", data, "--archs", "gru,transformer", "--budget", "3steps", "--search", "0"
-    more = "--metric", metric, "--seeds", "1", "--model.d-model", "16", "-o", "out", "-q", "--json"
+    more = "--metric", metric, "--seeds", "1", "--model.d-model", "16", "--workers", "1", "-o", "out", "-q", "--json"
     results = json.loads(command(capsys, "compare", *arguments, *more)[0])
     assert results["primary_metric"] == ("token_accuracy" if metric == "auto" else metric)
     assert [run["status"] for run in results["runs"]] == ["done", "done"]

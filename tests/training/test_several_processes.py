@@ -124,21 +124,27 @@ def test_two_processes_continue_a_run_of_one_with_its_dropout(both: dict[str, Pa
     assert records(both["dropout"], "end")[-1]["steps"] == STEPS
 
 
-@pytest.mark.parametrize(("arch", "kind"), [("transformer", "fsdp"), ("lstm", "ddp"), ("bahdanau", "ddp")])
-def test_a_killed_run_continues_in_one_process(
-    both: dict[str, Path], data: Path, tmp_path: Path, arch: str, kind: str
-) -> None:
-    flags = {**KILLED, "parallel": kind}
-    process = launched([job(tmp_path / "run", data, arch, **flags)], tmp_path / "jobs.json")
-    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+KINDS = {"transformer": "fsdp", "lstm": "ddp", "bahdanau": "ddp"}  # of the runs that are killed, by architecture
+
+
+def killed(folder: Path, data: Path, arch: str) -> dict[str, Any]:
+    """The job of a run by two processes, both killed after a checkpoint."""
+    one = job(folder / f"killed-{arch}", data, arch, **KILLED, parallel=KINDS[arch])
+    process = launched([one], folder / f"{arch}.json")
+    checkpoints = Checkpoints(folder / f"killed-{arch}" / "checkpoints")
     wait_until(lambda: process.poll() is not None or any(step >= 10 for step, _ in checkpoints.steps()))
     for rank in (1, 0):
-        os.kill(int((tmp_path / f"jobs.json.{rank}").read_text()), signal.SIGKILL)
+        os.kill(int((folder / f"{arch}.json.{rank}").read_text()), signal.SIGKILL)
     finished(process)
     assert process.returncode != 0
-    assert not (tmp_path / "run" / "last").exists()
-    alone([{**job(tmp_path / "run", data, arch, **flags), "resume": True}], tmp_path / "alone.json")
-    check_same(both[f"unkilled-{arch}"], tmp_path / "run")
+    assert not (folder / f"killed-{arch}" / "last").exists()
+    return one
+
+
+def test_killed_runs_continue_in_one_process(both: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    alone([{**killed(tmp_path, data, arch), "resume": True} for arch in KINDS], tmp_path / "alone.json")
+    for arch in KINDS:
+        check_same(both[f"unkilled-{arch}"], tmp_path / f"killed-{arch}")
 
 
 def test_running_text_is_read_once_on_each_node(tmp_path: Path) -> None:
