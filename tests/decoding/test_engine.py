@@ -37,6 +37,14 @@ def test_each_source_gets_what_it_gets_alone_in_order(method, batch_tokens):
     assert decoded(replace(config, batch_tokens=batch_tokens)) == expected
 
 
+def test_a_beam_of_several_sources_takes_as_many_rows_where_the_steps_of_one_are_compiled():
+    TREE.rows = []
+    plain = decoded(DecodingConfig(beam=4))
+    rows, TREE.rows = TREE.rows, []
+    assert decoded(DecodingConfig(beam=4, compiled=True)) == plain
+    assert TREE.rows == rows
+
+
 def test_names_keep_a_source_in_its_random_stream():
     config = DecodingConfig(sample=True, seed=3)
     whole = decoded(config)

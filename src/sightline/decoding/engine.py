@@ -136,7 +136,8 @@ def decode(
         if config.beam > 1:
             ranked = beam(
                 step, state, batch=len(rows), bos=bos, eos=eos, max_length=[limits[row] for row in rows],
-                banned=banned, width=config.beam, alpha=config.length_penalty, filled=config.compiled,
+                banned=banned, width=config.beam, alpha=config.length_penalty,
+                filled=config.compiled and len(rows) == 1,
             )  # fmt: skip
             decoded.update(zip(rows, (best for best, *_ in ranked), strict=True))
             continue

@@ -58,8 +58,8 @@ class TextTokenizerConfig(CheckedConfig):
 
     kind: Literal["auto", "byte", "char", "bpe", "unigram"] = key(
         "auto",
-        f"Tokenizer; auto: bpe with a token for each {PER_TOKEN} bytes of training text; for little of it byte, or char "
-        "with lowercase.",
+        f"Tokenizer; auto: bpe with a token for each {PER_TOKEN} bytes of training text; for little of it byte, or "
+        "char with lowercase.",
     )
     size: int = key(8000, "Maximum size of the vocabulary, for bpe and unigram.", at_least=1)
     lowercase: bool = key(False, "Lower-case the text before it is split into tokens.")
