@@ -9,8 +9,9 @@ import subprocess
 import pytest
 
 from sightline.cli.app import main
-from sightline.cli.keys import keys_help
-from sightline.tasks.defaults import EXAMPLES
+from sightline.cli.architectures import ARCH_HELP
+from sightline.cli.keys import keys_help, load_keys
+from sightline.tasks.defaults import ELSE_TRAINED, EXAMPLES, TRAINED
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import TASKS
 
@@ -50,3 +51,11 @@ def test_the_completion_of_bash_completes_commands_and_flags(capsys):
         ask = f"{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _sightline; echo ${{COMPREPLY[*]}}"
         done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
         assert expected in done.stdout.split()
+
+
+def test_the_help_says_which_architecture_train_takes_by_default():
+    defaults = {row.arch for rows in (*TRAINED.values(), ELSE_TRAINED) for row in rows}
+    words = ARCH_HELP.partition("Default: ")[2].lower()
+    assert [arch for arch in defaults if arch not in words] == []
+    for rows in load_keys().values():
+        assert [row["default"] for row in rows if row["name"] == "arch"] == [""]  # it depends on the data

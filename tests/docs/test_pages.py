@@ -15,6 +15,7 @@ import pytest
 from cyclopts import CycloptsError
 
 from sightline.cli.app import build, main
+from sightline.testing import LAWS
 from tests.browser import opened
 from tests.docs.snippets import snippets
 from tests.plugins import forgotten
@@ -139,6 +140,11 @@ def test_commands_that_are_shown_without_being_run_have_the_arguments_of_their_c
             build(arguments).parse_args(arguments)
         except CycloptsError as error:
             pytest.fail(f"{command}: {error}")
+
+
+def test_the_page_of_the_contract_names_every_law():
+    text = " ".join((ROOT / "docs" / "concepts.md").read_text(encoding="utf-8").split())
+    assert [law for law in LAWS if f"*{law}*" not in text] == []
 
 
 def test_consoles_are_at_most_80_columns_wide():

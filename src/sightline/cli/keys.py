@@ -10,7 +10,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from sightline.tasks.defaults import EXAMPLES
+from sightline.tasks.defaults import EXAMPLES, compared
 
 WIDTH = 80
 DEFAULT = "translation"
@@ -32,7 +32,9 @@ def keys_help(arguments: Sequence[str]) -> str:
     task = task if task in keys else DEFAULT
     others = ", ".join(name for name in keys if name != task)
     lines = textwrap.wrap(f"Example for {task} (`--task NAME --help` shows {others}):", WIDTH)
+    note = f"Defaults are those of {compared(task)[-1]}. Other architectures have their own: add --print-config."
     lines += ["", " \\\n      ".join(textwrap.wrap("  " + _example(task, verb), WIDTH - 8, break_on_hyphens=False))]
+    lines += ["", *textwrap.wrap(note, WIDTH)]
     group = ""
     for row in keys[task]:
         if compares and row["name"] == "arch":
