@@ -30,8 +30,9 @@ budget is in seconds of its own. Values are means over seeds on the test items; 
 task on the same items, with its own settings chosen by the validation part.
 
 The stages `choose` and `confirm` compared options on the data sets that are not held out, by their validation metric:
-the later tables. The package's defaults follow from them where the difference is larger than its standard error. Dropout
-0 for pairs, first after one and three minutes, was not taken: after ten it is behind (36.9 against 39.0 BLEU on Multi30k)."""
+the later tables. The package's defaults follow from them where the difference is larger than its standard error.
+Dropout 0 for pairs, first after one and three minutes, was not taken: after ten it is behind (36.9 against 39.0 BLEU on
+Multi30k)."""
 DEFAULTS = """\
 *Default* is what `sightline train` takes without any option. *Best architecture* has the better validation metric of
 the default and of the architecture that came next while defaults were chosen; that one was trained for 600 s where it

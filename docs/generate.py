@@ -176,8 +176,9 @@ def task_keys(name: str) -> str:
         "## Keys of the model, the loss and the evaluation",
         "",
         f"Defaults are those of `{by_default[-1]}`. The keys `model.…` depend on the architecture: see",
-        "[Architectures](../architectures.md). Training has the [keys of every task](../tasks/index.md), whose defaults",
-        f"depend on task and architecture: `sightline train --task {name} --arch ARCH --print-config` prints them.",
+        "[Architectures](../architectures.md). Training has the [keys of every task](../tasks/index.md), whose",
+        "defaults depend on task and architecture:",
+        f"`sightline train --task {name} --arch ARCH --print-config` prints them.",
         "",
         *key_table(row for row in rows if part(row, run) == "settings"),
     ]
