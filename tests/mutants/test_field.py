@@ -55,6 +55,7 @@ VIOLATIONS: tuple[tuple[str, str, str], ...] = (
     ("transformers-packed-documents-leak", "documents leak into each other where a cache has keys", "packed = alone"),
     ("transformers-packed-documents-leak", "document starts ignored", "packed = alone"),
     ("transformers-packed-documents-leak", "the convolution reads the document before", "packed = alone"),
+    ("transformers-patch-models-read-missing", "pad content leaks through 0 · NaN", "content under the mask"),
     ("transformers-recurrentgemma-half-cache", "half of the state kept on the module", "purity of states"),
     ("transformers-recurrentgemma-half-cache", "state kept on the module", "purity of states"),
     ("transformers-rotary-follows-longest", "random blocks of the longest document", "padding"),
