@@ -49,6 +49,28 @@ def test_train_eval_predict_on_a_table(files, tmp_path, capsys, monkeypatch):
     assert sum(one["probabilities"].values()) == pytest.approx(1)
 
 
+def test_a_metric_is_one_that_the_task_reports(files, tmp_path, capsys):
+    train = ["train", "--task", "classification", "--data", str(files / "reviews.csv"), "--arch", "gru", "-q", "--json"]
+    train += ["--model.d-model", "8", "--model.heads", "2", "-o", str(tmp_path / "run")]
+    assert main([*train, "--max-steps", "9", "--metric", "accurracy"]) == 2
+    expected = "sightline: error: --metric: unknown metric 'accurracy', did you mean 'accuracy'?\n"
+    assert capsys.readouterr().err == expected
+    assert not (tmp_path / "run").exists()
+    assert main([*train, "--max-steps", "2", "--metric", "auroc"]) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    assert [*metrics][:3] == ["loss", "accuracy", "macro_f1"]
+    assert {*metrics} == {"accuracy", "macro_f1", "auroc", "loss", "ece"}
+
+
+def test_a_class_with_a_hyphen_has_a_weight_by_a_flag(tmp_path, capsys):
+    rows = "".join(f"{number} goals,{'semi-final' if number % 2 else 'final'}\n" for number in range(40))
+    (tmp_path / "matches.csv").write_text("text,label\n" + rows)
+    train = ["train", "--task", "classification", "--data", str(tmp_path / "matches.csv"), "--arch", "gru", "--dry-run"]
+    assert main([*train, "--class-weights.semi-final", "2"]) == 0
+    assert main([*train, "--class-weights.semi-finals", "2"]) == 2
+    assert "no such class, did you mean 'semi-final'?" in capsys.readouterr().err
+
+
 def test_another_table_is_measured_with_the_models_labels(files, tmp_path, capsys):
     assert main(["eval", str(files / "model"), "--data", str(files / "reviews.csv"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["items"] == 120

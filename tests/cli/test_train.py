@@ -97,6 +97,28 @@ def test_resume_takes_the_runs_own_config(place: Path, capsys: pytest.CaptureFix
     assert Path("parted/last/model.safetensors").read_bytes() == Path("whole/last/model.safetensors").read_bytes()
 
 
+STOPS = """import signal
+class Stops:
+    def begin(self, run, config, step): ...
+    def log(self, step, metrics): step == 3 and signal.raise_signal(signal.SIGINT)
+    def end(self, status): ...
+"""
+
+
+def test_resume_in_the_usual_directory_takes_the_runs_own_config(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("stops.py").write_text(STOPS)
+    run, options = ["--data", "pairs.tsv", *SMALL[:2]], [*SMALL[2:-2], "--budget", "9steps", "--log-every", "1", "-q"]
+    _, err = train(capsys, *run, *options, "--log", "stops.py:Stops", status=130)
+    assert err.endswith("runs/pairs-gru-0: stopped by SIGINT after step 3; the state is saved, --resume continues\n")
+    out, _ = train(capsys, *run, "--resume", "--json", "-q")
+    assert (json.loads(out)["run"], json.loads(out)["steps"]) == ("runs/pairs-gru-0", 9)
+    assert read_yaml(Path("runs/pairs-gru-0/config.yaml"))["budget"] == "9steps"
+    out, _ = train(capsys, *run, "--seed", "1", *SMALL[2:], "--resume", "--json", "-q")
+    assert (json.loads(out)["run"], json.loads(out)["steps"]) == ("runs/pairs-gru-1", 6)
+
+
 @pytest.mark.slow
 def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")

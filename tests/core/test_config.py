@@ -251,6 +251,15 @@ def test_a_wrong_override_names_the_flag(changes, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["whole first", "sub-key first"])
+def test_a_section_that_is_given_as_a_whole_is_left_as_it_is(order):
+    section = {"lr": 1e-3}
+    changes = [("optim", section), ("optim.schedule", "cosine")][::order]
+    with pytest.raises(InputError, match="set both as a whole and by sub-key"):
+        override(Run("x"), dict(changes))
+    assert section == {"lr": 1e-3}
+
+
 @dataclass(frozen=True)
 class Mixed:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -124,7 +124,7 @@ def test_the_latest_cluster_of_this_machine_may_have_crashed(installed: Callable
     with silent_port() as port:
         ray = installed(f"127.0.0.1:{port}")
         refused = (
-            rf"^--cluster auto: no Ray cluster answers at 127\.0\.0\.1:{port} \(Connection refused\): start one with"
+            rf"^--cluster=auto: no Ray cluster answers at 127\.0\.0\.1:{port} \(Connection refused\): start one with"
         )
         with pytest.raises(EnvironmentFault, match=refused):
             connected("auto")
@@ -137,7 +137,7 @@ def test_what_listens_and_is_no_cluster_is_tried_once(installed: Callable[[str |
         ray = installed(address)
         for named in ("auto", address):
             with pytest.raises(
-                EnvironmentFault, match=rf"^--cluster {named}: no Ray cluster answers \(Failed to connect"
+                EnvironmentFault, match=rf"^--cluster={named}: no Ray cluster answers \(Failed to connect"
             ):
                 connected(named)
     assert ray.attempts == ["1", "1"]
@@ -146,7 +146,7 @@ def test_what_listens_and_is_no_cluster_is_tried_once(installed: Callable[[str |
 def test_where_no_cluster_was_ever_started_ray_says_so(installed: Callable[[str | None], Ray]) -> None:
     installed(None)
     with pytest.raises(
-        EnvironmentFault, match=r"^--cluster auto: no Ray cluster answers \(Could not find any running Ray"
+        EnvironmentFault, match=r"^--cluster=auto: no Ray cluster answers \(Could not find any running Ray"
     ):
         connected("auto")
 
@@ -154,7 +154,7 @@ def test_where_no_cluster_was_ever_started_ray_says_so(installed: Callable[[str 
 def test_an_address_where_nothing_listens_is_one_line() -> None:
     with silent_port() as port:
         with pytest.raises(
-            EnvironmentFault, match=rf"^--cluster 127\.0\.0\.1:{port}: no Ray cluster answers \(Connection"
+            EnvironmentFault, match=rf"^--cluster=127\.0\.0\.1:{port}: no Ray cluster answers \(Connection"
         ):
             connected(f"127.0.0.1:{port}")
     for address in ("local", "host:", ":6379", "host:port"):

@@ -10,7 +10,7 @@ from sightline.lab.compare import compare
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.lab.results import Results
-from sightline.report.html import write_report
+from sightline.report.html import using, write_report
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,9 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def test_it_is_measured_by_the_jobs_own_metric_beside_its_baselines(compared: tuple[str, Results, Path]) -> None:
-    job, results, _ = compared
+    job, results, place = compared
+    assert results.data.reads_texts is (job == "language")
+    assert using(results, place) == f"sightline predict {place} INPUT"  # pictures, series, and texts without a source
     assert results.primary_metric == {
         "classification": "accuracy", "forecasting": "mse", "language": "bits_per_byte",
     }[job]  # fmt: skip

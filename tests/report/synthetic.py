@@ -67,7 +67,7 @@ def make_results(foreign: Callable[[str], str] = lambda text: text) -> Results:
             "python": "3.11.2", "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
         },
         data=Data(foreign("builtin:dates"), "9f" * 32, 20_000, 1_000, 2_000, 1_000, [foreign("a note")],
-                  facts={"tokens": foreign("char; vocabulary 312 source, 15 target")}),
+                  facts={"tokens": foreign("char; vocabulary 312 source, 15 target")}, reads_texts=True),
         budget=BudgetPlan("60s", [0, 1], 0.25, 3, "10s", "45s", "params=2M", 2, 1, foreign(
             "60s per run and 2 seeds make 120s per architecture: 3 trial rates of 10s each, then 45s per seed.")),
         verdict=foreign("bahdanau is best: exact match 99.6 % [99.3–99.9], 3.2 points above transformer "

@@ -9,10 +9,10 @@ import pytest
 
 from sightline.core.metrics import find_metric
 from sightline.core.sourced import replace_sources, with_sources
-from sightline.lab.results import Estimate, Prefer, Run
+from sightline.lab.results import Estimate, Example, Prefer, Run
 from sightline.report.fronts import front_drawings, quality_range
 from sightline.report.html import render
-from sightline.report.recommendation import fronts_line, recommendation_line, using_recommended
+from sightline.report.recommendation import fronts_line, predicting, recommendation_line, using_recommended
 from tests.lab.test_pareto import FOUR, WORSE, made
 from tests.report.cells import without_spans
 
@@ -67,6 +67,24 @@ def test_the_recommended_one_is_used_by_its_run_with_the_lowest_validation_loss(
     results = made(FOUR, WORSE, runs=runs, prefer="speed")
     assert using_recommended(results, Path("runs/a b")) == "sightline predict 'runs/a b/runs/fast-seed1' INPUT"
     assert using_recommended(replace(results, prefer="quality"), Path("runs/a b")) == ""
+
+
+@pytest.mark.parametrize(
+    ("reads_texts", "sources", "argument"),
+    [
+        (True, ["it's 5 o'clock", "b"], """'it'"'"'s 5 o'"'"'clock'"""),
+        (False, ["x.png · What?"], "INPUT"),
+        (False, ["a.wav"], "INPUT"),
+        (True, ["--help", "two\nlines", "x.png", "builtin:dates", " ", "last"], "last"),
+        (True, ["-1"], "INPUT"),
+        (True, [], "INPUT"),
+    ],
+    ids=["a text", "a picture and a question", "a sound", "no arguments before a text", "a hyphen", "no examples"],
+)
+def test_the_command_ends_in_an_input_that_it_can_have(reads_texts: bool, sources: list[str], argument: str) -> None:
+    results = made(FOUR, WORSE, examples=[Example(source, "", {}) for source in sources])
+    results = replace(results, data=replace(results.data, reads_texts=reads_texts))
+    assert predicting(results, Path("runs/a")) == f"sightline predict runs/a {argument}"
 
 
 def test_the_command_for_the_recommended_one_loads_its_plugins() -> None:

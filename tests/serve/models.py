@@ -44,7 +44,7 @@ class Loud(Reverser):
     def answer(self, inputs: Sequence[str], decoding: Any = None) -> list[Any]:
         return super().answer([one * (16 << 20) for one in inputs])
 
-    def generate(self, prompts: Sequence[str], config: Any, on_text: Any) -> list[Any]:
+    def continuations(self, prompts: Sequence[str], config: Any, on_text: Any) -> list[Any]:
         from sightline.tasks.language.generation import Generated
 
         for _ in range(256):
@@ -67,7 +67,7 @@ class Gated:
         assert self.gate.wait(PATIENCE_S)
         return self.task.answer(inputs, decoding)
 
-    def generate(self, prompts: Sequence[str], config: Any, **more: Any) -> list[Any]:
+    def continuations(self, prompts: Sequence[str], config: Any, **more: Any) -> list[Any]:
         self.batches.append(list(prompts))
         assert self.gate.wait(PATIENCE_S)
-        return self.task.generate(prompts, config, **more)
+        return self.task.continuations(prompts, config, **more)

@@ -255,7 +255,7 @@ def test_a_full_queue_and_a_late_answer_are_refused() -> None:
 
 def test_a_stream_with_an_error_of_ours_ends_with_an_event() -> None:
     class Broken(Loud):
-        def generate(self, prompts: Any, config: Any, on_text: Any) -> list[Any]:
+        def continuations(self, prompts: Any, config: Any, on_text: Any) -> list[Any]:
             on_text(0, "a")
             raise RuntimeError("a secret")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ import pyarrow as pa
 import pytest
 
 import sightline
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, Interrupted
+from sightline.core.yaml12 import read_yaml
 from sightline.data.labelled.corpus import load_labelled
+from tests.stopping import stop_at
 from tests.tasks.translation.small import corpus
 
 SMALL = {"model.d_model": 32, "batch_tokens": 512, "seed": 3}
@@ -53,9 +56,35 @@ def test_wrong_arguments_are_one_line(arguments, message):
         sightline.fit(*arguments)
 
 
-def test_resuming_needs_a_directory():
-    with pytest.raises(InputError, match=r"^resume: requires out_dir, the run to continue$"):
-        sightline.fit("translation", corpus(), "gru", "2steps", resume=True)
+def test_a_resumed_run_keeps_its_own_budget_and_settings(tmp_path):
+    rows = zip(*corpus().train.sides, strict=True)
+    (tmp_path / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
+    place, call = tmp_path / "run", partial(sightline.fit, "translation", tmp_path / "pairs.tsv", quiet=True)
+    with pytest.raises(Interrupted, match="after step 3"):
+        call("gru", "9steps", out_dir=place, settings={**SMALL, "device": "cpu"}, on_progress=stop_at(3))
+    assert call(resume=True, out_dir=place).arch == "gru"
+    (*_, end) = map(json.loads, (place / "metrics.jsonl").read_text().splitlines())
+    assert (end["event"], end["status"], end["steps"]) == ("end", "completed", 9)
+    assert read_yaml(place / "config.yaml")["budget"] == "9steps"
+    assert call(resume=True, budget="11steps", out_dir=place).config.batch_tokens == SMALL["batch_tokens"]
+    assert json.loads((place / "metrics.jsonl").read_text().splitlines()[-1])["steps"] == 11
+
+
+CONTINUED = {
+    "run": partial(sightline.fit, "translation"),
+    "comparison": sightline.compare,
+    "ladder": sightline.ladder,
+    "ladder of sizes": sightline.scale,
+}
+
+
+@pytest.mark.parametrize(("what", "call"), CONTINUED.items(), ids=CONTINUED)
+def test_resuming_needs_a_directory_and_overwrites_nothing(what, call, tmp_path):
+    with pytest.raises(InputError, match=rf"^resume: requires out_dir, the {what} to continue$"):
+        call("pairs.tsv", resume=True)
+    with pytest.raises(InputError, match=r"^resume and overwrite are mutually exclusive$"):
+        call("pairs.tsv", resume=True, overwrite=True, out_dir=tmp_path / "out")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,12 @@ class RanksByCoverage(TaggingTask):
         measured = super().measure(part)
         name = "token_accuracy"
         return replace(measured, metrics={"coverage": measured.metrics[name]}, items={"coverage": measured.items[name]})
+
+
+class ValidatesTheLossAlone(TaggingTask):
+    def validator(self, part: Pairs, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
+        validate = super().validator(part, share)
+        return lambda model: {"loss": validate(model)["loss"]}
 
 
 class StaysInEvaluation(TaggingTask):
@@ -259,6 +265,7 @@ BUGS: dict[type[TaggingTask], str] = {
     SortsItsItems: "items make up the metrics",
     NamesWhatItDoesNotMeasure: "metrics decide",
     RanksByCoverage: "metrics decide",
+    ValidatesTheLossAlone: "metrics decide",
     StaysInEvaluation: "evaluation leaves no trace",
     ForgetsTheModeAfterAnException: "evaluation leaves no trace",
     MeasuresWithDropout: "evaluation leaves no trace",

@@ -26,7 +26,7 @@ def test_devices_that_are_not_there_are_refused() -> None:
     with pytest.raises(InputError, match="must be auto, cpu, cuda or mps, found 'gpu'"):
         resolve_device("gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(EnvironmentFault, match="no cuda; use --device cpu"):
+        with pytest.raises(EnvironmentFault, match="no cuda; use --device=cpu"):
             resolve_device("cuda")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.api.comparison import ComparisonResult
+from sightline.api.resume import check_resume
 from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.core.settings import keys_of, spelled
@@ -63,11 +64,13 @@ def compare(
         which.best.predict("a text")
 
     Raises:
-        InputError: wrong data, architectures, sizes or metric; `out_dir` contains a comparison.
+        InputError: wrong data, architectures, sizes or metric; `out_dir` contains a comparison; `resume` without
+            `out_dir` or with `overwrite`.
         EnvironmentFault, Interrupted: as `sightline.lab.compare.compare`; NoRunFinished: every run failed.
     """
     if budget is not None and plan is not None:
         raise InputError("budget and plan are mutually exclusive")
+    check_resume(out_dir, resume=resume, overwrite=overwrite, what="comparison")
     plan = plan.directory / RESULTS if isinstance(plan, ComparisonResult) else None if plan is None else Path(plan)
     directory = new_directory(out_dir, data, "compare")
     with configured(directory, task, settings, keys, data=data, valid=valid, test=test) as base:

@@ -69,7 +69,7 @@ class ComparisonResult(ShownResult):
             {
                 "architecture": run.arch, "seed": run.seed, "status": run.status,
                 **{name: run.metrics.get(name) for name in names},
-                "train_s": run.train_s, "steps": run.steps, "error": run.error,
+                "train_s": run.train_s, "steps": run.steps, "error": run.error and as_arguments(run.error),
             }
             for run in self.results.runs
         ]  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from sightline.api.compare import command_of, configured, new_directory
+from sightline.api.resume import check_resume
 from sightline.api.shown import ShownResult, frame_of
 from sightline.core.config import override
 from sightline.core.errors import InputError
@@ -93,11 +94,13 @@ def ladder(
         climbed.results.find("attention").verdict
 
     Raises:
-        InputError: wrong data, sizes or metric; a key in which the rungs differ; `out_dir` contains a comparison.
+        InputError: wrong data, sizes or metric; a key in which the rungs differ; `out_dir` contains a comparison;
+            `resume` without `out_dir` or with `overwrite`.
         EnvironmentFault, Interrupted, NoRunFinished: as `sightline.compare`.
     """
     if budget is not None and plan is not None:
         raise InputError("budget and plan are mutually exclusive")
+    check_resume(out_dir, resume=resume, overwrite=overwrite, what="ladder")
     with respelled(as_arguments):
         check_meant(keys)
     check_in_range("length", length, at_least=16)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sightline.api.compare import command_of, configured, names_of, new_directory
+from sightline.api.resume import check_resume
 from sightline.core.config import override
+from sightline.core.spelling import as_arguments
 from sightline.lab.directory import LADDER_OF_SIZES, occupied
 from sightline.lab.progress import Display
 from sightline.lab.scaling import ScaleConfig
@@ -49,9 +52,11 @@ def scale(
         laws.pair("lstm", "transformer").difference
 
     Raises:
-        InputError: wrong data, architectures, sizes or budget; `out_dir` contains a ladder.
+        InputError: wrong data, architectures, sizes or budget; `out_dir` contains a ladder; `resume` without `out_dir`
+            or with `overwrite`.
         EnvironmentFault, Interrupted: as `sightline.lab.compare.compare`; NoRunFinished: every run failed.
     """
+    check_resume(out_dir, resume=resume, overwrite=overwrite, what="ladder of sizes")
     directory = new_directory(out_dir, data, "scale")
     ladder = {key: keys.pop(key) for key in _LADDER if key in keys}
     with configured(directory, task, settings, keys, data=data, valid=valid, test=test) as base:
@@ -62,4 +67,11 @@ def scale(
         with occupied(directory, overwrite=overwrite or resume, what=LADDER_OF_SIZES):
             results = run_ladder(config, directory, display=Display(quiet=quiet), **how)
             write_scaling_pages(results, directory)
-        return results
+        return _as_python(results)
+
+
+def _as_python(results: ScaleResults) -> ScaleResults:
+    """The results with arguments of Python in what they say; scale.json and its page have flags."""
+    laws = [replace(law, note=as_arguments(law.note)) for law in results.laws]
+    warnings = [as_arguments(warning) for warning in results.warnings]
+    return replace(results, laws=laws, verdict=as_arguments(results.verdict), warnings=warnings)

@@ -71,7 +71,11 @@ def generate(
         settings["max_length"] = max_new_tokens
     kind = "none" if draft is None else "ngram" if draft == "ngram" else "model"
     decoding = override(DecodingConfig(), {**settings, "sample": sampled, "draft": kind}, prefix="--")
-    config = GenerationConfig(decoding, num_samples, tuple(stop or ()), truncate)
+    try:
+        config = GenerationConfig(decoding, num_samples, tuple(stop or ()), truncate)
+    except InputError as error:
+        flag = {"samples": "--num-samples", "stop": "--stop"}.get(error.where or "")
+        raise InputError(str(error).removeprefix(f"{error.where}: "), where=flag) from None
     if prompts and prompt_file is not None:
         raise InputError("pass either prompts or a file", where="--prompt-file")
     check_not_files(prompts, "--prompt-file reads a prompt from a file, standard input any text")
@@ -97,7 +101,7 @@ def generate(
     if single and echo:
         show(0, prompts[0])
     with messages():
-        outputs = task.generate(prompts, config, on_text=show if single else None, draft=drafting)
+        outputs = task.continuations(prompts, config, on_text=show if single else None, draft=drafting)
     if json:
         records = [output._asdict() for output in outputs]
         print_json({"schema_version": 1, "arch": task.arch, "generated": records})
@@ -107,7 +111,7 @@ def generate(
         for output in outputs:
             print(shown((output.prompt if echo else "") + output.text))
     if dropped := max(output.dropped for output in outputs):
-        tell(f"dropped the first {dropped} tokens of a prompt (--truncate left)")
+        tell(f"dropped the first {dropped} tokens of a prompt (--truncate=left)")
 
 
 def _draft(run: Path, device: str) -> Any:

@@ -126,23 +126,31 @@ def _resolved(
     say: bool,
 ) -> tuple[Any, Path]:
     """The configuration of the training, and its directory; `say`: an architecture that was chosen is named."""
+    from functools import partial
+
     from sightline.cli.messages import messages, tell
     from sightline.core.errors import InputError
     from sightline.tasks.located import located
     from sightline.tasks.recipe import resolve_training
 
-    data = flags.get("data")
-    if resume and config is None and out_dir is not None:
-        config = out_dir / "config.yaml" if (out_dir / "config.yaml").exists() else None
-        if config is None and data is None:
-            raise InputError("no run to resume; start one with --data and --arch", where=out_dir)
+    resolving = partial(resolve_training, environ=environ, flags=flags)
+    data, line = flags.get("data"), ""
+    run: Any = None
     with messages():
-        run, line = resolve_training(file=config, environ=environ, flags=flags)
+        if not resume or config is not None or out_dir is None:
+            run, line = resolving(file=config)
+        place = out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
+        own = place / "config.yaml"
+        if resume and config is None and own.exists() and (run is None or run.corpus.data):
+            run, line = resolving(file=own)
+            run = located(run, place) if data is None else run
+        elif run is None:
+            if data is None:
+                raise InputError("no run to resume; start one with --data and --arch", where=place)
+            run, line = resolving(file=None)
         if line and say:
             tell(line)
-    if resume and out_dir is not None and config == out_dir / "config.yaml" and data is None:
-        run = located(run, out_dir)
-    return run, out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
+    return run, place
 
 
 def _show(run: Any, shown: Shown) -> None:

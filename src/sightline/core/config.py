@@ -146,15 +146,18 @@ def _environment_layer(cls: type, base: Any, environ: Mapping[str, str]) -> _Lay
 def _nested(cls: type, changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """{"optim.lr": 1} as {"optim": {"lr": 1}}; the name alone of a `NamedSection` becomes its key."""
     tree: dict[str, Any] = {}
-    sections = named_sections(cls)
+    sections, whole = named_sections(cls), set()
     for key, value in changes.items():
-        *parents, name = (f"{key}.name" if key in sections else key).split(".")
+        path = (f"{key}.name" if key in sections else key).split(".")
         at: Any = tree
-        for parent in parents:
-            at = at.setdefault(parent, {}) if isinstance(at, dict) else at
-        if not isinstance(at, dict) or name in at:
+        for depth, parent in enumerate(path[:-1], 1):
+            if tuple(path[:depth]) in whole:
+                raise InputError("set both as a whole and by sub-key", where=prefix + key)
+            at = at.setdefault(parent, {})
+        if path[-1] in at:
             raise InputError("set both as a whole and by sub-key", where=prefix + key)
-        at[name] = value
+        at[path[-1]] = value
+        whole.add(tuple(path))
     return tree
 
 

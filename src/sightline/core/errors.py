@@ -34,7 +34,8 @@ class InputError(SightlineError, ValueError):
     def __init__(self, message: str, *, where: object = None) -> None:
         self.where = None if where is None else str(where)
         if self.where is not None and self.where.startswith("--"):
-            self.where = self.where.replace("_", "-")
+            flag, equals, value = self.where.partition("=")
+            self.where = flag.replace("_", "-") + equals + value
         super().__init__(message if self.where is None else f"{self.where}: {message}")
 
 

@@ -107,7 +107,7 @@ class ClusterExecutor(Executor[ClusterJob]):
         self._ray = connected(address)
         self.nodes = nodes_of([node for node in self._ray.nodes() if node["Alive"]])
         if not self.nodes:
-            raise EnvironmentFault(f"{FLAG} {address}: the cluster has no node with a core")
+            raise EnvironmentFault(f"{FLAG}={address}: the cluster has no node with a core")
         self._names = {node.id: node.name for node in self.nodes}
 
     @property
@@ -214,8 +214,8 @@ def nodes_of(listed: Sequence[dict[str, Any]]) -> list[ClusterNode]:
 def connected(address: str) -> Any:
     """The module `ray`, connected to the cluster at `address`; it prints nothing and sends nothing to its makers."""
     if address.startswith("ray://"):
-        message = "Ray's client is not supported: run this on a node of the cluster, with --cluster auto"
-        raise InputError(message, where=f"{FLAG} {address}")
+        message = "Ray's client is not supported: run this on a node of the cluster, with --cluster=auto"
+        raise InputError(message, where=f"{FLAG}={address}")
     if address != "auto":
         _check_answers(address, address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -232,7 +232,7 @@ def connected(address: str) -> Any:
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         line = one_line(error).split(". ")[0]
-        raise EnvironmentFault(f"{FLAG} {address}: no Ray cluster answers ({line}): {_ADVICE}") from None
+        raise EnvironmentFault(f"{FLAG}={address}: no Ray cluster answers ({line}): {_ADVICE}") from None
     return ray
 
 
@@ -249,18 +249,18 @@ def _check_answers(address: str, place: str) -> None:
     """Check that something listens at `place`, HOST:PORT, which `address` means: Ray would try again for minutes.
 
     Raises:
-        InputError: "--cluster x: expected auto or HOST:PORT".
-        EnvironmentFault: "--cluster auto: no Ray cluster answers at host:6379 (Connection refused): start one …".
+        InputError: "--cluster=x: expected auto or HOST:PORT".
+        EnvironmentFault: "--cluster=auto: no Ray cluster answers at host:6379 (Connection refused): start one …".
     """
     host, colon, port = place.rpartition(":")
     if not (host and colon and port.isdigit()):
-        raise InputError("expected auto or HOST:PORT", where=f"{FLAG} {address}")
+        raise InputError("expected auto or HOST:PORT", where=f"{FLAG}={address}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_S).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         at = "" if place == address else f" at {place}"
-        raise EnvironmentFault(f"{FLAG} {address}: no Ray cluster answers{at} ({reason}): {_ADVICE}") from None
+        raise EnvironmentFault(f"{FLAG}={address}: no Ray cluster answers{at} ({reason}): {_ADVICE}") from None
 
 
 _ADVICE = "start one with 'ray start --head', and more nodes with 'ray start --address HOST:PORT'"

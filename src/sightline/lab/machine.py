@@ -68,7 +68,7 @@ def advice(facts: dict[str, Any]) -> list[str]:
     if facts["threads"] > 1 and speed["float32_gflops"] < 1.2 * speed["float32_one_thread_gflops"]:
         lines.append("more threads do not increase the speed: other processes are busy, or the cores are shared")
     if speed["bfloat16_gflops"] > 1.2 * max(speed["float32_gflops"], speed["float32_one_thread_gflops"]):
-        lines.append("bfloat16 products are faster here: --dtype auto uses them for models of at least 256 units")
+        lines.append("bfloat16 products are faster here: --dtype=auto uses them for models of at least 256 units")
     elif facts["bfloat16_in_hardware"]:
         lines.append("bfloat16 products are not faster here although the processor supports them: try --dtype float32")
     if facts["memory_bytes"] is not None and facts["memory_bytes"] < 4 * 2**30:

@@ -95,6 +95,7 @@ def _described(data: Any, task: Any, part: Any) -> Data:
         counted=task.counted,
         length_of=task.length_of,
         tested_sha256=task.items_sha256(part),
+        reads_texts=task.reads_texts,
     )
 
 

@@ -239,6 +239,7 @@ class Data:
         from before there was one, and where the task does not know it
     loss_unit: the unit of the training loss; counted: the meaning of "tokens" in budgets and speeds
     length_of: the meaning of `Results.lengths`
+    reads_texts: whether an input is a text, as `Example.source` has it; False in files from before there was one
     """
 
     name: str
@@ -254,6 +255,7 @@ class Data:
     counted: str = "target tokens"
     length_of: str = "source length (characters)"
     tested_sha256: str = ""
+    reads_texts: bool = False
 
     @property
     def speed_unit(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -100,9 +101,16 @@ def using_recommended(results: Results, directory: Path) -> str:
 
 def predicting(results: Results, place: Path) -> str:
     """The command line that predicts with the run or the winner at `place`, with the plugins that it needs."""
-    example = shlex.quote(results.examples[0].source) if results.examples else "INPUT"
+    texts = [example.source for example in results.examples] if results.data.reads_texts else []
+    example = next(filter(_is_argument, texts), "INPUT")
     plugins = "".join(f"--plugin {shlex.quote(one)} " for one in results.environment.get("plugins", {}))
-    return f"sightline predict {plugins}{shlex.quote(str(place))} {example}"
+    return f"sightline predict {plugins}{shlex.quote(str(place))} {shlex.quote(example)}"
+
+
+def _is_argument(text: str) -> bool:
+    """Whether `sightline predict` takes it for a text, not for a flag or a file, and a page shows it as it is."""
+    like_file = text.startswith("builtin:") or re.fullmatch(r"\S+\.[A-Za-z]\w*", text)
+    return bool(text.strip()) and text.isprintable() and not text.startswith("-") and not like_file
 
 
 def _lowest_loss(run: Run) -> float:

@@ -21,7 +21,7 @@ from sightline.serve.inputs import check_positions, checked_text, read_input
 from sightline.serve.limits import ServerLimits
 from sightline.serve.metrics import Measurements
 from sightline.serve.pages import IN_FRAME, IN_FRAME_SCRIPT, api_page, front_page
-from sightline.serve.refusal import KINDS, NO_FIELDS, Fields, Refusal, wrong_input
+from sightline.serve.refusal import KINDS, NO_FIELDS, Fields, Refusal
 from sightline.serve.schemas import SAMPLING, ForecastBody, GenerateBody, MapsBody, PredictBody, decoding_config
 from sightline.serve.served import ServedModel, ServedModels
 from sightline.serve.waiting import EventStream, Pieces, answer
@@ -32,10 +32,10 @@ JSON_POLICY = {"Content-Security-Policy": "default-src 'none'; frame-ancestors '
 PAGE_POLICY = {"Content-Security-Policy": "frame-ancestors 'none'"}
 MAPS_POLICY = {"Content-Security-Policy": "sandbox allow-scripts allow-downloads; frame-ancestors 'self'"}
 # For `wrong_input`: how the routes spell what messages about long prompts advise.
-GENERATE_FIELDS = {"--max-new-tokens": "max_new_tokens", "--truncate left": 'truncate "left"'}
+GENERATE_FIELDS = {"--max-new-tokens": "max_new_tokens", "--truncate=left": 'truncate "left"'}
 PREDICT_FIELDS = {
     "--max-new-tokens": "decoding.max_length",
-    "drop the prompt's beginning with --truncate left": "shorten the prompt",
+    "drop the prompt's beginning with --truncate=left": "shorten the prompt",
 }
 _ERROR = {
     "type": "object",
@@ -208,7 +208,7 @@ def generation(decoding: DecodingConfig, samples: int, stop: Sequence[str], trun
     try:
         return GenerationConfig(decoding, samples, tuple(stop), truncate)
     except InputError as error:
-        raise wrong_input(error) from None
+        raise Refusal(422, str(error), param=error.where) from None
 
 
 async def begun(

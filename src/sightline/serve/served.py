@@ -134,7 +134,7 @@ class ServedModel:
 def _compiled(name: str, task: Any, precision: Precision, beams: Sequence[int]) -> tuple[int, ...]:
     """The beam widths whose steps have been compiled, with a message."""
     began = time.monotonic()
-    ready = task.compile_ahead(precision, beams)
+    ready = task.compile_steps(precision, beams)
     left = [beam for beam in beams if beam not in ready]
     for widths, what in ((ready, "compiled"), (left, "plain steps, as compiled ones would gain nothing")):
         if widths:

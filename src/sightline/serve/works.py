@@ -71,7 +71,7 @@ class Continuing(Work):
 
         listened = any(job.hear is not None for job in jobs)
         prompts = [prompt for job in jobs for prompt in job.inputs]
-        outputs = iter(task.generate(prompts, self.config, on_text=hear if listened else None))
+        outputs = iter(task.continuations(prompts, self.config, on_text=hear if listened else None))
         return [
             Continued(
                 [next(outputs) for _ in range(len(job.inputs) * self.config.samples)],

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, final
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.core.suggest import unknown
 from sightline.data.corpus import Corpus
 from sightline.tasks.recipe import check_same_run, run_files
 from sightline.tasks.run import RunConfig
@@ -52,8 +53,12 @@ def train_run(
     """`train_task` by a whole configuration, which the run keeps, with the data's hash, as config.yaml.
 
     Raises:
-        InputError: the run to resume began on other data or with other settings (see `check_same_run`).
+        InputError: the run to resume began on other data or with other settings (see `check_same_run`); "--metric:
+            unknown metric 'accurracy', did you mean 'accuracy'?".
     """
+    metric = run.training.metric
+    if metric != "loss" and metric not in (known := ("loss", *task.metrics(data, run))):
+        raise InputError(unknown("metric", metric, dict.fromkeys(known)), where="--metric")
     if resume and team.first:
         check_same_run(Path(run_dir), run, data)
     task.reading = {**run.reading_keys, **task.settled_reading()}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from sightline.core.errors import InputError
 from sightline.core.precision import Precision
-from sightline.core.spelling import respelled
+from sightline.core.spelling import as_arguments, respelled
 from sightline.data.inputs import InputTable
 from sightline.data.media.files import MediaFile
 from sightline.data.rows.in_memory import PAIR, is_frame
@@ -20,6 +20,11 @@ from sightline.tasks.not_files import check_not_paths
 from sightline.tasks.one_or_several import is_blank, list_of, with_blanks
 from sightline.tasks.outcomes import Answer
 from sightline.tasks.saved import SavedTask
+
+
+def in_python(message: str) -> str:
+    """A message about inputs or decoding with arguments of Python."""
+    return as_arguments(message.replace("--max-new-tokens", "--max-length"))
 
 
 class PredictingTask(SavedTask):
@@ -64,8 +69,13 @@ class PredictingTask(SavedTask):
         where code gains nothing.
 
         Raises:
-            InputError: "--compiled: needs a C++ compiler: found neither g++ nor clang++"; "--compiled: needs a CPU, …".
+            InputError: "compiled: needs a C++ compiler: found neither g++ nor clang++"; "compiled: needs a CPU, …".
         """
+        with respelled(in_python):
+            return self.compile_steps(precision, beams)
+
+    def compile_steps(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
+        """`compile_ahead` for the command line: messages name flags."""
         return ()
 
     def predict(self, inputs: Any, decoding: Any = None, *, proba: bool = False, return_dict: bool = False) -> Any:
@@ -82,6 +92,11 @@ class PredictingTask(SavedTask):
             InputError: what `one_or_several.list_of` and `check_not_paths` raise; whatever is wrong with an input;
                 "translation gives no probabilities: see return_dict=True".
         """
+        with respelled(in_python):
+            return self._predicted(inputs, decoding, proba=proba, return_dict=return_dict)
+
+    def _predicted(self, inputs: Any, decoding: Any, *, proba: bool, return_dict: bool) -> Any:
+        """The result of `predict`; messages name flags."""
         if self.reads_texts:
             check_not_paths(inputs)
         one = self.is_one(inputs)
@@ -110,24 +125,16 @@ class PredictingTask(SavedTask):
     def _rows_of(self, frame: Any) -> list[Any]:
         """The inputs in the rows of a frame, or in dicts; paths in it begin in the working directory."""
 
-        def in_python(message: str) -> str:
+        def without_flags(message: str) -> str:
             message = message.replace("Set --source-column", "Choose a column, as in table['source']")
             return message.replace(" (--source-column chooses another column)", "")
 
-        with data_paths(None, self.pair, inputs=frame) as stored, respelled(in_python):
+        with data_paths(None, self.pair, inputs=frame) as stored, respelled(without_flags):
             return self.table_inputs(InputTable(Path(stored.paths["inputs"]), base=Path.cwd()))
 
     def records(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
-        """For each input a dict with its output and all else that is known of that; `no_record` for an empty text."""
-        filled = self.filled(inputs)
-        records = self.record_list(filled, decoding) if filled else []
-        return with_blanks(inputs, records, lambda one: {"source": one, **self.no_record})
-
-    def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
-        """The records of inputs that are filled."""
-        if all(isinstance(one, str | Path) for one in inputs):
-            return [answer.record for answer in self.answer_list([str(one) for one in inputs], decoding)]
-        return [{"output": output} for output in self.predict_list(inputs, decoding)]
+        """For each input the record of its `answer`, in which files have their names."""
+        return [{key: _with_names(value) for key, value in one.record.items()} for one in self.answer(inputs, decoding)]
 
     def is_one(self, inputs: Any) -> bool:
         """Whether the argument of `predict` is one input, not several."""
@@ -158,5 +165,16 @@ class PredictingTask(SavedTask):
 
     def answer_list(self, inputs: list[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """The answers for inputs that are filled."""
-        outputs = self.predict_list(inputs)
+        outputs = self.predict_list(inputs, decoding)
         return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
+
+
+def _with_names(value: Any) -> Any:
+    """A value of a record; for a file, or one among the values of a row, its name."""
+    if isinstance(value, Path | MediaFile):
+        return str(value.path if isinstance(value, MediaFile) else value)
+    if isinstance(value, tuple | list) and any(isinstance(one, Path | MediaFile) for one in value):
+        return type(value)(map(_with_names, value))
+    if isinstance(value, Mapping) and any(isinstance(one, Path | MediaFile) for one in value.values()):
+        return {key: _with_names(one) for key, one in value.items()}
+    return value

@@ -164,6 +164,8 @@ def metrics_decide(subject: TaskSubject) -> Iterator[str]:
         validated = task.validator(data.valid, share)(task.model)
         if "loss" not in validated or not all(isinstance(value, float) for value in validated.values()):
             yield f"a validation of {percent(share)} of the items gives {validated}, not numbers with 'loss' among them"
+        elif missing := [name for name in names if name not in validated]:
+            yield f"a validation of {percent(share)} of the items lacks {', '.join(missing)}, which --metric may name"
 
 
 def evaluation_leaves_no_trace(subject: TaskSubject) -> Iterator[str]:

@@ -139,7 +139,7 @@ class Team:
         if self.local_rank >= count:
             raise EnvironmentFault(
                 f"process {self.rank} needs a GPU of its own, but this node has {count}: start fewer, or use "
-                "--device cpu"
+                "--device=cpu"
             )
         return torch.device("cuda", self.local_rank)
 

@@ -54,7 +54,7 @@ def resolve_device(device: str) -> torch.device:
         raise InputError(f"must be auto, cpu, cuda or mps, found {device!r}", where="--device")
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available[kind]:
-        raise EnvironmentFault(f"--device {device}: this machine or this torch has no {kind}; use --device cpu")
+        raise EnvironmentFault(f"--device={device}: this machine or this torch has no {kind}; use --device=cpu")
     return torch.device(device)
 
 

@@ -38,7 +38,7 @@ from sightline.training.memory import MemoryGuard
 from sightline.training.pace import Pace
 from sightline.training.plan import CHECKPOINT_SHARE
 from sightline.training.planning import in_planned_steps
-from sightline.training.rundir import RunDirectory, RunElsewhere, open_shared
+from sightline.training.rundir import SAVED, RunDirectory, RunElsewhere, kept_in, open_shared
 from sightline.training.shared_step import SharedStepper, make_stepper
 from sightline.training.shares import in_shares
 from sightline.training.signals import Stopped, StopRequest
@@ -284,8 +284,7 @@ class _Trainer:
         self._log({"event": "diverged", "step": step, "what": what, "rows": rows})
         shown = f" (rows {', '.join(map(str, rows[:8]))}{', …' if len(rows) > 8 else ''})" if rows else ""
         raise Diverged(
-            f"step {step}: {what}{shown}: the state before it is kept in {self.run.path}; "
-            "try a lower --optim.lr or a longer --optim.warmup"
+            f"step {step}: {what}{shown}: {kept_in(self.run.path)}; try a lower --optim.lr or a longer --optim.warmup"
         )
 
     def _rescue(self) -> None:
@@ -377,8 +376,7 @@ class _Trainer:
         step = self.state.spent.steps
         self._log({"event": "interrupted", "step": step, "signal": self.stop.name})
         raise Interrupted(
-            f"{self.run.path}: stopped by {self.stop.name} after step {step}; the state is saved, --resume continues",
-            signal_number=number,
+            f"{self.run.path}: stopped by {self.stop.name} after step {step}; {SAVED}", signal_number=number
         )
 
     def _log(self, record: dict[str, Any]) -> None:

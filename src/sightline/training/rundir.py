@@ -144,6 +144,14 @@ class RunElsewhere:
         """See `RunDirectory.save_model`."""
 
 
+SAVED = "the state is saved, --resume continues"
+
+
+def kept_in(path: Path) -> str:
+    """Where the state of a training that diverged is, for its error."""
+    return f"the state before it is kept in {path}"
+
+
 def check_run(path: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise what `open_run` would raise, before data is prepared."""
     _check_place(path, resume, overwrite)

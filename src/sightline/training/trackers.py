@@ -51,7 +51,7 @@ class TensorBoard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            needed = "--log tensorboard needs TensorBoard: pip install 'sightline[tensorboard]'"
+            needed = "--log=tensorboard needs TensorBoard: pip install 'sightline[tensorboard]'"
             raise EnvironmentFault(needed) from None
         self._writer: Any = SummaryWriter
         self._open = False
@@ -85,9 +85,9 @@ def make_tracker(name: str) -> Tracker:
     """The tracker of that name, or of a class in a file: `tracker.py:Printed`.
 
     Raises:
-        InputError: "--log: unknown tracker 'tensorbord', did you mean 'tensorboard'?"; "--log tracker.py:Printed: has
+        InputError: "--log: unknown tracker 'tensorbord', did you mean 'tensorboard'?"; "--log=tracker.py:Printed: has
             no class Printed"; what `import_plugin` raises.
-        EnvironmentFault: "--log tensorboard needs TensorBoard: pip install 'sightline[tensorboard]'".
+        EnvironmentFault: "--log=tensorboard needs TensorBoard: pip install 'sightline[tensorboard]'".
     """
     file, _, kind = name.rpartition(":")
     if not file.endswith(".py"):
@@ -96,11 +96,11 @@ def make_tracker(name: str) -> Tracker:
         return TRACKERS[name]()
     tracker_class = getattr(import_plugin(file).module, kind, None)
     if not callable(tracker_class):
-        raise InputError(f"has no class {kind}", where=f"--log {name}")
+        raise InputError(f"has no class {kind}", where=f"--log={name}")
     tracker = tracker_class()
     for method in ("begin", "log", "end"):
         if not callable(getattr(tracker, method, None)):
-            raise InputError(f"{kind} has no method {method}: a tracker has begin, log and end", where=f"--log {name}")
+            raise InputError(f"{kind} has no method {method}: a tracker has begin, log and end", where=f"--log={name}")
     return tracker
 
 

@@ -254,7 +254,7 @@ CASES: dict[str, tuple[str, bytes | Writer, str, str, dict]] = {
         "a.csv",
         manifest(b"source,label\nmedia/a.png,a\nmedia/b.png,b\n", a_dot_png=png, b_dot_png=lambda p: png(p, 5)),
         ":3",
-        "the picture has 5 x 4 pixels, the first one has 4 x 4: make them alike by --picture.height 4",
+        "the picture has 5 x 4 pixels, the first one has 4 x 4: make them alike by --picture.height=4",
         {},
     ),
     "broken sound": (

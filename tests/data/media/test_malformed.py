@@ -126,7 +126,7 @@ PICTURES: dict[str, tuple[str, Content, str]] = {
     "png: is jpeg": ("a.png", JPEG, "is JPEG although its name ends in .png"),
     "jpeg: is png": ("a.jpg", PNG, "is PNG although its name ends in .jpg"),
     "jpeg: cut short": ("a.jpeg", JPEG[: len(JPEG) // 2], "is cut short or damaged: "),
-    "picture: other size": ("a.png", picture(size=(28, 30)), "expected 28 x 28: set --picture.fit pad, or"),
+    "picture: other size": ("a.png", picture(size=(28, 30)), "expected 28 x 28: set --picture.fit=pad, or"),
     "animation": ("a.png", picture(save_all=True, append_images=[Image.new("RGB", (28, 28))]), "has 2 pictures: set "),
     "webp: cut in the header": ("a.webp", b"RIFF", "cannot be read as a picture: not PNG, "),
     "picture: unknown": ("a.xyz", b"RIFF", "unknown kind of picture '.xyz'"),

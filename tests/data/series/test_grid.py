@@ -115,7 +115,7 @@ def test_weekends_belong_to_their_friday_when_resampled(tmp_path: Path) -> None:
 
 def test_missing_weekends_have_the_flag_as_advice(tmp_path: Path) -> None:
     days = business_days(date(2024, 3, 4), 10)
-    with pytest.raises(InputError, match="count Monday to Friday alone: --calendar business"):
+    with pytest.raises(InputError, match="count Monday to Friday alone: --calendar=business"):
         panel_of(tmp_path, days)
 
 

@@ -180,6 +180,8 @@ def test_balanced_weights_are_scikit_learns():
 def test_given_weights():
     config = replace(run().settings, class_weights={"b": 3.0})
     assert class_weights(config, np.zeros(2, int), ("a", "b")) == (1.0, 3.0)
+    hyphens = replace(config, class_weights={"a_b": 2.0, "b_c": 4})  # a class that has the name itself comes first
+    assert class_weights(hyphens, np.zeros(2, int), ("a-b", "b_c", "b-c")) == (2.0, 4.0, 1.0)
     with pytest.raises(InputError, match=r"class_weights\.bb: no such class, did you mean 'b'"):
         class_weights(replace(config, class_weights={"bb": 1.0}), np.zeros(2, int), ("a", "b"))
     with pytest.raises(InputError, match=r"class_weights\.a: must be at least 0, found -1"):

@@ -15,8 +15,8 @@ from sightline.tasks.media.config import PictureConfig
 
 def proposed(error: InputError) -> PictureConfig:
     """The configuration that the flags in an error make."""
-    height, width = (int(re.findall(rf"--picture.{side} (\d+)", str(error))[0]) for side in ("height", "width"))
-    assert "--picture.fit pad (or stretch)" in str(error)
+    height, width = (int(re.findall(rf"--picture.{side}=(\d+)", str(error))[0]) for side in ("height", "width"))
+    assert "--picture.fit=pad (or stretch)" in str(error)
     return PictureConfig(height=height, width=width, fit="pad")
 
 

@@ -176,7 +176,7 @@ def _check_header(image: Image, known: tuple[str, ...], options: ImageOptions, p
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and options.frames == "refuse" and image.format != "MPO":
         raise InputError(
-            f"has {frames} pictures: set --picture.frames first, or save the one that is meant", where=path
+            f"has {frames} pictures: set --picture.frames=first, or save the one that is meant", where=path
         )
 
 
@@ -203,7 +203,7 @@ def _fitted(image: Image, options: ImageOptions, path: Path) -> Image:
     if options.fit == "refuse":
         actual = f"{image.height} x {image.width}"
         raise InputError(
-            f"has {actual} pixels, expected {height} x {width}: set --picture.fit pad, or stretch", where=path
+            f"has {actual} pixels, expected {height} x {width}: set --picture.fit=pad, or stretch", where=path
         )
     if options.fit == "stretch":
         return image.resize((width, height), Image.Resampling.BICUBIC)
@@ -220,7 +220,7 @@ def size_flags(sizes: Iterable[Sequence[int]]) -> str:
     middle = middle * min(1, _LARGEST_SIDE / middle.max())
     patch = math.ceil(middle.max() / 8)
     height, width = (max(1, round(side / patch)) * patch for side in middle)
-    return f"--picture.height {height} --picture.width {width} --picture.fit pad (or stretch)"
+    return f"--picture.height={height} --picture.width={width} --picture.fit=pad (or stretch)"
 
 
 def read_idx(path: Path) -> np.ndarray:

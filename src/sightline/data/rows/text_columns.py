@@ -78,7 +78,7 @@ def _refuse_numbers(bare: Rows, texts: int) -> None:
     sample = [record.cells.values() for record in islice(bare.records(), _SAMPLED_ROWS) if not record.problem]
     if len(bare.columns) > texts and sample and all(is_number(cell) for cells in sample for cell in cells):
         raise InputError(
-            "all columns are numbers, and none is chosen: set the task (--task classification reads a label and a "
+            "all columns are numbers, and none is chosen: set the task (--task=classification reads a label and a "
             "series from each row), or the columns, as in --source-column 1", where=bare.path,
         )  # fmt: skip
 

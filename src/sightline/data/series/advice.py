@@ -21,6 +21,6 @@ def way_for_time(cell: str) -> str:
         if match[5]:
             form = f"'{form} %H:%M{':%S' if match[6] else ''}'"
     return (
-        f"write times as 2016-07-01 13:00 (ISO 8601) or as numbers, set their format, as in --time-format {form}, "
+        f"write times as 2016-07-01 13:00 (ISO 8601) or as numbers, set their format, as in --time-format={form}, "
         "or choose another column with --time-column"
     )

@@ -190,11 +190,11 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
         problem = f"the time {stamp}{_of(table, row)} is in line {table.lines[before]} already: "
         several = table.words or (table.stamps.values == table.stamps.values[row]).sum() > 2
         if not table.names[row] and several:
-            column = f"--series-column{''.join(f' {name}' for name in table.words[:1])}"
+            column = f"--series-column{''.join(f'={name}' for name in table.words[:1])}"
             problem += f"are these several series? Then set the column that distinguishes them: {column}; else "
         problem += (
             _clocks(table, row, "set the zone: --time-zone Europe/Berlin")
-            + "remove one, or make one of several: --every 1h --resample mean"
+            + "remove one, or make one of several: --every=1h --resample=mean"
         )
     else:
         problem = f"{stamp}{_of(table, row)} comes after {table.stamps.text(before)}: sort the rows by time"
@@ -211,7 +211,7 @@ def _check_even(table: SeriesTable, grid: Grid, order: np.ndarray, index: np.nda
     more = f" ({len(wrong):,} such rows)" if len(wrong) > 1 else ""
     raise InputError(
         f"{table.stamps.text(row)}{_of(table, row)} is not on the grid of {grid.every} from {grid.text(0)} on{more}: "
-        "correct it, set the step: --every, or make the times even: --every 1h --resample mean",
+        "correct it, set the step: --every, or make the times even: --every=1h --resample=mean",
         where=table.place(row),
     )
 
@@ -275,7 +275,7 @@ class _Filler:
         if int(index[-1] - index[0]) + 1 > 2 * len(index):  # more would be invented than is known
             ways = "check the time, the step (--every) and the format of times (--time-format)"
         elif self._only_weekends(index):
-            ways = "count Monday to Friday alone: --calendar business"
+            ways = "count Monday to Friday alone: --calendar=business"
         else:
             zone = "set the zone: --time-zone Europe/Berlin"
             ways = f"{_clocks(self.table, row, zone)}fill them by --fill (forward, linear or zero)"

@@ -206,7 +206,7 @@ def _compact(cells: polars.Series, zone: Zone | None) -> Stamps | None:
     if right.sum() < _MOSTLY * len(right):
         return None
     _refuse(cells, ~right, f"is not a time of the form {form}, as most others are")
-    note = f"the times are read as dates, {form} (--time-format {NUMBER} reads plain numbers)"
+    note = f"the times are read as dates, {form} (--time-format={NUMBER} reads plain numbers)"
     stamps = _with_offsets(cells, parsed.to_physical().to_numpy(), None, zone, (note,))
     return stamps._replace(written=stamps.written._replace(dates=length == 8, form=form))
 
@@ -323,7 +323,7 @@ def _with_offsets(
         row = int(wrong.arg_max() or 0)
         way = "write the offset of each time"
         if offsets[row] is not None and first is not None:
-            way = "set their zone, as in --time-zone Europe/Berlin, or --time-zone UTC"
+            way = "set their zone, as in --time-zone Europe/Berlin, or --time-zone=UTC"
         problem = f"mixed zones: {_offset(offsets[row])} here, {_offset(first)} in the first row"
         raise BadTime(row, f"{problem}: {way}")
     values = local - np.rint(offsets.to_numpy() * 60 * SECOND).astype(np.int64)

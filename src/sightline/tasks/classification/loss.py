@@ -26,15 +26,21 @@ def class_weights(config: ClassificationConfig, labels: np.ndarray, classes: Seq
         return None
     counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=len(classes))
     if isinstance(chosen, dict):
-        for name in chosen:
-            if name not in classes:
-                near = nearest(name, classes)
-                hint = f", did you mean {near!r}?" if near else f"; there are {', '.join(classes[:20])}"
-                raise InputError(f"no such class{hint}", where=f"class_weights.{name}")
-        return tuple(float(chosen.get(name, 1.0)) for name in classes)
+        weights = {_class_of(key, classes): float(weight) for key, weight in chosen.items()}
+        return tuple(weights.get(name, 1.0) for name in classes)
     counts = np.maximum(counts, 1)
     balanced = (len(labels) - counts) / counts if labels.ndim == 2 else len(labels) / (len(classes) * counts)
     return tuple(float(weight) for weight in balanced)
+
+
+def _class_of(key: str, classes: Sequence[str]) -> str:
+    """The class that a key of `class_weights` means: in flags the hyphens of its name are underscores."""
+    spelled = [key] if key in classes else [name for name in classes if name.replace("-", "_") == key]
+    if len(spelled) == 1:
+        return spelled[0]
+    near = nearest(key, classes)
+    hint = f", did you mean {near!r}?" if near else f"; there are {', '.join(classes[:20])}"
+    raise InputError(f"no such class{hint}", where=f"class_weights.{key}")
 
 
 def label_loss(

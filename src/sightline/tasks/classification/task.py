@@ -115,7 +115,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         return label_divergence(outputs, reference, batch.labels)
 
     def validator(self, part: LabelledPart, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
-        """A function of the model: loss, accuracy and macro F1 on evenly spaced items."""
+        """A function of the model: the metrics of `measure` on evenly spaced items, first loss and accuracy."""
         scored = self.spaced(part, at_least_one(share * min(len(part), self.config.validation_items)))
         batches, labels = self.trained.batches(scored, shuffle=False), scored.numbers(self.classes)
 
@@ -124,7 +124,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
             if not np.isfinite(scores).all():
                 return {"loss": float("nan")}
             metrics = SCORE[self.many](scores, labels, self.classes).metrics
-            return {name: metrics[name] for name in ("loss", "accuracy", "macro_f1")}
+            return {name: metrics[name] for name in dict.fromkeys(["loss", "accuracy", "macro_f1", *metrics])}
 
         return validate
 
@@ -145,9 +145,6 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
     def costs(self, part: LabelledPart) -> Costs:
         """The time of one label, items asked for one at a time."""
         return Costs(median_ms(partial(self.trained.label, part.select([row])) for row in spaced(len(part), TIMED)))
-
-    def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
-        return [answer.record for answer in self.trained.answer_list(inputs)]
 
     @classmethod
     def sources(cls, part: LabelledPart) -> list[str]:

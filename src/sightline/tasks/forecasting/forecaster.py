@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -123,7 +124,8 @@ class Forecaster:
         source = self._as_frame(source)
         if is_frame(source):
             with data_paths(None, data=source) as stored:
-                return self._read_panel(stored.paths["data"])
+                panel = self._read_panel(stored.paths["data"])
+                return replace(panel, name=stored.named(panel.name))
         return panel_of(source, self.fitted.columns.targets)
 
     def _as_frame(self, source: Any) -> Any:

@@ -54,6 +54,10 @@ class GenerationConfig:
     stop: text ends before the first of these
     truncate: the treatment of a prompt that has, with the new tokens, more positions than the model: "error", or
         "left", which drops its beginning
+
+    Raises:
+        InputError: "samples: must be at least 1, found 0"; "stop: an empty stop string would end every text"; several
+            outputs without sampling.
     """
 
     decoding: DecodingConfig = DecodingConfig()  # noqa: RUF009 (frozen)
@@ -62,9 +66,9 @@ class GenerationConfig:
     truncate: Literal["error", "left"] = "error"
 
     def __post_init__(self) -> None:
-        check_in_range("--num-samples", self.samples, at_least=1)
+        check_in_range("samples", self.samples, at_least=1)
         if not all(self.stop):
-            raise InputError("an empty stop string would end every text", where="--stop")
+            raise InputError("an empty stop string would end every text", where="stop")
         if self.samples > 1 and not self.decoding.sample:
             raise InputError("several outputs of a prompt need sampling: they would all be the same one")
 
@@ -151,7 +155,7 @@ def _fitted(
         if cut and (truncate == "error" or cut > len(prompt)):
             raise InputError(
                 f"prompt {number} has {len(prompt)} tokens and {most} are to be added, but the model has {limit} "
-                "positions: ask for fewer with --max-new-tokens, or drop the prompt's beginning with --truncate left"
+                "positions: ask for fewer with --max-new-tokens, or drop the prompt's beginning with --truncate=left"
             )
         fitted.append([TextTokenizer.BOS, *prompt[cut:]])
         dropped.append(cut)

@@ -13,6 +13,7 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import metric_names
 from sightline.core.precision import Precision
+from sightline.core.spelling import respelled
 from sightline.data.spaced import at_least_one
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
@@ -28,6 +29,7 @@ from sightline.tasks.language.likelihood import LIKELIHOODS, items_sha256
 from sightline.tasks.language.opened import open_text, stretches
 from sightline.tasks.language.planted import planted_texts
 from sightline.tasks.outcomes import Measured
+from sightline.tasks.predicting import in_python
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss, cross_entropy, divergence
@@ -139,10 +141,23 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         draft: LanguageTask | None = None,
     ) -> list[Generated]:
         """Continuations of prompts, see `LanguageModel.generate`; `draft` is a task whose model drafts."""
+        with respelled(in_python):
+            return self.continuations(prompts, config, first=first, on_text=on_text, draft=draft)
+
+    def continuations(
+        self,
+        prompts: Sequence[str],
+        config: GenerationConfig | None = None,
+        *,
+        first: int = 0,
+        on_text: OnText | None = None,
+        draft: LanguageTask | None = None,
+    ) -> list[Generated]:
+        """`generate` for the command line: messages name flags."""
         other = None if draft is None else draft.trained
         return self.trained.generate(prompts, config or GenerationConfig(), first=first, on_text=on_text, draft=other)
 
-    def compile_ahead(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
+    def compile_steps(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
         return self.trained.compile_ahead(precision, beams)
 
     def state_bytes_after(self, length: int) -> int:

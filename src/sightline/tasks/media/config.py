@@ -149,7 +149,7 @@ class PictureConfig(CheckedConfig):
         has a field for them.
 
         Raises:
-            InputError: "the pictures have 3 sizes (28 x 28, 28 x 30, …): make them alike by --picture.height 28 …".
+            InputError: "the pictures have 3 sizes (28 x 28, 28 x 30, …): make them alike by --picture.height=28 …".
         """
         height, width = self.height, self.width
         if height is None or width is None:
@@ -178,7 +178,7 @@ def _few(height: int, width: int) -> int:
         return next((side for side in few if side > 1 and counts[side] >= LEAST_PATCHES), few[0])
     raise InputError(
         f"{height} x {width} pixels cannot be cut into {FEW_PATCHES} square patches or fewer: set "
-        f"{size_flags([(height, width)])}, or --picture.patch {both} for more patches"
+        f"{size_flags([(height, width)])}, or --picture.patch={both} for more patches"
     )
 
 

@@ -136,7 +136,7 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
     def costs(self, part: P) -> Costs:
         return writing_costs(self.trained, part, self.spaced(part, TIMED), self.positions_are)
 
-    def compile_ahead(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
+    def compile_steps(self, precision: Precision = "float32", beams: Sequence[int] = (1,)) -> tuple[int, ...]:
         return self.trained.compile_ahead(precision, beams)
 
     def state_bytes_after(self, length: int) -> int:
