@@ -167,6 +167,8 @@ class AddPositions(SequenceMixer[PositionState]):
     Raises `InputError` where a learned table is too short: `position 512 exceeds the 512 learned positions`.
     """
 
+    undecayed = ("table",)  # parameters without weight decay
+
     def __init__(self, d_model: int, kind: Literal["sinusoidal", "learned"] = "sinusoidal", limit: int = 1024) -> None:
         super().__init__()
         if kind not in ("sinusoidal", "learned"):
