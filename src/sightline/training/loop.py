@@ -289,9 +289,9 @@ class _Trainer:
         )
 
     def _rescue(self) -> None:
-        """Free the gradients' memory and save the state before the failed step, if that still works."""
-        self.stepper.optimizer.zero_grad(set_to_none=True)
+        """Save the state before the failed step, if that still works."""
         with suppress(MemoryError, RuntimeError, EnvironmentFault):
+            self.stepper.undo()
             if self.team.alone:  # others still compute the step
                 self.save()
 
