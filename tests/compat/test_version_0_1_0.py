@@ -15,7 +15,7 @@ import torch
 
 import sightline
 from sightline.lab.results import Results
-from tests.compat.trainings import INPUTS, STABLE, TRAININGS, answers, write_inputs
+from tests.compat.trainings import CHANGED, INPUTS, STABLE, TRAININGS, answers, write_inputs
 
 OLD = Path(__file__).parent / "version_0_1_0"
 RECORD = json.loads((OLD / "record.json").read_text(encoding="utf-8"))
@@ -95,7 +95,7 @@ def test_saved_results_are_read() -> None:
 
 @pytest.mark.slow
 def test_the_same_commands_train_the_same_weights(tmp_path: Path) -> None:
-    """Bit for bit with the torch that made the record, else to rounding."""
+    """Bit for bit with the torch that made the record, else to rounding; those in `CHANGED` to rounding."""
     environment = {**os.environ, **STABLE, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-m", "tests.compat.trainings", str(tmp_path)],
@@ -107,10 +107,10 @@ def test_the_same_commands_train_the_same_weights(tmp_path: Path) -> None:
     for name in TRAININGS:
         before, after = RECORD["trainings"][name], new["trainings"][name]
         assert list(after["weights"]) == list(before["weights"]), name
-        assert close(after["losses"], before["losses"], 0.0 if exact else 1e-3), name
+        assert close(after["losses"], before["losses"], 0.0 if exact and name not in CHANGED else 1e-3), name
         if exact:
             changed = [key for key in before["weights"] if after["weights"][key] != before["weights"][key]]
-            assert not changed, f"{name}: {changed}"
+            assert bool(changed) == (name in CHANGED), f"{name}: {changed}"
 
 
 def test_inputs_are_named_for_every_training() -> None:

@@ -46,6 +46,10 @@ TRAININGS: dict[str, list[str]] = {
     "answering": [*("--task", "answering", "--data", "quarters/quarters.csv", "--arch", "bahdanau"),
                   *("--picture.colour", "grey", "--picture.patch", "4")],
 }  # fmt: skip
+# Trainings whose weights are those of version 0.1.0 to rounding alone, and why.
+CHANGED = dict.fromkeys(
+    ("classification-images", "captioning", "answering"), "learned positions and the vectors of sources decayed then"
+)
 INPUTS: dict[str, list[str]] = {
     "translation": ["drei acht", "neun"],
     "translation-dates": ["3. Mai 1999", "July 4, 2001"],

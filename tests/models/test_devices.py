@@ -17,8 +17,9 @@ from sightline.core import doubles
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.state import leaves, map_state
 from sightline.mixers import MIXERS
+from sightline.mixers.softmax import SoftmaxConfig
 from sightline.models import ARCHITECTURES, LANGUAGE_MODELS
-from sightline.parts.positions import AddPositions, rotate, sinusoid
+from sightline.parts.positions import AddPositions, alibi_slopes, rotate, sinusoid
 from sightline.tasks.texts_out.writer import example_memory
 from sightline.testing import Subject
 
@@ -96,6 +97,21 @@ def test_an_architecture_needs_no_float64_of_its_device(name: str, monkeypatch: 
             _, state = model.step(source[:, 0], state)
             logits, _ = model.decode(source, state)
         assert logits.is_meta
+
+
+def test_slopes_of_alibi_are_as_precise_as_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slopes(device: torch.device) -> torch.Tensor:
+        attention = SoftmaxConfig(heads=2, positions="alibi").build(8).to(device)
+        attention(torch.zeros(1, 5, 8, device=device))
+        slopes = attention.positions.slopes
+        assert slopes is not None
+        return slopes
+
+    assert slopes(META).dtype == torch.float64
+    monkeypatch.setattr(doubles, "LACKING", {"meta"})
+    with WithoutDoubles():
+        assert slopes(META).dtype == torch.float32
+        assert torch.equal(slopes(torch.device("cpu")), alibi_slopes(2))
 
 
 @pytest.mark.parametrize("d_model", [7, 64])

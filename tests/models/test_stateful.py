@@ -54,6 +54,19 @@ def test_a_checkpoint_has_the_state(name):
     assert torch.equal(first(tokens[2])[0], second(tokens[2])[0])
 
 
+@pytest.mark.parametrize("name", FIXED)
+def test_a_checkpoint_of_a_training_in_bfloat16_fits_a_model_that_has_not_begun(name):
+    tokens = torch.randint(30, (3, 21), generator=torch.Generator().manual_seed(1)).split(7, 1)
+    first, second = StatefulDecoder(built(name), 3, 7), StatefulDecoder(built(name), 3, 7)
+    before = {key: buffer.dtype for key, buffer in first.named_buffers()}
+    with torch.autocast("cpu", torch.bfloat16):
+        for piece in tokens[:2]:
+            first(piece)
+        assert {key: buffer.dtype for key, buffer in first.named_buffers()} == before
+        restore_model(second, {key: value.clone() for key, value in own_tensors(first).items()}, Path("here"))
+        assert torch.equal(first(tokens[2])[0], second(tokens[2])[0])
+
+
 def test_gradients_end_where_a_batch_begins():
     carried = StatefulDecoder(built("lstm"), 2, 5)
     tokens = torch.randint(30, (2, 5))

@@ -265,6 +265,24 @@ def test_the_checkpoint_in_use_is_not_removed(run: Path) -> None:
     assert [path for _, path in checkpoints.steps()] == [used, newest(run)]
 
 
+@pytest.mark.parametrize("sharded", [False, True])
+def test_what_was_just_saved_is_not_removed_for_a_newer_damaged_one(tmp_path: Path, sharded: bool) -> None:
+    """Falling back from a damaged checkpoint 500 to 400, with a lower `--keep` than before."""
+    files = dict.fromkeys(FILES, b"content")
+    for step in (400, 500):
+        Checkpoints(tmp_path, keep=2).save(step, files)
+    (tmp_path / "step-000500" / "MANIFEST.json").unlink()
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for step in (450, 460):
+        if sharded:
+            with checkpoints.writing(step) as beside:
+                for name, content in files.items():
+                    (beside / name).write_bytes(content)
+        else:
+            checkpoints.save(step, files)
+        assert [number for number, _ in checkpoints.steps()] == [step, 500]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""

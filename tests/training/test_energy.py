@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from sightline.core.errors import EnvironmentFault
 from sightline.training import energy
@@ -112,7 +113,13 @@ class Refused(Exception):
     """NVML's error."""
 
 
+def uuid(number: int) -> str:
+    return f"{number:08x}-0000-0000-0000-000000000000"
+
+
 def nvml(millijoules: list[int], *, works: bool = True) -> SimpleNamespace:
+    """NVML counts all GPUs of the machine."""
+
     def consumed(handle: int) -> int:
         if not works:
             raise Refused("Not Supported")
@@ -121,17 +128,31 @@ def nvml(millijoules: list[int], *, works: bool = True) -> SimpleNamespace:
     return SimpleNamespace(
         NVMLError=Refused,
         nvmlInit=lambda: None,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetHandleByUUID=[f"GPU-{uuid(number)}" for number in range(len(millijoules))].index,
         nvmlDeviceGetTotalEnergyConsumption=consumed,
     )
 
 
-def test_a_gpu_counts_beside_the_processors(tmp_path, monkeypatch):
+@pytest.fixture
+def visible(monkeypatch) -> list[int]:
+    """The GPUs of the machine that torch counts, by their numbers there: CUDA_VISIBLE_DEVICES."""
+    numbers: list[int] = [0, 1]
+
+    def properties(device: torch.device) -> SimpleNamespace:
+        return SimpleNamespace(uuid=uuid(numbers[device.index or 0]))
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    return numbers
+
+
+@pytest.mark.parametrize(("seen", "device"), [([0, 1], "cuda:1"), ([1], "cuda"), ([1, 0], "cuda:0")])
+def test_the_gpu_that_trains_counts_beside_the_processors(tmp_path, monkeypatch, visible, seen, device):
     package, millijoules = zone(tmp_path, "intel-rapl:0", "package-0"), [0, 5_000]
+    visible[:] = seen
     monkeypatch.setitem(sys.modules, "pynvml", nvml(millijoules))
-    meter = energy_meter("cuda:1", powercap=tmp_path)
+    meter = energy_meter(device, powercap=tmp_path)
     spend(package, 2_000_000)
-    millijoules[1] = 12_500
+    millijoules[:] = [100_000, 12_500]
     assert meter.read() == pytest.approx(2.0 + 7.5)
     assert meter.sources == ["package-0", "GPU"]
 
@@ -141,7 +162,7 @@ def test_a_gpu_counts_beside_the_processors(tmp_path, monkeypatch):
     [(None, r"sightline\[energy\]"), (nvml([0], works=False), "NVML says Not Supported")],
     ids=["no package", "no counter"],
 )
-def test_a_gpu_that_tells_nothing_is_no_meter(tmp_path, monkeypatch, module, message):
+def test_a_gpu_that_tells_nothing_is_no_meter(tmp_path, monkeypatch, visible, module, message):
     zone(tmp_path, "intel-rapl:0", "package-0")
     monkeypatch.setitem(sys.modules, "pynvml", module)
     with pytest.raises(NoEnergy, match=message):

@@ -238,15 +238,20 @@ def test_patience_ends_the_run_and_best_is_the_best(tmp_path: Path) -> None:
     assert [record["best"] for record in records(tmp_path / "run", "valid")] == [True, True, False, False, False]
 
 
-def test_larger_is_better_for_other_metrics_and_nan_is_never_best(tmp_path: Path) -> None:
-    values = iter([0.2, float("nan"), 0.5, 0.4])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("metric", "best"), [("bleu", (0.5, 6)), ("perplexity", (0.2, 2))])
+def test_better_is_what_the_metric_says_and_no_number_is_never_best(
+    tmp_path: Path, metric: str, best: tuple[float, int], bad: float
+) -> None:
+    """The perplexity of a loss above 709 nats is infinite."""
+    values = iter([0.2, bad, 0.5, 0.4])
     result = run_toy(
         tmp_path / "run",
-        toy.config("8steps", validate_every=2, metric="bleu"),
-        validate=lambda _: {"loss": 1.0, "bleu": next(values)},
+        toy.config("8steps", validate_every=2, metric=metric),
+        validate=lambda _: {"loss": 1.0, metric: next(values)},
     )
-    assert (result.best_metric, result.best_step) == (0.5, 6)
-    assert [record["bleu"] for record in records(tmp_path / "run", "valid")] == [0.2, None, 0.5, 0.4]
+    assert (result.best_metric, result.best_step) == best
+    assert [record[metric] for record in records(tmp_path / "run", "valid")] == [0.2, None, 0.5, 0.4]
 
 
 def test_an_unknown_metric_is_the_users_error(tmp_path: Path) -> None:

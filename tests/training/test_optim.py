@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from sightline.core.errors import InputError
+from sightline.mixers import MIXERS
+from sightline.models import FORMS
+from sightline.parts.front_ends import FRONT_ENDS
+from sightline.testing import Subject
 from sightline.training.optim import OptimConfig, build_optimizer, learning_rate, paper_lr
 
 
@@ -58,7 +65,7 @@ def test_rates_are_positive_until_the_end_even_without_warm_up(schedule: str) ->
     assert result == sorted(result, reverse=True)
 
 
-def test_only_matrices_that_are_no_embeddings_decay() -> None:
+def test_only_matrices_that_are_not_embeddings_decay() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -82,6 +89,53 @@ def test_only_matrices_that_are_no_embeddings_decay() -> None:
     }
     assert {name: decays.get(id(p)) for name, p in model.named_parameters() if p.requires_grad} == expected
     assert id(model.frozen) not in decays
+
+
+def decayed(model: nn.Module) -> list[str]:
+    """The names of the parameters with weight decay."""
+    groups = build_optimizer(model, OptimConfig(weight_decay=0.3)).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert len(decay) == len(list(model.parameters()))
+    return [name for name, parameter in model.named_parameters() if decay[id(parameter)]]
+
+
+def small(config: Any) -> Any:
+    sizes = {"d_model": 8, "heads": 2, "d_feed_forward": 12, "layers": max(1, len(getattr(config, "mixers", ())))}
+    learned = {"input_positions": "learned"}
+    known = {field.name for field in fields(config)}
+    return replace(config, **{name: value for name, value in (sizes | learned).items() if name in known})
+
+
+def modules(kind: str) -> Iterator[nn.Module]:
+    """Every architecture of a form, every front end, or every mechanism."""
+    if kind == "front ends":
+        yield from (config.build(8) for front_end in FRONT_ENDS.values() for config in front_end.examples())
+    elif kind == "mechanisms":
+        yield from (Subject(config).fresh() for mixer in MIXERS.values() for config in mixer.examples())
+    else:
+        source = FRONT_ENDS["series_windows"].examples()[-1] if kind == "forecaster" else 9
+        yield from (small(config).build(source, 9) for config in FORMS[kind].values())
+
+
+@pytest.mark.parametrize("kind", [*FORMS, "front ends", "mechanisms"])
+def test_of_everything_that_is_built_in_only_matrices_decay(kind: str) -> None:
+    """No learned positions, no embeddings of sources or tokens, and no bias, whatever its shape."""
+    names = [decayed(module) for module in modules(kind)]
+    assert any(names)
+    assert not [name for of_one in names for name in of_one if not name.rpartition(".")[2].startswith("weight")]
+
+
+def test_a_table_that_two_modules_share_does_not_decay() -> None:
+    class Reads(nn.Module):
+        undecayed = ("rows",)
+
+        def __init__(self, rows: nn.Parameter) -> None:
+            super().__init__()
+            self.rows = rows
+
+    rows = nn.Parameter(torch.zeros(3, 2))
+    assert decayed(nn.Sequential(nn.ParameterList([rows]), Reads(rows), nn.Linear(2, 2))) == ["2.weight"]
+    assert decayed(nn.Sequential(nn.EmbeddingBag(3, 2), nn.Bilinear(2, 2, 2))) == ["1.weight"]
 
 
 def test_one_step_is_adamw_by_hand() -> None:

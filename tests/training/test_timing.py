@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pytest
 import torch
@@ -19,6 +19,7 @@ from sightline.training import Loss, OptimConfig, Spent, TrainConfig, TrainResul
 from sightline.training.energy import EnergyMeter
 from sightline.training.pace import Pace
 from sightline.training.plan import Speed, StepPlan
+from sightline.training.shares import SharedBatches
 from sightline.training.state import State, Validate
 from sightline.training.step import Stepper
 from sightline.training.timing import Rehearsal, measure_speeds, measuring_s, own_clock, untouched
@@ -130,6 +131,58 @@ def test_a_machine_without_counters_refuses_joules_before_anything(
     monkeypatch.setattr(energy, "POWERCAP", tmp_path / "powercap")
     with pytest.raises(EnvironmentFault, match=r"--budget: joules cannot be measured here: no energy counters: looked"):
         train(toy.Toy(), toy.objective, toy.batches(), toy.config("10J", validate_every=None), tmp_path / "run")
+
+
+def test_a_run_that_began_in_seconds_measures_the_joules_that_it_is_resumed_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: Clock
+) -> None:
+    begun = run(tmp_path / "run", "1s", clock)
+    assert begun.plan is not None
+    assert begun.plan.speed.step_j is None
+    meter = EnergyMeter([lambda: 20.0 * clock.now], ["made up"])  # 20 W
+    monkeypatch.setattr(planning, "budget_meter", lambda device: meter)
+    more = run(tmp_path / "run", "40J", clock, resume=True)
+    assert more.plan is not None
+    assert more.plan.speed.watts == pytest.approx(20.0 * STEP_S / (STEP_S + FETCH_S))
+    assert more.steps == more.plan.steps > begun.steps
+    monkeypatch.setattr(planning, "measure_speeds", lambda *_: pytest.fail("measured twice"))
+    assert run(tmp_path / "run", "40J", clock, resume=True).steps == more.steps
+
+
+PLANNED = StepPlan(60.0, 600, 3, 1.0, Speed(0.1))
+
+
+@final
+class Second:
+    """The second process of a team of two on one node: the first reads the data, and answers."""
+
+    alone = first = reads = False
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def from_first(self, action: Any) -> Any:
+        return self.answer
+
+    once_per_node = from_first
+
+
+def replanned(budget: str, team: Any, **changes: Any) -> TrainConfig:
+    """The settings of a resumed run in a process without batches."""
+    config = toy.config(budget, validate_every=None, **changes)
+    nothing: Any = None
+    batches = SharedBatches(None, team, 2)
+    return planning.in_planned_steps(config, State(plan=PLANNED), batches, None, nothing, nothing, team)
+
+
+def test_a_process_without_batches_has_the_epochs_from_the_first_one() -> None:
+    assert replanned("120s", Second(40), most_epochs=4).budget == "40steps"
+    assert replanned("120s", Second(None)).budget == "1200steps"
+
+
+def test_joules_that_were_not_measured_need_one_process() -> None:
+    with pytest.raises(InputError, match="--budget: what a step costs is measured in one process: write 9J as a"):
+        replanned("9J", Second(None))
 
 
 @pytest.mark.slow
@@ -294,8 +347,9 @@ def test_a_budget_in_seconds_pays_for_at_most_so_many_epochs(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_epochs_need_batches_that_can_be_counted(tmp_path: Path, clock: Clock) -> None:
-    config = toy.config("60s", most_epochs=2)
+@pytest.mark.parametrize("pieces", [None, 2])
+def test_epochs_need_batches_that_can_be_counted(tmp_path: Path, clock: Clock, pieces: int | None) -> None:
+    config = toy.config("60s", most_epochs=2, pieces=pieces)
     with pytest.raises(InputError, match="most_epochs: requires batches that have a length"):
         train(toy.Toy(), toy.objective, SlowBatches(clock), config, tmp_path / "run", validate=toy.validate)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sightline.core.errors import Diverged, EnvironmentFault, InputError
-from sightline.training import Loss, train
+from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
+from sightline.training import Loss, planning, train
+from sightline.training.signals import Stopped
 from sightline.training.trackers import TRACKERS, make_tracker
 from tests.training import toy
 
@@ -62,6 +63,22 @@ def test_a_tracker_is_told_of_a_bad_end_once(tmp_path: Path, error: Any, status:
     with pytest.raises(error or Diverged):
         run_toy(tmp_path, kept, objective)
     assert [call for call in kept.calls if call[0] == "end"] == [("end", status)]
+
+
+@pytest.mark.parametrize("reason", [Stopped, ValueError])
+def test_a_tracker_that_has_not_begun_is_not_told_of_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: type[BaseException]
+) -> None:
+    """A signal or an error while the speed is measured, before the first step."""
+
+    def measured(*_: Any) -> None:
+        raise reason
+
+    monkeypatch.setattr(planning, "measure_speeds", measured)
+    kept = Kept()
+    with pytest.raises(Interrupted if reason is Stopped else reason):
+        train(toy.Toy(), toy.objective, toy.batches(), toy.config("1s"), tmp_path / "run", trackers=[kept])
+    assert kept.calls == []
 
 
 def test_an_error_of_a_tracker_does_not_end_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -242,6 +242,12 @@ class PairBatches(BatchStream[Batch]):
             )
 
     @property
+    def longest(self) -> tuple[int, int]:
+        """The length of the longest source, and of the longest target with BOS and EOS."""
+        source, target = (int(np.diff(ends, prepend=0).max()) for ends in (self._source_ends, self._target_ends))
+        return source, target
+
+    @property
     def examples(self) -> int:
         """Number of pairs in an epoch."""
         return len(self._rows)

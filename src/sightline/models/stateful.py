@@ -58,7 +58,9 @@ class StatefulDecoder(nn.Module):
             return self.model(tokens, state, mask, starts)
         logits, state = self.model(tokens, self.state, mask, starts)
         for place, leaf in enumerate(leaves(state)):
-            setattr(self, f"carried_{place}", leaf.detach())
+            name = f"carried_{place}"
+            # Autocast may narrow it, and narrows it again; a checkpoint must fit a model that has not begun.
+            setattr(self, name, leaf.detach().to(getattr(self, name).dtype))
         return logits, state
 
 

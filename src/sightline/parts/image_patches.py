@@ -29,6 +29,8 @@ class GridPositions(nn.Module):
     as `sinusoid` does (of the encodings in Dosovitskiy et al. 2021, appendix D.4, the two-dimensional one, but fixed).
     """
 
+    undecayed = ("table",)  # parameters without weight decay
+
     def __init__(self, rows: int, columns: int, d_model: int, kind: GridEncoding = "learned") -> None:
         super().__init__()
         if kind not in ("learned", "sinusoidal", "none"):

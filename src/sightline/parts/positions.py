@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from sightline.core.doubles import doubled, narrowed
+from sightline.core.doubles import doubled, narrowed, precise
 from sightline.core.errors import InputError
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.shapes import Counts, Keys, Mask, MixedSequences, Queries, Sequences, Slopes, Starts, TokenPositions
@@ -167,6 +167,8 @@ class AddPositions(SequenceMixer[PositionState]):
     Raises `InputError` where a learned table is too short: `position 512 exceeds the 512 learned positions`.
     """
 
+    undecayed = ("table",)  # parameters without weight decay
+
     def __init__(self, d_model: int, kind: Literal["sinusoidal", "learned"] = "sinusoidal", limit: int = 1024) -> None:
         super().__init__()
         if kind not in ("sinusoidal", "learned"):
@@ -216,6 +218,12 @@ class AttentionPositions(nn.Module):
         self.kind = kind
         self.added = AddPositions(d_model, kind) if kind in ("sinusoidal", "learned") else None
         self.register_buffer("slopes", alibi_slopes(heads) if kind == "alibi" else None, persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AttentionPositions:
+        """Moves the slopes, as float32 to a device that lacks float64."""
+        if self.slopes is not None and self.slopes.dtype == torch.float64:
+            self.slopes = self.slopes.to(precise(fn(self.slopes.new_zeros(0, dtype=torch.float32)).device))
+        return super()._apply(fn, recurse)
 
     def keep_heads(self, numbers: Sequence[int]) -> None:
         """Leave the slopes of the heads with these numbers alone; see `parts.attention_heads.PrunableHeads`."""

@@ -38,6 +38,8 @@ class SeveralFrontEnd(FrontEnd):
     attends to either. The encoder's outputs are one memory with a stretch for each source.
     """
 
+    undecayed = ("which",)  # parameters without weight decay
+
     def __init__(self, front_ends: Sequence[FrontEnd]) -> None:
         super().__init__()
         if not front_ends or len({front_end.d_model for front_end in front_ends}) > 1:

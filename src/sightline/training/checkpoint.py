@@ -68,7 +68,7 @@ class Checkpoints:
         return sorted((int(name[1]), path) for name, path in names if name)
 
     def save(self, step: int, files: Mapping[str, bytes]) -> Path:
-        """Write checkpoint `step`, then remove all but the newest `keep`.
+        """Write checkpoint `step`, then remove all others but the newest `keep`.
 
         Raises `EnvironmentFault` with the path, and the bytes needed if the disk is full; older checkpoints stay.
         """
@@ -78,7 +78,7 @@ class Checkpoints:
             with replacing_directory(target, needed) as beside:
                 for name, content in [*files.items(), (MANIFEST, _manifest(step, files))]:
                     write_new(beside / name, content)
-            self.prune()
+            self.prune(used=target)
         return target
 
     @contextmanager
@@ -95,7 +95,7 @@ class Checkpoints:
                     if path.name not in FILES:  # what the writers left
                         shutil.rmtree(path) if path.is_dir() else path.unlink()
                 write_new(beside / MANIFEST, _manifest(step, {name: (beside / name).read_bytes() for name in FILES}))
-            self.prune()
+            self.prune(used=target)
 
     def prune(self, used: Path | None = None) -> None:
         """Remove all but the newest `keep` and the one in use; `clean` removes what a kill leaves of them."""

@@ -1,4 +1,6 @@
-"""The energy that the machine says it has used: of its processors (RAPL) and of an NVIDIA GPU (NVML). Imports no torch.
+"""The energy that the machine says it has used: of its processors (RAPL) and of an NVIDIA GPU (NVML).
+
+Imports no torch, except where a GPU is asked for.
 
 Linux shows RAPL's counters under /sys/class/powercap, microjoules in `energy_uj`, which begin again at zero after
 `max_energy_range_uj`. Those of processor packages count the whole package, idle power and other programs included, and
@@ -116,14 +118,17 @@ def _zones(powercap: Path) -> list[Path]:
 
 
 def _gpu_counter(device: str) -> Counter:
-    """The joules of a GPU."""
+    """The joules of a GPU, by its UUID: NVML numbers all GPUs of the machine, torch those of CUDA_VISIBLE_DEVICES."""
     try:
         nvml: Any = import_module("pynvml")
     except ImportError:
         raise NoEnergy("no energy counters: looked for NVML (pip install 'sightline[energy]')") from None
+    import torch
+
+    uuid = torch.cuda.get_device_properties(torch.device(device)).uuid
     try:
         nvml.nvmlInit()
-        handle = nvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+        handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except nvml.NVMLError as error:
         raise NoEnergy(f"no energy counters: NVML says {error}") from error

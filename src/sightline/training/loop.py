@@ -288,9 +288,9 @@ class _Trainer:
         )
 
     def _rescue(self) -> None:
-        """Free the gradients' memory and save the state before the failed step, if that still works."""
-        self.stepper.optimizer.zero_grad(set_to_none=True)
+        """Save the state before the failed step, if that still works."""
         with suppress(MemoryError, RuntimeError, EnvironmentFault):
+            self.stepper.undo()
             if self.team.alone:  # others still compute the step
                 self.save()
 
@@ -328,7 +328,7 @@ class _Trainer:
         state, name = self.state, self.config.metric
         if name not in values:
             raise InputError(f"validation has no value {name!r}, only {', '.join(values)}", where="metric")
-        state.metric = values[name] if values[name] == values[name] else None
+        state.metric = values[name] if math.isfinite(values[name]) else None
         sign = 1.0 if find_metric(name).higher_is_better else -1.0
         better = state.metric is not None and (
             state.best_metric is None or sign * state.metric > sign * state.best_metric

@@ -28,7 +28,9 @@ class OptimConfig(CheckedConfig):
     beta2: float = key(0.98, "Decay of AdamW's average of squared gradients, per step.", at_least=0, below=1)
     eps: float = key(1e-8, "Number that AdamW adds to the root of the squared gradients' average.", above=0)
     weight_decay: float = key(
-        0.01, "Decoupled weight decay of matrices; embeddings, biases and norms have none.", at_least=0
+        0.01,
+        "Decoupled weight decay of matrices; embeddings, learned positions, biases and norms have none.",
+        at_least=0,
     )
     warmup: float = key(
         0.2, "Share of the budget in which the learning rate rises linearly to its peak.", at_least=0, below=1
@@ -74,12 +76,17 @@ def learning_rate(
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over the model's trainable parameters; matrices decay; embeddings and vectors (norms, biases) do not."""
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    """AdamW over the model's trainable parameters; matrices decay, the others do not.
+
+    The others are vectors (norms, biases), biases of any shape, embeddings, and the parameters that a module names in
+    its attribute `undecayed`, such as learned positions.
+    """
+    vectors = _tables_of_vectors(model)
     decayed, plain = [], []
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (plain if parameter.dim() < 2 or id(parameter) in embeddings else decayed).append(parameter)
+            without = parameter.dim() < 2 or id(parameter) in vectors or name.endswith("bias")
+            (plain if without else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
@@ -88,3 +95,13 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
         eps=config.eps,
         fused=True,
     )
+
+
+def _tables_of_vectors(model: nn.Module) -> set[int]:
+    """The ids of the parameters whose rows are vectors that are looked up or added, not maps."""
+    tables: set[int] = set()
+    for module in model.modules():
+        names = ("weight",) if isinstance(module, nn.Embedding | nn.EmbeddingBag) else getattr(module, "undecayed", ())
+        own = dict(module.named_parameters(recurse=False))
+        tables.update(id(own[name]) for name in names if name in own)
+    return tables

@@ -39,24 +39,25 @@ def in_planned_steps(
     budget = Budget.parse(config.budget)
     if budget.unit not in MEASURED:
         return config
-    if not team.alone and state.plan is None:
+    speed = None if state.plan is None else state.plan.speed
+    if budget.unit == "joules" and speed is not None and speed.step_j is None:
+        speed = None  # a run that began in seconds did not measure them
+    if not team.alone and speed is None:
         raise InputError(
             f"what a step costs is measured in one process: write {config.budget} as a number of steps or tokens, or "
             "as 60s-wall",
             where="--budget",
         )
-    if state.plan is None:
+    if speed is None:
         meter = budget_meter(str(stepper.device)) if budget.unit == "joules" else None
         speed = _measured(rough_seconds(budget), config, batches, validator, stepper, stop, meter)
-    else:
-        speed = state.plan.speed
     state.plan = plan_steps(
         planned_seconds(budget, speed),
         speed,
         validations=config.validations,
         most_share=config.validation_share,
         validate_every=config.validate_every,
-        most_steps=most_steps(config, batches),
+        most_steps=team.from_first(lambda: most_steps(config, batches)),  # others may have no batches
         checkpoint_every_s=config.checkpoint_every_s,
     )
     logger.info("%s", state.plan)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.training.buffers import SavedBuffers
 from sightline.training.checkpoint import Checkpoint, Checkpoints
 from sightline.training.distributed import Team
 from sightline.training.flops import StepFlops, shapes
@@ -74,11 +75,12 @@ class SharedStepper(Steps):
             self._call = nn.parallel.DistributedDataParallel(
                 self._goal, device_ids=[device] if device.type == "cuda" else None, find_unused_parameters=True
             )
-        super().__init__(build_optimizer(self._goal.model, self.config), device, dtype)
+        optimizer = build_optimizer(self._goal.model, self.config)
+        super().__init__(optimizer, SavedBuffers(self._goal.model), device, dtype)
         self.parameters = [p for p in self._goal.model.parameters() if p.requires_grad]
         self.flops = StepFlops()
 
-    def gradients(self, batch: Share, step: int) -> Gradients:
+    def _gradients(self, batch: Share, step: int) -> Gradients:
         """Gradients of the mean loss of the whole batch, clipped; its values are those of all processes."""
         self._goal.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -119,8 +121,8 @@ class SharedStepper(Steps):
 
     @property
     def finite(self) -> bool:
-        """Whether all weights are; the same in every process."""
-        good = all(bool(_part(p).isfinite().all()) for p in self.parameters)
+        """Whether all weights are, and no saved buffer has a NaN; the same in every process."""
+        good = self.buffers.valid and all(bool(_part(p).isfinite().all()) for p in self.parameters)
         return not self.team.most([float(not good)])[0]
 
     def gather(self) -> None:

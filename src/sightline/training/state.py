@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, final
 
@@ -104,9 +104,10 @@ def most_steps(config: TrainConfig, batches: Batches) -> int | None:
     """
     if config.most_epochs is None:
         return None
-    if not isinstance(batches, Sized):
-        raise InputError("requires batches that have a length, those of an epoch", where="most_epochs")
-    return config.most_epochs * len(batches)
+    try:
+        return config.most_epochs * len(batches)  # type: ignore[arg-type]
+    except TypeError:  # not `Sized`, or shares of such batches
+        raise InputError("requires batches that have a length, those of an epoch", where="most_epochs") from None
 
 
 def in_steps(config: TrainConfig, plan: StepPlan) -> TrainConfig:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import nn
 
+from sightline.training.buffers import SavedBuffers
 from sightline.training.checkpoint import Checkpoint, Checkpoints, pack, restore_model, restore_optimizer
 from sightline.training.flops import StepFlops, shapes
 from sightline.training.loss import Objective
@@ -17,7 +18,7 @@ from sightline.training.optim import OptimConfig, build_optimizer
 
 @final
 class Gradients(NamedTuple):
-    """The result of a batch whose gradients are in the parameters."""
+    """The result of a batch whose gradients are in the parameters, unless it has a fault."""
 
     total: float  # the smoothed sum that was minimised
     norm: float  # of the gradient, before clipping
@@ -34,20 +35,40 @@ class Gradients(NamedTuple):
 
 
 class Steps(ABC):
-    """The steps of a model: its optimizer, on a device, in a number format."""
+    """The steps of a model: its optimizer, on a device, in a number format. `buffers` are those of that model."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer, device: torch.device, dtype: str) -> None:
-        self.optimizer, self.device, self.dtype = optimizer, device, dtype
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, buffers: SavedBuffers, device: torch.device, dtype: str
+    ) -> None:
+        self.optimizer, self.buffers, self.device, self.dtype = optimizer, buffers, device, dtype
+
+    def gradients(self, batch: Any, step: int = 0) -> Gradients:
+        """Gradients of the mean loss of a batch, clipped; `step` is for those that draw random numbers by it.
+
+        The forward pass may change buffers: `undo` puts them back, until `update` completes the step. It is called here
+        for a result with a fault.
+        """
+        self.buffers.keep()
+        result = self._gradients(batch, step)
+        if result.fault is not None:
+            self.undo()
+        return result
 
     @abstractmethod
-    def gradients(self, batch: Any, step: int) -> Gradients:
-        """Gradients of the mean loss of a batch, clipped; `step` is for those that draw random numbers by it."""
+    def _gradients(self, batch: Any, step: int) -> Gradients:
+        """See `gradients`."""
 
     def update(self, lr: float) -> None:
         """Change the parameters by their gradients."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
+        self.buffers.forget()
+
+    def undo(self) -> None:
+        """Free the gradients and put back the buffers of before a step that failed or must not be taken."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.buffers.restore()
 
     def autocast(self) -> torch.autocast:
         """The number format of matrix products."""
@@ -61,12 +82,12 @@ class Stepper(Steps):
     def __init__(
         self, model: nn.Module, objective: Objective, config: OptimConfig, device: torch.device, dtype: str
     ) -> None:
-        super().__init__(build_optimizer(model, config), device, dtype)
+        super().__init__(build_optimizer(model, config), SavedBuffers(model), device, dtype)
         self.model, self.objective, self.config = model, objective, config
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.flops = StepFlops()
 
-    def gradients(self, batch: Any, step: int = 0) -> Gradients:
+    def _gradients(self, batch: Any, step: int) -> Gradients:
         key = shapes(batch)
         batch = batch.to(self.device)
         self.model.train()
@@ -83,8 +104,8 @@ class Stepper(Steps):
 
     @property
     def finite(self) -> bool:
-        """Whether all weights are."""
-        return all(bool(parameter.isfinite().all()) for parameter in self.parameters)
+        """Whether all weights are, and no saved buffer has a NaN."""
+        return self.buffers.valid and all(bool(parameter.isfinite().all()) for parameter in self.parameters)
 
     def gather(self) -> None:
         """Bring all weights into `model`, where they are already."""

@@ -39,7 +39,9 @@ class Tracker(Protocol):
         ...
 
     def end(self, status: str) -> None:
-        """After the last step: completed, early_stopped, a signal's name, what diverged, or failed."""
+        """After the last step: completed, early_stopped, a signal's name, what diverged, or failed. A training that
+        ends before its first step, while its speed is measured, calls neither `begin` nor this.
+        """
         ...
 
 
@@ -54,11 +56,10 @@ class TensorBoard:
             needed = "--log=tensorboard needs TensorBoard: pip install 'sightline[tensorboard]'"
             raise EnvironmentFault(needed) from None
         self._writer: Any = SummaryWriter
-        self._open = False
 
     def begin(self, run: Path, config: Mapping[str, Any], step: int) -> None:
         purge = step + 1 if step else None  # TensorBoard leaves out what it has of later steps
-        self._writer, self._open = self._writer(str(run / TENSORBOARD), purge_step=purge), True
+        self._writer = self._writer(str(run / TENSORBOARD), purge_step=purge)
         rows = "\n".join(f"| {name} | {value} |" for name, value in config.items())
         self._writer.add_text("settings", f"| key | value |\n|---|---|\n{rows}", step)
 
@@ -67,9 +68,8 @@ class TensorBoard:
             self._writer.add_scalar(name, value, step)
 
     def end(self, status: str) -> None:
-        if self._open:
-            self._writer.add_text("status", status)
-            self._writer.close()
+        self._writer.add_text("status", status)
+        self._writer.close()
 
 
 TRACKERS: dict[str, Callable[[], Tracker]] = {"tensorboard": TensorBoard}
@@ -110,8 +110,10 @@ class Followers:
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self._trackers = list(trackers)
+        self._begun = False
 
     def begin(self, run: Path, config: Mapping[str, Any], step: int) -> None:
+        self._begun = True
         self._each(lambda tracker: tracker.begin(run, config, step))
 
     def record(self, record: Mapping[str, Any]) -> None:
@@ -129,8 +131,9 @@ class Followers:
         self._each(lambda tracker: tracker.log(step, numbers))
 
     def end(self, status: str) -> None:
-        """End all of them; a second call does nothing."""
-        self._each(lambda tracker: tracker.end(status))
+        """End all of them; nothing to do before they have begun, and at a second call."""
+        if self._begun:
+            self._each(lambda tracker: tracker.end(status))
         self._trackers = []
 
     def _each(self, call: Callable[[Tracker], None]) -> None:

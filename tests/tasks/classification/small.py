@@ -67,7 +67,7 @@ def run(arch: str = "gru", d_model: int = 16, **changes: Any) -> ClassificationR
         "sound": SoundConfig(rate_hz=RATE_HZ, mels=8, stride=2, augment=None),
         "batch_size": 16,
     }
-    return preset.changed(model=model, **{**own, **changes})
+    return preset.changed(**{"model": model, **own, **changes})
 
 
 def untrained(kind: SourceKind = "text", arch: str = "gru", many: bool = False, **changes: Any) -> ClassificationTask:

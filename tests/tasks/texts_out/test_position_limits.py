@@ -19,7 +19,7 @@ MOST = 1024
 
 @pytest.fixture(scope="module")
 def task() -> TranslationTask:
-    config = pairs.config("transformer", tokenizer=TokenizerConfig("char"))
+    config = pairs.config("transformer", tokenizer=TokenizerConfig("char"), batch_tokens=4096)
     config = replace(config, model=replace(config.model, positions="learned"))
     return TranslationTask.create(pairs.corpus(), config, seed=5)
 
@@ -63,5 +63,19 @@ def test_a_limit_of_outputs_that_follows_from_the_targets_is_cut() -> None:
 
 def test_losses_of_references_that_are_too_long_are_refused(task: TranslationTask) -> None:
     part = replace(pairs.pairs([12]), targets=["a" * (MOST + 5)])
-    with pytest.raises(InputError, match=rf"^position \d+ exceeds the {MOST} learned positions$"):
+    with pytest.raises(InputError, match=rf"^the longest target has {MOST + 6} positions, but the model reads at most"):
         task.measure(part)
+
+
+def test_data_that_the_positions_are_too_few_for_is_refused_before_training(task: TranslationTask) -> None:
+    text = longest(task)
+    assert len(task.batches(replace(pairs.pairs([12]), sources=[text]), seed=0)) == 1
+    assert len(task.batches(replace(pairs.pairs([12]), targets=["a" * (MOST - 1)]), seed=0)) == 1
+    source = replace(pairs.pairs([12]), sources=[text + "1"])
+    target = replace(pairs.pairs([12]), targets=["a" * MOST])
+    for what, part in (("source", source), ("target", target)):
+        message = rf"^the longest {what} has {MOST + 1} positions, but the model reads at most {MOST}: choose "
+        with pytest.raises(InputError, match=message):
+            task.batches(part, seed=0)
+        with pytest.raises(InputError, match=message):
+            task.validator(part)

@@ -20,6 +20,7 @@ from sightline.data.labelled.labels import LabelType, label_values
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind
 from sightline.models.store import CONFIG, LoadedModel
+from sightline.parts.positions import position_limit
 from sightline.tasks.card import Card
 from sightline.tasks.classification.batches import LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig
@@ -162,21 +163,38 @@ class Classifier:
         """Batches of the items as the model reads them.
 
         Raises:
-            InputError: "expected text with one label each, found series"; what `LabelledInputs.arrays` raises.
+            InputError: "expected text with one label each, found series"; what `LabelledInputs.arrays` raises;
+                "a.csv:17: has 1030 positions, but the model reads at most 1024: …".
         """
         if part.kind != self.inputs.kind or part.many != self.many:
             own = f"{self.inputs.kind} with {'any number of labels' if self.many else 'one label each'}"
             raise InputError(f"expected {own}, found {part.kind}" + (" with several labels" if part.many else ""))
         blind = not any(part.labels)
         labels = np.zeros(len(part.labels), np.int64) if blind and not self.many else part.numbers(self.classes)
+        arrays = self.inputs.arrays(part.sources, lambda row: part.places[row])
+        self._check_positions(arrays, part.places)
         return LabelledBatches(
-            self.inputs.arrays(part.sources, lambda row: part.places[row]),
+            arrays,
             labels,
             batch_size=self.config.batch_size,
             seed=seed,
             pictures=self.inputs.kind == "image",
             shuffle=shuffle,
         )
+
+    def _check_positions(self, arrays: Sequence[np.ndarray], places: Sequence[str]) -> None:
+        """Raise `InputError` for the first item with more positions than the model has learned."""
+        most = position_limit(self.model)
+        if most is None:
+            return
+        for array, place in zip(arrays, places):
+            count = self.inputs.front_end.length_out(len(array))
+            if count > most:
+                raise InputError(
+                    f"has {count} positions, but the model reads at most {most}: choose positions that are not "
+                    "learned, or cut it",
+                    where=place,
+                )
 
     def _part(self, inputs: Sequence[Any]) -> LabelledPart:
         sources = [self.inputs.accept(value) for value in inputs]

@@ -93,6 +93,11 @@ class MediaBatches(BatchStream[Batch]):
         self._pairs = PairBatches(sources, target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle)
 
     @property
+    def longest(self) -> tuple[int, int]:
+        """The positions of the longest source, and the length of the longest target with BOS and EOS."""
+        return self._pairs.longest
+
+    @property
     def tokens(self) -> int:
         """Number of labels in an epoch."""
         return self._pairs.tokens

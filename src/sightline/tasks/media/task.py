@@ -114,6 +114,5 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun, MediaWrit
 
     def _batches(self, part: MediaPart, max_tokens: int, *, seed: int = 0, shuffle: bool = True) -> MediaBatches:
         target_ids = self.tokenizers.target.encode_batch(part.targets)
-        return MediaBatches(
-            part, self.trained.sources_of(part), target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle
-        )
+        sources = self.trained.sources_of(part)
+        return self.fitting(MediaBatches(part, sources, target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle))

@@ -17,6 +17,7 @@ from sightline.core.precision import Precision
 from sightline.data.spaced import at_least_one
 from sightline.models.inference import at_precision
 from sightline.parts.heads import lazy_heads
+from sightline.parts.positions import position_limit
 from sightline.tasks.outcomes import Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import Options
@@ -41,6 +42,7 @@ class TextsOutOptions(Options):
 
 R = TypeVar("R", bound=RunConfig)
 W = TypeVar("W", bound=TextWriter[Any])
+B = TypeVar("B", bound=Any)  # batches with `longest`
 
 
 class TextsOutTask(TrainedModelTask[D, P, R, W]):
@@ -76,6 +78,26 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
     @abstractmethod
     def in_order(self, part: P) -> Iterable[Any]:
         """Every item in batches to score, however long; they can be iterated over again."""
+
+    def fitting(self, batches: B) -> B:
+        """The batches, if the encoder and the decoder have positions for the longest of their items.
+
+        Raises:
+            InputError: "the longest source has 1030 positions, but the model reads at most 1024: …".
+        """
+        source, target = batches.longest
+        # The last token of a target is never read.
+        for what, length, reader in (
+            ("source", source, self.model.encoder),
+            ("target", target - 1, self.model.decoder),
+        ):
+            most = position_limit(reader)
+            if most is not None and length > most:
+                raise InputError(
+                    f"the longest {what} has {length} positions, but the model reads at most {most}: choose positions "
+                    "that are not learned, or leave such items out"
+                )
+        return batches
 
     @classmethod
     def score(cls, outputs: Sequence[str], references: Sequence[str]) -> Measured:

@@ -85,19 +85,21 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
         return self.config.validation_pairs
 
     def batches(self, part: Pairs, *, seed: int) -> PairBatches:
-        return PairBatches(
-            *self._encode(part),
-            max_tokens=self.config.batch_tokens,
-            seed=seed,
-            max_length=self.config.max_length,
-            too_long=self.config.too_long,
+        return self.fitting(
+            PairBatches(
+                *self._encode(part),
+                max_tokens=self.config.batch_tokens,
+                seed=seed,
+                max_length=self.config.max_length,
+                too_long=self.config.too_long,
+            )
         )
 
     def in_order(self, part: Pairs) -> list[Batch]:
         source_ids, target_ids = self._encode(part)
         longest = max(len(ids) + 2 for ids in source_ids + target_ids)  # with BOS and EOS
         largest = max(self.config.batch_tokens, longest)
-        return list(PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False))
+        return list(self.fitting(PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False)))
 
     def translate(
         self, texts: Sequence[str], decoding: DecodingConfig | None = None, *, first: int = 0
