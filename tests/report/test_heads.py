@@ -70,6 +70,17 @@ def test_every_head_and_curve_is_on_the_page_and_text_stays_text(tmp_path: Path)
         assert f'<section id="{part}">' not in less
 
 
+@pytest.mark.parametrize(
+    ("unit", "of_a_row"), [("nats/token", "nats per row"), ("nats/item", "nats per row"), ("", "loss per row")]
+)
+def test_the_gradient_has_the_unit_of_the_task_s_loss(unit: str, of_a_row: str) -> None:
+    """A forecaster's loss is an error in the units that it reads, without a name."""
+    body = without_scripts(render_heads(replace(make_heads(), loss_unit=unit, metric="mse")))
+    assert f"<small>{of_a_row}</small>" in body
+    assert ("nats" in body) == bool(unit)
+    assert f"0.1</span> {unit}," in body or f"0.1</span>{unit}," in body
+
+
 def test_figures_have_a_part_for_each_layer() -> None:
     distance, entropy = profile_drawings(make_heads())
     assert 1 + len(distance.parts) == 2  # a memory has no distances

@@ -73,7 +73,7 @@ def print_heads(report: HeadsReport) -> None:
     model = report.model
     print(f"{visible(model.name)}: {model.architecture}, {model.task}, {model.parameters:,} parameters")
     value = f"{report.metric} {written(report.metric, report.value)}"
-    loss = f"loss {_number(report.loss, 4)} {report.loss_unit}"
+    loss = f"loss {_number(report.loss, 4)} {report.loss_unit}".rstrip()
     print(f"{visible(report.data)}, {report.items} {report.unit}: {loss}, {value}\n")
     columns = ("previous", "first", "duplicate", "induction", "entropy")
     print(f"{'head':<17}{'role':<11}" + "".join(f"{name[:9]:>10}" for name in columns) + f"{'ablation':>11}")

@@ -44,7 +44,7 @@ class InspectedHead:
         layer over a memory
     entropy: mean entropy relative to even weights, by the bins of the query's position
     ablation: rise of the loss when the head's output is replaced by zeros (Michel et al. 2019, § 3.2)
-    gradient: E_x |∂L(x)/∂ξ_h|, per counted token or item (eq. 2)
+    gradient: E_x |∂L(x)/∂ξ_h|, L(x) being the loss of a row of a batch, summed over what it counts (eq. 2)
     """
 
     layer: int
@@ -189,5 +189,5 @@ class HeadsReport(SavedResults):
             )
             for index, head in enumerate(self.heads)
         ]
-        table = html_table(("head", "role", f"ablation, {self.loss_unit}"), rows)
+        table = html_table(("head", "role", ", ".join(filter(None, ["ablation", self.loss_unit]))), rows)
         return html_lines([self.verdict]) + table + html_lines(self.notes)

@@ -43,6 +43,7 @@ def render_heads(report: HeadsReport) -> str:
         metric=find_metric(report.metric),
         roles={name: words for name, words in ROLE_WORDS.items() if any(name in head.scores for head in report.heads)},
         shades=shades(report),
+        row_unit=f"{report.loss_unit.partition('/')[0] or 'loss'} per row",
         rows=overview(report),
         orders=ORDERS,
     )

@@ -70,6 +70,14 @@ class OpenedInput(NamedTuple):
     grid: tuple[int, int] | None = None
     forecast: np.ndarray | None = None
 
+    @property
+    def answer_unit(self) -> str:
+        """The unit of the numbers of an answer and of their changes; empty of probabilities, and where none is known.
+
+        A forecaster answers in the units in which it reads a series, which may be scaled.
+        """
+        return "" if self.forecast is None else "units that the model reads"
+
 
 def replaced_tokens(ids: Tensor, first: int, size: int) -> Replaced:
     """Other tokens in the place of each of ids (1, S), drawn evenly from first..size-1, the same ones every time."""
