@@ -263,7 +263,18 @@ def test_figures_beside_the_page_are_real_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "—"), (0, "0 B"), (999, "999 B"), (1024, "1.02 kB"), (65_536_000, "65.5 MB"), (3e12, "3000 GB")],
+    [
+        (None, "—"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (999.6, "1 kB"),
+        (1024, "1.02 kB"),
+        (999_400, "999 kB"),
+        (999_600, "1 MB"),
+        (65_536_000, "65.5 MB"),
+        (999_600_000, "1 GB"),
+        (3e12, "3000 GB"),
+    ],
 )
 def test_sizes_are_in_powers_of_1000(value: float | None, shown: str) -> None:
     assert size(value) == shown

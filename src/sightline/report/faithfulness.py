@@ -88,7 +88,7 @@ def render_faithfulness(results: Faithfulness) -> str:
     figures = faithfulness_drawings(results)
     return render_page(
         "faithfulness.html.j2",
-        "the file of --json",
+        "faithfulness.json",
         results,
         figures,
         figures=figures,

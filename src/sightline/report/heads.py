@@ -34,7 +34,7 @@ def render_heads(report: HeadsReport) -> str:
     curves, profiles = pruning_drawings(report), profile_drawings(report)
     return render_page(
         "heads.html.j2",
-        "the report (--json)",
+        "heads.json",
         report,
         [*curves, *profiles],
         curves=curves,
