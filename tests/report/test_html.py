@@ -329,6 +329,17 @@ def test_maps_of_what_was_not_learnt_are_folded_capped_and_not_drawn(tmp_path: P
     assert drawn == {"attention-2.svg", "attention-3.svg"}
 
 
+def test_an_example_without_a_map_over_the_source_has_no_figure(tmp_path: Path) -> None:
+    results = make_results()
+    example = results.attention[0]
+    own = [
+        replace(one, prediction=example.reference, maps=[each for each in one.maps if each.over != "source"])
+        for one in example.architectures
+    ]
+    assert any(one.maps for one in own)
+    assert save_attention(replace(results, attention=[replace(example, architectures=own)]), tmp_path) == []
+
+
 @pytest.mark.slow
 def test_the_page_ends_with_the_command_that_uses_the_winner(page: str) -> None:
     results = make_results()
