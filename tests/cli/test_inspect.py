@@ -83,9 +83,7 @@ def test_the_command_of_faithfulness_names_the_plugins(model: Path, monkeypatch:
     monkeypatch.setattr("sightline.cli.inspect_faithfulness.print_tests", lambda one: commands.append(one.command))
     monkeypatch.setattr("sightline.models.plugins.load_plugins", lambda _: [])
     assert main(["inspect", "model", "--faithfulness", "--plugin", "mine.py"]) == 0
-    assert commands == [
-        "sightline inspect model --faithfulness --items 100 --seed 0 --replacements 8 --plugin mine.py"
-    ]
+    assert commands == ["sightline inspect model --faithfulness --items 100 --seed 0 --replacements 8 --plugin mine.py"]
 
 
 VALUES = {

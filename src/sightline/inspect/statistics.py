@@ -46,7 +46,8 @@ def attention_statistics(
     q is (B, H, T, K) and k (B, G, S, K); each key head serves H/G consecutive query heads. The queries are the last T
     of the S positions, so that a cache can be inspected. `mask` (B, S), True = real, and `starts` (B, S), the starts of
     documents, refer to the S positions. `causal` hides later keys; `window` w hides keys at a distance of w or more,
-    where it is causal except the first `sinks` of a document. Distances count real tokens. `softcap` c caps logits to c · tanh(logit / c); `slopes` (H,) are those of ALiBi.
+    where it is causal except the first `sinks` of a document. Distances count real tokens. `softcap` c caps logits to
+    c · tanh(logit / c); `slopes` (H,) are those of ALiBi.
 
     `memory=True`: k are the keys of a memory, which has no order; only `mask` hides keys, and `by_distance` is None.
 
@@ -128,11 +129,12 @@ class _Rows(NamedTuple):
             before = length - self.q.shape[2]
             own = slice(before + queries.start, before + queries.stop)
             spans = self.order.spans(own, length)
-        for begin, high in ((begin, high) for low, high in spans for begin in range(low, high, KEYS)):
-            keys = slice(begin, min(begin + KEYS, high))
-            visible, distance = self._related(own, keys)
-            if visible is None or bool(visible.any()):
-                yield begin, self._logits(queries, keys, visible, distance), distance
+        for low, high in spans:
+            for begin in range(low, high, KEYS):
+                keys = slice(begin, min(begin + KEYS, high))
+                visible, distance = self._related(own, keys)
+                if visible is None or bool(visible.any()):
+                    yield begin, self._logits(queries, keys, visible, distance), distance
 
     def _related(self, own: slice, keys: slice) -> tuple[Tensor | None, Tensor | None]:
         """Which queries see which keys (B, t, s), None = all, and their distances."""

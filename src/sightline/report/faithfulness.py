@@ -158,9 +158,7 @@ def _curves(curves: Sequence[ErasureCurve], named: dict[str, str], loss: str) ->
         for one in (effect, random, *maps[:MOST_MAPS])
     ]
     direction = "higher is better" if measure == "comprehensiveness" else "lower is better"
-    chart = ClaimChart(
-        f"{MEASURES[measure]}, by {way} ({direction})", "share of the positions (%)", loss, lines
-    )
+    chart = ClaimChart(f"{MEASURES[measure]}, by {way} ({direction})", "share of the positions (%)", loss, lines)
     return chart_drawing(f"{measure}-{way}", chart)
 
 

@@ -68,8 +68,8 @@ def verdict(report: HeadsReport) -> str:
         every = [one for one in report.arcs.relations if one.relation]
         better = [one for one in every if one.differs > 0.0]
         sentences.append(
-            f"For {len(better)} of {len(every)} dependency relations a head finds more arcs than the best fixed offset, "
-            "at 5 % after Holm's correction."
+            f"For {len(better)} of {len(every)} dependency relations a head finds more arcs than the best fixed "
+            "offset, at 5 % after Holm's correction."
         )
     return " ".join(sentences)
 
