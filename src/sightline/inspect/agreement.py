@@ -134,8 +134,8 @@ def _relation(
 
 def _corrected(relations: Sequence[ArcRelation]) -> list[ArcRelation]:
     """The relations with p-values that are corrected over them; that of all arcs together is one by itself."""
-    named = [place for place, one in enumerate(relations) if one.relation]
-    corrected = dict(zip(named, holm([relations[place].p_value or 0.0 for place in named]), strict=True))
+    known = {place: one.p_value for place, one in enumerate(relations) if one.relation and one.p_value is not None}
+    corrected = dict(zip(known, holm(list(known.values())), strict=True))
     return [replace(one, p_value=corrected.get(place, one.p_value)) for place, one in enumerate(relations)]
 
 

@@ -64,8 +64,8 @@ def verdict(report: HeadsReport) -> str:
             f"{metric.amount(margin)} from {metric.text(report.value)}"
         )
         sentences.append(sentence + ("." if by_chance is None else f"; in random order {by_chance or 'none'} can."))
-    if report.arcs is not None:
-        every = [one for one in report.arcs.relations if one.relation]
+    relations = [] if report.arcs is None else report.arcs.relations
+    if every := [one for one in relations if one.relation and one.p_value is not None]:  # not of an older version
         better = [one for one in every if one.differs > 0.0]
         sentences.append(
             f"For {len(better)} of {len(every)} dependency relations a head finds more arcs than the best fixed "
