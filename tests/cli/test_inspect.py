@@ -113,9 +113,7 @@ def test_a_flag_of_another_mode_is_refused(flag: str, mode: InspectMode, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), combinations([mode for mode in MODES if mode != "input"], 2), ids="-".join
-)
+@pytest.mark.parametrize(("first", "second"), [*combinations([mode for mode in MODES if mode != "input"], 2)])
 def test_two_modes_are_refused(first: InspectMode, second: InspectMode, capsys) -> None:
     words = [WORDS.get(mode, [f"--{mode}"]) for mode in (second, first)]
     status, _, err = inspected(capsys, "nowhere", *words[0], *words[1])

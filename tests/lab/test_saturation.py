@@ -92,7 +92,7 @@ def test_all_weight_on_a_sink_leaves_no_entropy():
         mixer.heads.key.weight.zero_()
         mixer.heads.key.weight[:, 0] = 1e3
     seen = []
-    handle = mixer.weights.register_forward_hook(lambda _probe, _inputs, weights: seen.append(weights))
+    handle = mixer.weights.register_forward_hook(lambda _probe, _inputs, weights: seen.append(weights.detach()))
     mixer(x)
     handle.remove()
     assert float(seen[0][..., 0].min()) == pytest.approx(1.0)

@@ -58,8 +58,8 @@ def test_what_a_forecast_loses_has_its_unit():
     )
     assert plain.chart is not None
     assert scaled.chart is not None
-    assert plain.chart.y[0].title == "loss of the answer"
-    assert scaled.chart.y[0].title == "loss of the answer (units that the model reads)"
+    assert plain.chart.y[0].title == "Loss of the answer"
+    assert scaled.chart.y[0].title == "Loss of the answer (units that the model reads)"
 
 
 def test_every_pair_of_methods_is_in_the_table_twice():

@@ -142,13 +142,13 @@ def test_positions_are_letters_for_a_translator_that_has_byte_pairs_by_default()
     found = task.plant(Pairs(texts, texts), 0, FEW)
     assert [one.name for one in found] == list(CAUSAL)
     for planted in found:
-        assert not planted.fault
         for item in planted.measured:
             length = len(planted.open(item.input).source.pieces)
             assert planted.own or length == len(item.input.replace(" ", ""))
             assert [len(planted.open(variant).source.pieces) for variant in item.variants] == [length] * len(
                 item.variants
             )
+        assert not planted.fault
         opened_rightly(planted, CAUSAL[planted.name])
 
 
