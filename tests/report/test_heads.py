@@ -73,9 +73,9 @@ def test_every_head_and_curve_is_on_the_page_and_text_stays_text(tmp_path: Path)
 @pytest.mark.parametrize(
     ("unit", "of_a_row", "loss"),
     [
-        ("nats/token", "nats per row", "loss 0.1 nats/token, "),
-        ("nats/item", "nats per row", "loss 0.1 nats/item, "),
-        ("", "loss per row", "loss 0.1, "),
+        ("nats/token", "nats per row", "loss 0.1000 nats/token, "),
+        ("nats/item", "nats per row", "loss 0.1000 nats/item, "),
+        ("", "loss per row", "loss 0.1000, "),
     ],
 )
 def test_the_gradient_has_the_unit_of_the_task_s_loss(unit: str, of_a_row: str, loss: str) -> None:
