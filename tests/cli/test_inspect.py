@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from sightline.cli.app import main
-from sightline.inspect.influence_map import Inspection
+from sightline.cli.inspect_flags import MODES, USED_BY, InspectFlags, InspectMode
+from sightline.inspect.faithfulness_results import Faithfulness
+from sightline.inspect.influence_map import InspectedModel, Inspection
 from tests.tasks.translation import small
 
 
@@ -49,7 +53,7 @@ def test_a_text_is_inspected(model: Path, capsys: pytest.CaptureFixture[str]) ->
         (["model"], "no input given: write a text, numbers or a file after the run, or set --heads or --faithfulness"),
         (
             ["model", "9", "--faithfulness"],
-            "--faithfulness: tests items of --data, not one input: leave out one of the two",
+            "--faithfulness: takes no input, found '9': leave out one of the two",
         ),
         (["model", "9", "--data", "a.tsv"], "--data: is for --heads, --prune and --faithfulness, not for one input"),
         (["model", "--faithfulness", "--items", "0"], "--items: must be at least 1, found 0"),
@@ -60,6 +64,61 @@ def test_refusals_are_one_line(model: Path, capsys, arguments: list[str], messag
     status, out, err = inspected(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err == f"sightline: error: {message}\n"
+
+
+def test_the_command_repeats_what_was_done(model: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sightline.models.plugins.load_plugins", lambda _: [])
+    flags = ["--methods", "effect", "--replacements", "3", "--plugin", "mine.py"]
+    status, _, err = inspected(capsys, "model", "907", *flags, "--json", "maps.json")
+    assert (status, err) == (0, "")
+    assert Inspection.load(model / "maps.json").command == f"sightline inspect model 907 {' '.join(flags)}"
+
+
+def test_the_command_of_faithfulness_names_the_plugins(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+    nothing = Faithfulness(
+        InspectedModel("", "gru", "", 1), "", "pairs", 1, 3.0, 0, "cannot be told", "", [], [], [], [], [], []
+    )
+    monkeypatch.setattr("sightline.inspect.battery.faithfulness", lambda *_, **__: nothing)
+    monkeypatch.setattr("sightline.cli.inspect_faithfulness.print_tests", lambda one: commands.append(one.command))
+    monkeypatch.setattr("sightline.models.plugins.load_plugins", lambda _: [])
+    assert main(["inspect", "model", "--faithfulness", "--plugin", "mine.py"]) == 0
+    assert commands == ["sightline inspect model --faithfulness --items 100 --seed 0 --replacements 8 --plugin mine.py"]
+
+
+VALUES = {
+    "methods": "softmax", "replacements": "3", "beside": "other", "out": "a.html", "png": "a.png", "json": "a.json",
+    "retrain": "60s", "seed": "1", "data": "a.tsv", "items": "7", "metric": "bleu", "orders": "0",
+    "importance": "gradient", "dependencies": "a.conllu", "out_dir": "new", "device": "cpu",
+}  # fmt: skip
+WORDS = {"input": ["907"], "prune": ["--prune", "3"]}
+
+
+def test_every_flag_has_its_modes() -> None:
+    own = {field.name for field in fields(InspectFlags)} - set(MODES)
+    assert set(USED_BY) == set(VALUES) == own
+    assert {mode for modes in USED_BY.values() for mode in modes} == set(MODES)
+
+
+@pytest.mark.parametrize(
+    ("flag", "mode"), [(flag, mode) for flag in VALUES for mode in MODES if mode not in USED_BY.get(flag, ())]
+)
+def test_a_flag_of_another_mode_is_refused(flag: str, mode: InspectMode, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    spelled = f"--{flag.replace('_', '-')}"
+    status, out, err = inspected(capsys, "nowhere", *WORDS.get(mode, [f"--{mode}"]), spelled, VALUES[flag])
+    assert (status, out) == (2, "")
+    assert err.startswith(f"sightline: error: {spelled}: is for ")
+    assert err.endswith(f", not for {MODES[mode]}\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("first", "second"), [*combinations([mode for mode in MODES if mode != "input"], 2)])
+def test_two_modes_are_refused(first: InspectMode, second: InspectMode, capsys) -> None:
+    words = [WORDS.get(mode, [f"--{mode}"]) for mode in (second, first)]
+    status, _, err = inspected(capsys, "nowhere", *words[0], *words[1])
+    assert status == 2
+    assert err == f"sightline: error: --{second}: leave out one of --{first} and --{second}\n"
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from PIL import Image
 from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.inspect.head_report import HeadsReport
+from sightline.inspect.influence_map import InspectedModel
 from sightline.tasks.load import load
 from tests.inspect.test_agreement import sentences
 from tests.tasks.translation import small
@@ -111,11 +112,11 @@ def test_a_treebank_is_compared_with_the_heads_of_a_classifier(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["907", "--heads", "--data", "data.tsv"], "--heads takes no input, found '907': set --data"),
+        (["907", "--heads", "--data", "data.tsv"], "--heads: takes no input, found '907': leave out one of the two"),
         ([], "no input given: write a text, numbers or a file after the run, or set --heads or --faithfulness"),
         (["--heads"], "model: no config.yaml here says what it was trained on: set --data"),
         (["--heads", "--prune", "3"], "--prune: leave out one of --heads and --prune"),
-        (["--heads", "--out-dir", "x", "--data", "data.tsv"], "--out-dir: is for --prune"),
+        (["--heads", "--out-dir", "x", "--data", "data.tsv"], "--out-dir: is for --prune, not for --heads"),
         (["--prune", "3", "--data", "data.tsv"], "--prune: needs --out-dir, the directory for the smaller model"),
         (
             ["--prune", "7", "--data", "data.tsv", "--out-dir", "x"],
@@ -133,6 +134,16 @@ def test_refusals_are_one_line(model: Path, capsys, arguments: list[str], messag
     assert (status, out) == (2, "")
     assert err == f"sightline: error: {message}\n"
     assert not (model / "x").exists()
+
+
+def test_the_command_names_the_plugins(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+    report = HeadsReport(InspectedModel("", "gru", "", 1), "", 1, "pairs", 1.0, "", "bleu", 1.0, [], [], [])
+    monkeypatch.setattr("sightline.inspect.head_survey.inspect_heads", lambda *_, **__: report)
+    monkeypatch.setattr("sightline.cli.inspect_heads.print_heads", lambda one: commands.append(one.command))
+    monkeypatch.setattr("sightline.models.plugins.load_plugins", lambda _: [])
+    assert main(["inspect", "model", "--heads", "--data", "data.tsv", "--plugin", "mine.py"]) == 0
+    assert commands == ["sightline inspect model --heads --data data.tsv --plugin mine.py"]
 
 
 def test_a_model_without_heads_says_so(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

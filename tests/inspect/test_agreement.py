@@ -12,6 +12,7 @@ from scipy import stats
 import sightline.inspect.agreement as agreement
 from sightline.core.errors import InputError
 from sightline.inspect.agreement import bootstrap_shares, syntax_agreement
+from sightline.inspect.head_report import ArcRelation, ArcShare
 from sightline.inspect.words import token_spans, tokens_of_words, word_weights
 from tests.inspect.test_arcs import conllu
 
@@ -93,6 +94,8 @@ def test_a_planted_syntactic_head_beats_the_best_offset(tmp_path, monkeypatch):
     assert (every.of_best.share, det.of_best.share) == (1.0, 1.0)
     assert det.offset == 1
     assert obj.of_best.low > 0.5
+    assert 0.0 < obj.p_value < 0.01
+    assert obj.differs == obj.of_best.difference
     for relation in found.relations:
         following = relation.heads[0]
         assert following.share == pytest.approx(relation.heads[2].share)
@@ -112,10 +115,41 @@ def test_intervals_are_those_of_scipy():
     generator = np.random.default_rng(1)
     counts = generator.integers(1, 9, 80).astype(float)
     sums = np.stack([generator.binomial(counts.astype(int), p) for p in (0.3, 0.9)], 1).astype(float)
-    low, high = bootstrap_shares(sums, counts)
+    low, high, _ = bootstrap_shares(sums, counts)
     for column in range(2):
         expected = stats.bootstrap(
             (sums[:, column], counts), lambda x, n, axis: x.sum(axis) / n.sum(axis), paired=True, vectorized=True,
             n_resamples=4000, method="percentile", rng=np.random.default_rng(2),
         ).confidence_interval  # fmt: skip
         assert (low[column], high[column]) == pytest.approx(tuple(expected), abs=0.01)
+
+
+def test_p_values_are_those_of_intervals():
+    """A difference of zero is on the edge of the 95 % interval where its p-value is 5 %."""
+    generator = np.random.default_rng(3)
+    sums = generator.normal(0.0, 1.0, (60, 400)) + np.linspace(-0.6, 0.6, 400)
+    low, high, p_values = bootstrap_shares(sums, np.ones(60))
+    assert 100 < (p_values < 0.05).sum() < 350
+    assert np.mean((p_values <= 0.05) == ((low > 0.0) | (high < 0.0))) > 0.99  # but for the correction of one resample
+    smallest = 2 / (agreement.RESAMPLES + 1)
+    assert bootstrap_shares(np.ones((60, 1)), np.ones(60))[2] == pytest.approx(smallest)
+    assert 100 * smallest < 0.05  # it is reached with that many relations
+    assert bootstrap_shares(np.zeros((60, 1)), np.ones(60))[2] == 1.0
+
+
+def test_heads_that_find_what_the_offset_does_by_chance_are_seldom_counted():
+    """Of 30 relations, heads that are as good as the offset: some are better in one treebank of twenty at most."""
+    generator = np.random.default_rng(4)
+    by_chance, uncorrected = [], []
+    for _ in range(100):
+        hits, base = (generator.random((80, 30)) < 0.4 for _ in range(2))
+        low, _, p_values = bootstrap_shares(hits.astype(float) - base, np.ones(80))
+        better = hits.mean(0) > base.mean(0)
+        relations = [
+            ArcRelation(f"r{place}", 80, 1, 0.4, 0, [ArcShare(0, 0.4, 0.1 if up else -0.1, None, None)], float(p))
+            for place, (up, p) in enumerate(zip(better, p_values, strict=True))
+        ]
+        by_chance.append(any(one.differs > 0.0 for one in agreement._corrected(relations)))
+        uncorrected.append(bool((low > 0.0).any()))
+    assert np.mean(by_chance) < 0.08
+    assert np.mean(uncorrected) > 0.3

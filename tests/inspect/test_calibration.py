@@ -116,6 +116,17 @@ def test_a_model_that_uses_the_planted_positions_is_seen_to(planted) -> None:
     assert {one.item for one in known if one.rates} == set(range(1, 12, 2))
 
 
+def test_a_problem_whose_variants_are_longer_is_not_used() -> None:
+    """As one is where tokens join the mark of an item with its neighbours, but not that of its variant."""
+    whole = planted_by_hand(True)
+    longer = [item._replace(variants=[torch.cat([item.input, item.input], 1)]) for item in whole.items]
+    known, facts = known_maps(whole._replace(items=longer), FEW, 0, rounds=1)
+    assert not known
+    assert not facts.used
+    assert facts.reason == "not used: with another mark an input has another number of tokens"
+    assert facts.steps == 0
+
+
 def test_the_rates_of_a_test_are_those_of_its_truth(planted) -> None:
     _, known, _ = planted
     right = worth_of(TRUTHFUL["oracle"], known)

@@ -233,6 +233,8 @@ def test_a_series_and_its_forecast(arch: str, tmp_path: Path) -> None:
     assert np.array_equal(found.input.values[:, 0], np.float32(values[-24:]))
     effect = next(one for one in found.maps if one.method == "effect")
     assert effect.weights.max() > 0.0
+    unit = "Forecasts are in the units in which the model reads the series."
+    assert {one.method for one in found.maps if one.meaning.endswith(unit)} == {"effect", "gradient"} & set(methods)
 
 
 @pytest.mark.parametrize("arch", ["gru", "transformer"])

@@ -6,14 +6,19 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from sightline.inspect.head_calls import recorded_heads, tally_heads
 from sightline.inspect.heads import heads_of
 from sightline.inspect.roles import EDGES, HeadTally, clear_role
 from sightline.inspect.statistics import attention_statistics
+from sightline.mixers.block_sparse import BlockSparseConfig
+from sightline.mixers.window import WindowConfig
 from sightline.models.encoder_model import EncoderConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.transformer import TransformerConfig
+from sightline.ops.block_patterns import BlockLayout
+from sightline.ops.pattern import Pattern
 
 
 def assert_same(one, other):
@@ -87,6 +92,59 @@ def test_even_weights_have_the_scores_that_are_called_even():
     assert float(tally.even().entropy) == pytest.approx(1.0)
     assert float(tally.even().distance) == pytest.approx(1.0)
     assert float(tally.even().first) == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 5 + 1 / 6) / 5)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        Pattern(True, window=3),
+        Pattern(True, window=3, sinks=1),
+        Pattern(False, window=2),
+        Pattern(True, blocks=BlockLayout("strided", 2, 2, 1, 0)),
+        Pattern(False, blocks=BlockLayout("bigbird", 1, 1, 1, 1)),
+    ],
+    ids=["window", "window and sink", "both sides", "strided", "bigbird"],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_even_weights_over_the_keys_that_a_pattern_shows_have_the_scores_that_are_called_even(pattern, packed):
+    lengths = [7, 5] if packed else [12]
+    seen = torch.block_diag(*(pattern.sees(torch.arange(n)[:, None], torch.arange(n), n).double() for n in lengths))
+    starts = torch.tensor([[place in (0, 7) for place in range(12)]]) if packed else None
+    weights = (seen / seen.sum(1, keepdim=True)).expand(1, 2, 12, 12)
+    tally = HeadTally(causal=pattern.causal, pattern=pattern)
+    tally.add(weights, torch.arange(12)[None] % 5, None, starts)
+    for name, value in tally.even()._asdict().items():
+        torch.testing.assert_close(getattr(tally.scores(), name), value.expand(2), msg=name, equal_nan=True)
+    assert float(tally.scores().entropy[0]) == pytest.approx(1.0)
+    assert float(tally.scores().distance[0]) == pytest.approx(1.0)
+
+
+@torch.no_grad()
+def test_a_layer_s_window_bounds_the_keys_in_view():
+    torch.manual_seed(0)
+    model = nn.Sequential(WindowConfig(window=2, heads=2).build(8)).eval()
+    model[0].heads.query.weight.zero_()
+    model[0].heads.query.bias.zero_()  # even weights over the position itself and the one before
+    tally = tally_heads(model, iter([partial(model, torch.randn(1, 20, 8))]))["0.weights"]
+    even = tally.even()._asdict()
+    assert even["entropy"] == pytest.approx(1.0)
+    assert tally.scores().entropy.tolist() == pytest.approx([1.0, 1.0])
+    assert tally.scores().previous.tolist() == pytest.approx([0.5, 0.5])
+    assert clear_role({"previous": 0.5}, {"previous": float(even["previous"])}) == ""
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("projections", ["shared", "separate"])
+def test_a_layer_with_global_projections_of_its_own_is_one_layer(projections):
+    torch.manual_seed(0)
+    layer = BlockSparseConfig("longformer", 2, 3, 1, heads=3, causal=False, global_projections=projections)
+    model = nn.Sequential(layer.build(12), layer.build(12)).eval()
+    assert list(heads_of(model)) == ["0.weights", "1.weights"]
+    x = torch.randn(2, 14, 12)
+    with recorded_heads(model) as calls:
+        model(x)
+    torch.testing.assert_close(calls["0.weights"].weights.sum(-1), torch.ones(2, 3, 14))  # global rows too
+    assert len(tally_heads(model, iter([partial(model, x)]))) == 2
 
 
 def test_a_role_is_clear_where_it_is_large_and_not_by_chance():

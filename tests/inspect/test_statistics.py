@@ -60,6 +60,7 @@ def assert_those_of(result, weights, logits, distances=None):
     cached=st.integers(0, 4),
     causal=st.booleans(),
     window=st.sampled_from([None, 1, 3]),
+    sinks=st.sampled_from([0, 1, 2]),
     masked=st.booleans(),
     documents=st.booleans(),
     softcap=st.sampled_from([None, 0.8]),
@@ -67,8 +68,9 @@ def assert_those_of(result, weights, logits, distances=None):
     seed=st.integers(0, 99),
 )
 def test_chunks_equal_the_full_matrix(
-    groups, key_heads, steps, cached, causal, window, masked, documents, softcap, sloped, seed
+    groups, key_heads, steps, cached, causal, window, sinks, masked, documents, softcap, sloped, seed
 ):
+    sinks = sinks if causal and window is not None else 0
     generator = torch.Generator().manual_seed(seed)
     heads, length, batch = groups * key_heads, steps + cached, 2
     q = 3 * torch.randn(batch, heads, steps, 3, generator=generator, dtype=torch.float64)
@@ -91,7 +93,8 @@ def test_chunks_equal_the_full_matrix(
             i = cached + t
             for s in range(length):
                 distances[b, t, s] = apart = abs(int(places[b, i] - places[b, s]))
-                hidden = (causal and s > i) or (window is not None and apart >= window) or of[b, i] != of[b, s]
+                far = window is not None and apart >= window and places[b, s] >= sinks
+                hidden = (causal and s > i) or far or of[b, i] != of[b, s]
                 if hidden or (mask is not None and not (mask[b, i] and mask[b, s])):
                     continue
                 for h in range(heads):
@@ -103,8 +106,9 @@ def test_chunks_equal_the_full_matrix(
         patch.setattr(statistics, "QUERIES", 4)
         patch.setattr(statistics, "KEYS", 3)
         result = attention_statistics(
-            q, k, causal=causal, window=window, mask=mask, starts=starts, softcap=softcap, slopes=slopes, top=3
-        )
+            q, k, causal=causal, window=window, sinks=sinks, mask=mask, starts=starts, softcap=softcap, slopes=slopes,
+            top=3,
+        )  # fmt: skip
     assert_those_of(result, weights, logits, distances)
 
 
@@ -227,3 +231,5 @@ def test_no_queries_and_no_keys():
     assert not empty.largest.any()
     with pytest.raises(ValueError, match="5 queries cannot be the last of 3 positions"):
         attention_statistics(torch.zeros(1, 1, 5, 2), torch.zeros(1, 1, 3, 2))
+    with pytest.raises(ValueError, match="sinks need a causal window"):
+        attention_statistics(torch.zeros(1, 1, 3, 2), torch.zeros(1, 1, 3, 2), sinks=1)

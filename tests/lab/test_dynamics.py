@@ -63,7 +63,7 @@ def test_a_run_that_was_not_watched_is_refused(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(InputError, match=r"metrics\.jsonl: no such file"):
         training_dynamics(tmp_path / "nowhere")
     for arguments, message in (
-        ([str(tmp_path), "a text", "--training"], "--training: shows the training, not an input: leave out one of the"),
+        ([str(tmp_path), "a text", "--training"], "--training: takes no input, found 'a text'"),
         ([str(tmp_path)], "no input given: write a text"),
     ):
         assert main(["inspect", *arguments]) == 2

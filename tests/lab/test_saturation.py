@@ -71,12 +71,33 @@ def test_depth_is_read_layer_by_layer():
     assert all(s > u for s, u in zip(scaled.entropy.centre, unscaled.entropy.centre))
 
 
-def test_a_window_is_read_as_it_sees():
-    mixer = WindowConfig(heads=2, window=3).build(8)
+@pytest.mark.parametrize("sinks", [0, 1])
+def test_a_window_is_read_as_it_sees(sinks):
+    mixer = WindowConfig(heads=2, window=3, sinks=sinks).build(8)
     with torch.no_grad():
         mixer.heads.query.weight.zero_()
     found = by_layer("w", mixer, lambda: mixer(torch.randn(1, 20, 8)), 20)
-    assert found.largest.centre[0] == pytest.approx(1 / 3)
+    assert found.largest.centre[0] == pytest.approx(1 / (3 + sinks))
+    assert found.entropy.centre[0] == pytest.approx(1.0)
+
+
+def test_all_weight_on_a_sink_leaves_no_entropy():
+    """The key of the first position alone is large: the layer's own weights, by its probe, are all on it."""
+    mixer = WindowConfig(heads=2, window=3, sinks=1).build(8)
+    x = torch.zeros(1, 20, 8)
+    x[:, 0, 0] = 1.0
+    with torch.no_grad():
+        mixer.heads.query.weight.zero_()
+        mixer.heads.query.bias.fill_(1.0)
+        mixer.heads.key.weight.zero_()
+        mixer.heads.key.weight[:, 0] = 1e3
+    seen = []
+    handle = mixer.weights.register_forward_hook(lambda _probe, _inputs, weights: seen.append(weights.detach()))
+    mixer(x)
+    handle.remove()
+    assert float(seen[0][..., 0].min()) == pytest.approx(1.0)
+    found = by_layer("w", mixer, lambda: mixer(x), 20)
+    assert (found.entropy.centre[0], found.largest.centre[0]) == pytest.approx((0.0, 1.0), abs=1e-9)
 
 
 def test_layers_that_cannot_be_read_are_left_out():

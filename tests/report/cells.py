@@ -106,7 +106,7 @@ def wrong_pieces(pieces: Iterable[CellText], file: str, plain: dict[str, Any]) -
                 wrong.append(f"no source: {piece.text!r}")
             continue
         assert all(source.startswith(f"{file}#/") for source in piece.sources), piece
-        values = [_at(content, unquote(source.partition("#")[2])) for source in piece.sources]
+        values = [value_at(content, unquote(source.partition("#")[2])) for source in piece.sources]
         if piece.how == "derived":
             right += 1
             continue
@@ -132,7 +132,8 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s,]", "", text).replace("tokens", "tok").replace("FLOPs", "flop")
 
 
-def _at(content: Any, pointer: str) -> Any:
+def value_at(content: Any, pointer: str) -> Any:
+    """The value at a JSON pointer (RFC 6901) in a file's content."""
     for part in pointer.split("/")[1:]:
         part = part.replace("~1", "/").replace("~0", "~")
         content = content[int(part)] if isinstance(content, list) else content[part]

@@ -68,8 +68,8 @@ def _syntax() -> SyntaxAgreement:
             for n in range(8)
         ]
 
-    relations = [("", 900, 1, 0.45), ("det", 200, 1, 0.8), ("nsubj", 150, 2, 0.3)]
+    relations = [("", 900, 1, 0.45, 0.2), ("det", 200, 1, 0.8, 0.001), ("nsubj", 150, 2, 0.3, 0.04)]
     return SyntaxAgreement(
         "en_ewt-ud-dev.conllu.gz", 200, 200, 3, True,
-        [ArcRelation(name, arcs, offset, 0.4, 0, shares(best)) for name, arcs, offset, best in relations],
+        [ArcRelation(name, arcs, offset, 0.4, 0, shares(best), p) for name, arcs, offset, best, p in relations],
     )  # fmt: skip

@@ -14,6 +14,7 @@ from sightline.inspect.faithfulness_tests import TESTS
 from sightline.report.faithfulness import (
     TITLES,
     agreement_rows,
+    faithfulness_drawings,
     items_text,
     map_words,
     render_faithfulness,
@@ -49,6 +50,16 @@ def test_foreign_text_is_text():
     assert HOSTILE not in page
     assert "&lt;script&gt;alert(1)" in page
     assert not re.search(r'(src|href)="https?:', page)
+
+
+def test_what_a_forecast_loses_has_its_unit():
+    (plain, *_), (scaled, *_) = (
+        faithfulness_drawings(replace(results(), answer_unit=unit)) for unit in ("", "units that the model reads")
+    )
+    assert plain.chart is not None
+    assert scaled.chart is not None
+    assert plain.chart.y[0].title == "Loss of the answer"
+    assert scaled.chart.y[0].title == "Loss of the answer (units that the model reads)"
 
 
 def test_every_pair_of_methods_is_in_the_table_twice():

@@ -26,7 +26,7 @@ def test_the_verdict_counts_roles_removable_heads_and_relations() -> None:
     assert verdict(make_heads()) == (
         "3 of 12 heads have a clear role. 3 can be removed, least loss first, before exact match falls by more than "
         "1.0 points from 98.0 %; in random order none can. For 1 of 2 dependency relations a head finds more arcs than "
-        "the best fixed offset."
+        "the best fixed offset, at 5 % after Holm's correction."
     )
 
 
@@ -68,6 +68,24 @@ def test_every_head_and_curve_is_on_the_page_and_text_stays_text(tmp_path: Path)
     for part in ("pruning", "syntax"):
         assert f'<section id="{part}">' in body
         assert f'<section id="{part}">' not in less
+
+
+@pytest.mark.parametrize(
+    ("unit", "of_a_row", "loss"),
+    [
+        ("nats/token", "nats per row", "loss 0.1000 nats/token, "),
+        ("nats/item", "nats per row", "loss 0.1000 nats/item, "),
+        ("", "loss per row", "loss 0.1000, "),
+    ],
+)
+def test_the_gradient_has_the_unit_of_the_task_s_loss(unit: str, of_a_row: str, loss: str) -> None:
+    """A forecaster's loss is an error in the units that it reads, without a name."""
+    heads = [replace(head, before=[], after=[], entropy=[]) for head in make_heads().heads]
+    report = replace(make_heads(), curves=[], arcs=None, heads=heads, loss_unit=unit, metric="mse")
+    body = without_scripts(render_heads(report))
+    assert f"<small>{of_a_row}</small>" in body
+    assert ("nats" in body) == bool(unit)
+    assert loss in re.sub("<[^>]+>", "", body)
 
 
 def test_figures_have_a_part_for_each_layer() -> None:

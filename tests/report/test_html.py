@@ -263,7 +263,18 @@ def test_figures_beside_the_page_are_real_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "—"), (0, "0 B"), (999, "999 B"), (1024, "1.02 kB"), (65_536_000, "65.5 MB"), (3e12, "3000 GB")],
+    [
+        (None, "—"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (999.6, "1 kB"),
+        (1024, "1.02 kB"),
+        (999_400, "999 kB"),
+        (999_600, "1 MB"),
+        (65_536_000, "65.5 MB"),
+        (999_600_000, "1 GB"),
+        (3e12, "3000 GB"),
+    ],
 )
 def test_sizes_are_in_powers_of_1000(value: float | None, shown: str) -> None:
     assert size(value) == shown
@@ -316,6 +327,17 @@ def test_maps_of_what_was_not_learnt_are_folded_capped_and_not_drawn(tmp_path: P
     save_attention(results, tmp_path)
     drawn = {path.name for path in tmp_path.glob("attention-*.svg")}
     assert drawn == {"attention-2.svg", "attention-3.svg"}
+
+
+def test_an_example_without_a_map_over_the_source_has_no_figure(tmp_path: Path) -> None:
+    results = make_results()
+    example = results.attention[0]
+    own = [
+        replace(one, prediction=example.reference, maps=[each for each in one.maps if each.over != "source"])
+        for one in example.architectures
+    ]
+    assert any(one.maps for one in own)
+    assert save_attention(replace(results, attention=[replace(example, architectures=own)]), tmp_path) == []
 
 
 @pytest.mark.slow

@@ -127,7 +127,17 @@ def test_the_figures_are_written_and_described(results, tmp_path):
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(50_000, "50k"), (1_600_000, "1.6M"), (2.5e9, "2.5G"), (800, "800"), (5e11, "5e11"), (3e13, "3e13")],
+    [
+        (50_000, "50k"),
+        (999_600, "1M"),
+        (999.6, "1k"),
+        (1_600_000, "1.6M"),
+        (2.5e9, "2.5G"),
+        (9.999e9, "1e10"),
+        (800, "800"),
+        (5e11, "5e11"),
+        (3e13, "3e13"),
+    ],
 )
 def test_counts_on_axes_are_short(count, text):
     assert short(count) == text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -11,22 +13,29 @@ from sightline.core.metrics import Baseline
 from sightline.core.sourced import replace_sources, with_sources
 from sightline.lab.cautions import cautions
 from sightline.lab.claims.results import ClaimsResults
+from sightline.lab.dynamics import training_dynamics
 from sightline.lab.results import BudgetPlan, Decision, Estimate, Power, Results, Rounds
 from sightline.lab.verdict import verdict
 from sightline.report.claims import render_claims
+from sightline.report.faithfulness import render_faithfulness
+from sightline.report.heads import render_heads
 from sightline.report.html import render
 from sightline.report.ladder import render_ladder
 from sightline.report.panel import render_panel
 from sightline.report.scaling import render_scaling
 from sightline.report.sources import locators
 from sightline.report.swap import render_swap
-from tests.report.cells import NUMBER, wrong_cells, wrong_sentences
+from sightline.report.training import render_training
+from tests.report.cells import NUMBER, value_at, wrong_cells, wrong_sentences
 from tests.report.synthetic import make_results
 from tests.report.synthetic_claims import make_claims
+from tests.report.synthetic_faithfulness import results as make_faithfulness
+from tests.report.synthetic_heads import make_heads
 from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_panel import make_panel, make_runs
 from tests.report.synthetic_scale import make_scale
 from tests.report.synthetic_swap import make_swap
+from tests.report.synthetic_training import write_run
 
 
 def timed():
@@ -45,6 +54,22 @@ def test_unknown_values_have_no_source():
     assert at("a", 0) == ' data-source="r.json#/a/0" title="r.json#/a/0"'
     assert at("a", -2) == at(("a",), 0)
     assert at("a", 1) == at("a", 7) == at("b") == ""
+
+
+@pytest.mark.parametrize("kind", ["heads", "faithfulness", "training"])
+def test_places_are_pointers_into_one_file_without_spaces(kind, tmp_path):
+    if kind == "training":
+        results, file = training_dynamics(write_run(tmp_path / "run")), "my numbers #1.json"
+        page = render_training(results, tmp_path / file)
+    else:
+        results, file = {"heads": make_heads, "faithfulness": make_faithfulness}[kind](), f"{kind}.json"
+        page = {"heads": render_heads, "faithfulness": render_faithfulness}[kind](results)
+    places = [place for text in re.findall(r' data-source="([^"]+)"', page) for place in text.split()]
+    assert len(places) > 20
+    for place in places:
+        name, _, fragment = place.partition("#")
+        assert unquote(name) == file
+        assert value_at(results.to_dict(), unquote(fragment)) is not None
 
 
 def test_every_number_of_a_comparison_is_in_its_results(page):

@@ -10,7 +10,15 @@ import pytest
 from sightline.lab.results import BudgetPlan, PlannedSteps, Results, Run
 from sightline.report.figures import drawings
 from sightline.report.html import render
-from sightline.report.spent import energy, seconds_of_step, timing, training_cost, training_each, training_energy
+from sightline.report.spent import (
+    energy,
+    joule_text,
+    seconds_of_step,
+    timing,
+    training_cost,
+    training_each,
+    training_energy,
+)
 from sightline.training.plan import Speed, StepPlan
 from tests.report.cells import without_spans
 from tests.report.synthetic import make_results
@@ -92,6 +100,14 @@ def test_other_work_on_the_machine_changes_neither_cost_nor_curve() -> None:
     assert "as planned" in curves[0][0]
     assert training_cost(replace(beside, environment={"gpus": ["one"]}), "gru") == (40.0, 25.0)
     assert training_cost(beside, "rnn") == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("joules", "text"),
+    [(None, "—"), (850.0, "850 J"), (999.6, "1 kJ"), (12_400.0, "12.4 kJ"), (999_600.0, "1 MJ"), (2e9, "2000 MJ")],
+)
+def test_joules_are_in_powers_of_1000(joules: float | None, text: str) -> None:
+    assert joule_text(joules) == text
 
 
 @pytest.mark.slow

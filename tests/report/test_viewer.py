@@ -300,6 +300,40 @@ def test_files_are_saved_as_svg_and_png(page: Any, view: int) -> None:
     choose_view(page, 0)
 
 
+@pytest.mark.parametrize(
+    ("inspection", "view", "shape"),
+    [(translation, 1, "path"), (translation, 2, "rect"), (image, 2, "rect")],
+    ids=["lines", "text", "picture"],
+)
+def test_the_key_of_a_file_ends_in_the_shade_of_the_largest_value(
+    browser: Any, tmp_path: Path, inspection: Any, view: int, shape: str
+) -> None:
+    """Colour and opacity of the last step of the key, and of the darkest line, token or patch above it."""
+    page = show(browser, [inspection()], tmp_path)
+    choose_view(page, view)
+    if shape == "rect":  # the row of the largest value
+        page.focus(".stage")
+        weights = inspection().maps[0].weights.mean(0)
+        page.keyboard.press("ArrowRight")
+        for _ in range(int(weights.max(1).argmax())):
+            page.keyboard.press("ArrowDown")
+    with page.expect_download() as waiting:
+        page.click("text=Save SVG")
+    root = ElementTree.fromstring(Path(waiting.value.path()).read_bytes())
+    page.close()
+    opacity = {"path": "stroke-opacity", "rect": "fill-opacity"}[shape]
+    rects = list(root.iter("{http://www.w3.org/2000/svg}rect"))
+    foot = max(float(one.get("y", 0)) for one in rects if one.get("fill") == "#ffffff")
+    key = [one for one in rects if float(one.get("y", 0)) == foot]
+    steps = [one for one in key if one.get("fill") != "#ffffff"]
+    above = [one for one in root.iter(f"{{http://www.w3.org/2000/svg}}{shape}") if one not in key and one.get(opacity)]
+    darkest = max(above, key=lambda one: float(one.get(opacity, 0)))
+    last = max(steps, key=lambda one: float(one.get("x", 0)))
+    assert last.get("fill") == darkest.get("fill" if shape == "rect" else "stroke") == "#0054a0"
+    assert float(last.get("fill-opacity", 1)) == float(darkest.get(opacity, 0))
+    assert float(steps[0].get("fill-opacity", 1)) == 0.0
+
+
 def test_the_map_is_copied_as_svg_and_png(browser: Any, tmp_path: Path) -> None:
     browser.grant_permissions(["clipboard-read", "clipboard-write"])
     page = show(browser, [translation()], tmp_path)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sightline.core.errors import InputError
-from sightline.data.pairs.corpus import Pairs
+from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.tasks.planted import (
     MARKS,
     NONE,
@@ -25,6 +25,7 @@ from sightline.tasks.planted import (
     text_problems,
     value_of_a_key,
 )
+from sightline.tasks.translation.task import TranslationTask
 from tests.tasks import subjects
 from tests.tasks.classification import small as labels
 from tests.tasks.translation import small as pairs
@@ -129,6 +130,34 @@ def test_problems_for_a_translator():
     assert [one.name for one in found] == list(CAUSAL)
     for planted in found:
         opened_rightly(planted, CAUSAL[planted.name])
+
+
+def test_positions_are_letters_for_a_translator_that_has_byte_pairs_by_default():
+    """180,000 characters of repeated pairs of letters: byte pairs are shorter than characters."""
+    random = np.random.default_rng(0)
+    words = ["ababababa", "cdcdcdcdc", "ededededed", "fgfgfgfgfg", "ghghghghg", "klklklklk"]
+    texts = [" ".join(random.choice(words, 6)) for _ in range(3000)]
+    task = TranslationTask.create(PairCorpus("long", *[Pairs(texts, texts)] * 3, ""), pairs.config("gru"))
+    assert task.trained.tokenizers.source.kind == "bpe"
+    found = task.plant(Pairs(texts, texts), 0, FEW)
+    assert [one.name for one in found] == list(CAUSAL)
+    for planted in found:
+        for item in planted.measured:
+            length = len(planted.open(item.input).source.pieces)
+            assert planted.own or length == len(item.input.replace(" ", ""))
+            assert [len(planted.open(variant).source.pieces) for variant in item.variants] == [length] * len(
+                item.variants
+            )
+        assert not planted.fault
+        opened_rightly(planted, CAUSAL[planted.name])
+
+
+def test_letters_of_characters_are_not_separated_though_a_text_has_an_unknown_one():
+    texts = [f"{number} and {number + 1} \N{SNOWMAN}" for number in range(40)]  # unknown ones are three bytes
+    for planted in pairs.untrained("gru").plant(Pairs(texts, texts), 0, FEW)[:3]:
+        item = planted.measured[0]
+        assert " " not in item.input
+        assert len(planted.open(item.input).source.pieces) == len(item.input)
 
 
 def test_problems_for_a_language_model_have_the_mark_at_the_end_too(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.inspect_flags import InspectFlags
-from sightline.cli.plugins import Plugins
+from sightline.cli.inspect_flags import InspectFlags, mode_of
+from sightline.cli.plugins import Plugins, plugin_words
 
 if TYPE_CHECKING:
     from sightline.inspect.influence_map import Inspection
@@ -41,44 +42,33 @@ def inspect(
             or --faithfulness.
         plugin: Files, modules or names of plugins that the model needs.
     """
-    from sightline.core.errors import InputError
-    from sightline.models.plugins import load_plugins
-
-    if flags.training:
+    mode = mode_of(flags, input)
+    if mode == "training":
         from sightline.cli.inspect_training import inspect_training
 
-        inspect_training(run, input, flags.out, flags.json)
+        inspect_training(run, flags.out, flags.json)
         return
-    load_plugins(plugin)
-    if flags.heads or flags.prune is not None:
-        from sightline.cli.inspect_heads import inspect_heads_or_prune
+    from sightline.models.plugins import load_plugins
 
-        if input is not None:
-            raise InputError(f"{'--heads' if flags.heads else '--prune'} takes no input, found {input!r}: set --data")
-        inspect_heads_or_prune(run, flags)
-        return
-    if flags.faithfulness:
+    load_plugins(plugin)
+    more = plugin_words(plugin)
+    if mode == "faithfulness":
         from sightline.cli.inspect_faithfulness import inspect_faithfulness
 
-        for flag, value in (("--beside", flags.beside), ("--methods", flags.methods), ("--png", flags.png)):
-            if value is not None:
-                raise InputError("is for one input, not for --faithfulness", where=flag)
-        if input is not None:
-            raise InputError("tests items of --data, not one input: leave out one of the two", where="--faithfulness")
-        inspect_faithfulness(run, flags)
-        return
-    if flags.retrain is not None:
-        raise InputError("is for --faithfulness", where="--retrain")
-    if input is None:
-        raise InputError(
-            "no input given: write a text, numbers or a file after the run, or set --heads or --faithfulness"
-        )
-    if flags.data is not None:
-        raise InputError("is for --heads, --prune and --faithfulness, not for one input", where="--data")
-    _inspect_input(run, input, flags)
+        inspect_faithfulness(run, flags, more)
+    elif mode == "heads":
+        from sightline.cli.inspect_heads import show_heads
+
+        show_heads(run, flags, more)
+    elif mode == "prune":
+        from sightline.cli.inspect_heads import prune_heads
+
+        prune_heads(run, flags)
+    elif input is not None:
+        _inspect_input(run, input, flags, more)
 
 
-def _inspect_input(run: Path, input: str, flags: InspectFlags) -> None:
+def _inspect_input(run: Path, input: str, flags: InspectFlags, more: Sequence[str]) -> None:
     """The maps of one input, on the terminal and in files."""
     from sightline.core.errors import InputError
     from sightline.core.settings import check_in_range
@@ -92,7 +82,7 @@ def _inspect_input(run: Path, input: str, flags: InspectFlags) -> None:
         check_picture(flags.png, where="--png")
     if flags.beside is not None and flags.json is not None:
         raise InputError("--json has the maps of one model: leave out one of the two", where="--beside")
-    inspections = [_inspected(one, input, flags) for one in (run, flags.beside) if one is not None]
+    inspections = [_inspected(one, input, flags, more) for one in (run, flags.beside) if one is not None]
     if flags.json is not None:
         inspections[0].save(flags.json)
     for one in inspections:
@@ -107,8 +97,8 @@ def _inspect_input(run: Path, input: str, flags: InspectFlags) -> None:
         print(f"picture: {save_maps(inspections, flags.png)}")
 
 
-def _inspected(run: Path, input: str, flags: InspectFlags) -> Inspection:
-    """The maps of one model."""
+def _inspected(run: Path, input: str, flags: InspectFlags, more: Sequence[str]) -> Inspection:
+    """The maps of one model; `more` are words of the command that repeats it."""
     import shlex
     from dataclasses import replace
 
@@ -122,6 +112,9 @@ def _inspected(run: Path, input: str, flags: InspectFlags) -> Inspection:
     chosen = None if methods is None else [name.strip() for name in methods.split(",")]
     inspection = influence(task, input, chosen, replacements=flags.replacements)
     command = ["sightline", "inspect", str(run), input, *([] if methods is None else ["--methods", methods])]
+    if flags.replacements != InspectFlags.replacements:
+        command += ["--replacements", str(flags.replacements)]
+    command += more
     return replace(inspection, model=replace(inspection.model, name=str(run)), command=shlex.join(command))
 
 

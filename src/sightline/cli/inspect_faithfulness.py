@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,17 @@ if TYPE_CHECKING:
 ITEMS = 100
 
 
-def inspect_faithfulness(run: Path, flags: InspectFlags) -> None:
-    """Print, and write to `out` and `json`, the tests of every map."""
+def inspect_faithfulness(run: Path, flags: InspectFlags, more: Sequence[str]) -> None:
+    """Print, and write to `out` and `json`, the tests of every map.
+
+    more: words of the command that repeats it
+    """
     from sightline.core.settings import check_in_range
 
     items = ITEMS if flags.items is None else flags.items
     check_in_range("--items", items, at_least=1)
     check_in_range("--replacements", flags.replacements, at_least=1)
-    tested = _tested(run, flags, items)
+    tested = _tested(run, flags, items, more)
     if flags.json is not None:
         tested.save(flags.json)
     print_tests(tested)
@@ -29,7 +33,7 @@ def inspect_faithfulness(run: Path, flags: InspectFlags) -> None:
         print(f"page: {write_faithfulness(tested, flags.out)}")
 
 
-def _tested(run: Path, flags: InspectFlags, items: int) -> Faithfulness:
+def _tested(run: Path, flags: InspectFlags, items: int, more: Sequence[str]) -> Faithfulness:
     """The tests of one model."""
     import shlex
     from dataclasses import replace
@@ -46,7 +50,7 @@ def _tested(run: Path, flags: InspectFlags, items: int) -> Faithfulness:
     values = {"--data": flags.data, "--items": items, "--seed": seed, "--replacements": replacements}
     values["--retrain"] = retrain
     named = [part for flag, value in values.items() if value is not None for part in (flag, str(value))]
-    command = shlex.join(["sightline", "inspect", str(run), "--faithfulness", *named])
+    command = shlex.join(["sightline", "inspect", str(run), "--faithfulness", *named, *more])
     return replace(results, model=replace(results.model, name=str(run)), command=command)
 
 

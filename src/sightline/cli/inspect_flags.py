@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal, final
 
@@ -64,3 +64,62 @@ class InspectFlags:
     dependencies: Path | None = None
     out_dir: Path | None = None
     device: Device = "auto"
+
+
+InspectMode = Literal["input", "training", "heads", "prune", "faithfulness"]
+MODES: dict[InspectMode, str] = {  # in words
+    "input": "one input",
+    "training": "--training",
+    "heads": "--heads",
+    "prune": "--prune",
+    "faithfulness": "--faithfulness",
+}
+USED_BY: dict[str, tuple[InspectMode, ...]] = {
+    "methods": ("input",),
+    "replacements": ("input", "faithfulness"),
+    "beside": ("input",),
+    "out": ("input", "training", "heads", "faithfulness"),
+    "png": ("input",),
+    "json": ("input", "training", "heads", "faithfulness"),
+    "retrain": ("faithfulness",),
+    "seed": ("faithfulness",),
+    "data": ("heads", "prune", "faithfulness"),
+    "items": ("heads", "prune", "faithfulness"),
+    "metric": ("heads", "prune"),
+    "orders": ("heads",),
+    "importance": ("prune",),
+    "dependencies": ("heads",),
+    "out_dir": ("prune",),
+    "device": ("input", "heads", "prune", "faithfulness"),
+}
+
+
+def mode_of(flags: InspectFlags, input: str | None) -> InspectMode:
+    """What the flags ask for.
+
+    Raises:
+        InputError: "--prune: leave out one of --heads and --prune"; "--data: is for --heads, --prune and
+            --faithfulness, not for one input"; "no input given: …"; "--heads: takes no input, found 'a': leave out one
+            of the two".
+    """
+    from sightline.core.digits import and_joined
+    from sightline.core.errors import InputError
+
+    chosen = [mode for mode in MODES if mode != "input" and getattr(flags, mode) not in (False, None)]
+    if len(chosen) > 1:
+        first, second = (MODES[mode] for mode in chosen[:2])
+        raise InputError(f"leave out one of {first} and {second}", where=second)
+    mode: InspectMode = chosen[0] if chosen else "input"
+    if mode == "input" and input is None:
+        raise InputError(
+            "no input given: write a text, numbers or a file after the run, or set --heads or --faithfulness"
+        )
+    if mode != "input" and input is not None:
+        raise InputError(f"takes no input, found {input!r}: leave out one of the two", where=MODES[mode])
+    usual = InspectFlags()
+    for name in (field.name for field in fields(flags)):
+        modes = USED_BY.get(name, (mode,))
+        if mode not in modes and getattr(flags, name) != getattr(usual, name):
+            users = and_joined([MODES[one] for one in modes])
+            raise InputError(f"is for {users}, not for {MODES[mode]}", where=f"--{name.replace('_', '-')}")
+    return mode

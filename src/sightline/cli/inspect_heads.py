@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,36 +14,15 @@ ITEMS = 200  # unless --items says otherwise
 ORDERS = 5
 
 
-def inspect_heads_or_prune(run: Path, flags: InspectFlags) -> None:
-    """Check the flags, and do what they ask for."""
-    from sightline.core.errors import InputError
-    from sightline.core.settings import check_in_range
-
-    check_in_range("--items", flags.items, at_least=1)
-    check_in_range("--orders", flags.orders, at_least=0)
-    if flags.heads and flags.prune is not None:
-        raise InputError("leave out one of --heads and --prune", where="--prune")
-    for name, value, needs in (
-        ("--dependencies", flags.dependencies, "heads"),
-        ("--json", flags.json, "heads"),
-        ("--out", flags.out, "heads"),
-        ("--out-dir", flags.out_dir, "prune"),
-    ):
-        if value is not None and not getattr(flags, needs):
-            raise InputError(f"is for --{needs}", where=name)
-    if flags.heads:
-        _show(run, flags)
-    else:
-        _prune(run, flags)
-
-
 def _opened(run: Path, flags: InspectFlags) -> tuple[Any, Any]:
     """The task and the items."""
     from sightline.cli.messages import messages, opened
+    from sightline.core.settings import check_in_range
     from sightline.inspect.head_survey import check_heads
     from sightline.tasks.load import part_of_data, part_of_run
     from sightline.tasks.winner import chosen_run
 
+    check_in_range("--items", flags.items, at_least=1)
     with messages():
         run = chosen_run(run)
     task = opened(run, flags.device)
@@ -56,18 +36,24 @@ def _opened(run: Path, flags: InspectFlags) -> tuple[Any, Any]:
     return task, part._replace(items=items, size=len(items))
 
 
-def _show(run: Path, flags: InspectFlags) -> None:
+def show_heads(run: Path, flags: InspectFlags, more: Sequence[str]) -> None:
+    """Print, and write to `out` and `json`, what the heads of a model do.
+
+    more: words of the command that repeats it
+    """
     import shlex
     from dataclasses import replace
 
+    from sightline.core.settings import check_in_range
     from sightline.inspect.head_survey import inspect_heads
 
+    check_in_range("--orders", flags.orders, at_least=0)
     task, part = _opened(run, flags)
     report = inspect_heads(task, part, metric=flags.metric, draws=flags.orders, treebank=flags.dependencies)
     words = {"--data": flags.data, "--items": flags.items, "--metric": flags.metric}
     words |= {"--orders": None if flags.orders == ORDERS else flags.orders, "--dependencies": flags.dependencies}
     named = [word for flag, value in words.items() if value is not None for word in (flag, str(value))]
-    command = shlex.join(["sightline", "inspect", str(run), "--heads", *named])
+    command = shlex.join(["sightline", "inspect", str(run), "--heads", *named, *more])
     report = replace(report, model=replace(report.model, name=str(run)), command=command)
     if flags.json is not None:
         report.save(flags.json)
@@ -87,7 +73,7 @@ def print_heads(report: HeadsReport) -> None:
     model = report.model
     print(f"{visible(model.name)}: {model.architecture}, {model.task}, {model.parameters:,} parameters")
     value = f"{report.metric} {written(report.metric, report.value)}"
-    loss = f"loss {_number(report.loss, 4)} {report.loss_unit}"
+    loss = f"loss {_number(report.loss, 4)} {report.loss_unit}".rstrip()
     print(f"{visible(report.data)}, {report.items} {report.unit}: {loss}, {value}\n")
     columns = ("previous", "first", "duplicate", "induction", "entropy")
     print(f"{'head':<17}{'role':<11}" + "".join(f"{name[:9]:>10}" for name in columns) + f"{'ablation':>11}")
@@ -114,7 +100,8 @@ def _number(value: float | None, digits: int) -> str:
     return "—" if value is None else significant(value, digits)
 
 
-def _prune(run: Path, flags: InspectFlags) -> None:
+def prune_heads(run: Path, flags: InspectFlags) -> None:
+    """Write a smaller model without the least important heads, and print what it costs."""
     from sightline.core.errors import InputError
     from sightline.core.metrics import written
     from sightline.inspect.head_survey import layer_names

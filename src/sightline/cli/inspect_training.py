@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def inspect_training(run: Path, input: str | None, out: Path | None, json: Path | None) -> None:
+def inspect_training(run: Path, out: Path | None, json: Path | None) -> None:
     """Print, and write to `out` and `json`, what attention, gradients and gates did over the steps of a training."""
     import shlex
 
-    from sightline.core.errors import InputError
     from sightline.lab.dynamics import training_dynamics
 
-    if input is not None:
-        raise InputError("shows the training, not an input: leave out one of the two", where="--training")
     dynamics = training_dynamics(run, shlex.join(["sightline", "inspect", str(run), "--training"]))
     if json is not None:
         dynamics.save(json)

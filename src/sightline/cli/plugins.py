@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -12,6 +13,11 @@ PLUGIN_HELP = (
     "sightline.mixers; can be repeated. Saved models and configuration files never load a plugin."
 )
 Plugins = Annotated[list[str] | None, Parameter(name="--plugin", help=PLUGIN_HELP)]
+
+
+def plugin_words(plugin: Sequence[str] | None) -> list[str]:
+    """The flags of these plugins, as words of a command that needs them."""
+    return [word for one in plugin or () for word in ("--plugin", one)]
 
 
 def line_of_plugin(error: BaseException) -> str | None:

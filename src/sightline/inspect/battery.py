@@ -91,6 +91,7 @@ def faithfulness(
     return Faithfulness(
         facts, part.name, part.unit, len(looked), mean, seed, outcome, verdict, maps, calibrated, planted, curves,
         pairs, list(notes), retrained=None if retrain is None else retrained_tests(task, retrain, items, seed, say),
+        answer_unit=looked[0].opened.answer_unit,
     )  # fmt: skip
 
 

@@ -71,12 +71,18 @@ def known_maps(
 ) -> tuple[list[KnownMap], PlantedResult]:
     """Train a model on one problem, and score maps of its held-out items; no maps where the problem cannot be used.
 
+    A problem with a fault is not trained on.
+
     first: the number of the first item
     """
-    with torch.enable_grad():
-        training = train_planted(planted, seed, rounds)
     held = planted.measured
     model = planted.task.model
+    with evaluating(model):
+        fault = planted.fault
+    if fault:
+        return [], _unused(planted, fault, accuracy_of(planted, held))
+    with torch.enable_grad():
+        training = train_planted(planted, seed, rounds)
     with evaluating(model):
         looked = []
         for number, item in enumerate(held):
@@ -107,6 +113,12 @@ def _seen(planted: Planted, looked: Sequence[ExplainedItem], steps: int, accurac
         planted.name, planted.meaning, planted.own, not reason, reason, accuracy, effect, removal,
         {name: float(np.mean(hits)) for name, hits in own.items()}, steps, planted.task.parameters, len(looked),
     )  # fmt: skip
+
+
+def _unused(planted: Planted, reason: str, accuracy: float) -> PlantedResult:
+    """The result of a problem whose model was not trained."""
+    about = planted.name, planted.meaning, planted.own, False, reason
+    return PlantedResult(*about, accuracy, None, None, {}, 0, planted.task.parameters, 0)
 
 
 def _causal(item: ExplainedItem) -> np.ndarray:

@@ -206,6 +206,7 @@ class Faithfulness(SavedResults):
     data: the items' name; unit: the word for them; items: how many were looked at; positions: their mean number
     outcome, verdict: of attention, in a word and in one sentence
     retrained: tests of models that were trained again, where they were asked for; they do not vote
+    answer_unit: of what an answer loses in the curves; empty of a probability
     """
 
     model: InspectedModel
@@ -224,6 +225,7 @@ class Faithfulness(SavedResults):
     notes: list[str] = field(default_factory=list)
     command: str = ""
     retrained: Retrained | None = None
+    answer_unit: str = ""
 
     def __repr__(self) -> str:
         return f"Faithfulness({self.model.name or self.model.architecture}: {self.verdict})"

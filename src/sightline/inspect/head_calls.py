@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from sightline.core.caches import content_of
 from sightline.core.front_end import FrontEnd
 from sightline.core.hooks import removed_after
-from sightline.inspect.heads import heads_of
+from sightline.inspect.heads import heads_of, pattern_of
+from sightline.inspect.record import attention_probes
 from sightline.inspect.roles import HeadTally
 from sightline.parts.token_embedding import TokenEmbedding
 
@@ -20,7 +21,7 @@ from sightline.parts.token_embedding import TokenEmbedding
 class HeadCall(NamedTuple):
     """One call of a layer.
 
-    weights: (B, H, T, S); of a memory (B, H, T, M)
+    weights: (B, H, T, S); of a memory (B, H, T, M); of several probes, each of which has some rows, their sum
     tokens: (B, T) the ids at the positions of the queries, None where the model reads no tokens there
     mask: (B, T) True = real; starts: (B, T) of documents; memory_mask: (B, M); None if there are none
     """
@@ -41,7 +42,7 @@ class _Read(NamedTuple):
 
 @contextmanager
 def recorded_heads(model: nn.Module) -> Iterator[dict[str, HeadCall]]:
-    """The last call of every layer with heads inside the block, by the path of its probe.
+    """The last call of every layer with heads inside the block, by the path of its first probe.
 
     A layer's tokens are those that were embedded last before its call, if there are as many as it has queries.
     """
@@ -60,8 +61,10 @@ def recorded_heads(model: nn.Module) -> Iterator[dict[str, HeadCall]]:
     for module in model.modules():
         if isinstance(module, FrontEnd | TokenEmbedding):
             handles.append(module.register_forward_pre_hook(embeds))
+    probes = attention_probes(model)
     for name in heads_of(model):
-        layer = model.get_submodule(name.rpartition(".")[0])
+        path = name.rpartition(".")[0]
+        layer = model.get_submodule(path)
         bound: dict[str, Any] = {}
         names = inspect.signature(layer.forward)
 
@@ -72,8 +75,13 @@ def recorded_heads(model: nn.Module) -> Iterator[dict[str, HeadCall]]:
         def weighs(_probe: nn.Module, _inputs: Any, output: Tensor, name: str = name, bound: dict = bound) -> None:
             calls[name] = _call(output.detach(), bound, read[0])
 
+        def adds(_probe: nn.Module, _inputs: Any, output: Tensor, name: str = name) -> None:
+            calls[name] = calls[name]._replace(weights=calls[name].weights + output.detach())
+
         handles.append(layer.register_forward_pre_hook(enters, with_kwargs=True))
-        handles.append(model.get_submodule(name).register_forward_hook(weighs))
+        handles.append(probes[name].register_forward_hook(weighs))
+        others = (probe for of, probe in probes.items() if of != name and of.rpartition(".")[0] == path)
+        handles += [probe.register_forward_hook(adds) for probe in others]
     with removed_after(handles):
         yield calls
 
@@ -92,8 +100,9 @@ def tally_heads(model: nn.Module, runs: Iterator[Callable[[], object]]) -> dict[
 
     A call in which a layer reads keys of earlier calls is left out for it.
     """
-    over_memory = {name for name in heads_of(model) if is_memory(model, name)}
-    tallies = {name: HeadTally(causal=is_causal(model, name)) for name in heads_of(model)}
+    layers = heads_of(model)
+    over_memory = {name for name in layers if is_memory(model, name)}
+    tallies = {name: HeadTally(causal=is_causal(model, name), pattern=pattern_of(model, name)) for name in layers}
     counted: set[str] = set()
     for run in runs:
         with recorded_heads(model) as calls:

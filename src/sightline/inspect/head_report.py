@@ -12,6 +12,7 @@ from sightline.core.stored import SavedResults
 from sightline.inspect.influence_map import InspectedModel
 
 PruningOrder = Literal["ablation", "gradient", "random"]
+LEVEL = 0.05  # of p-values that are corrected over the relations of a treebank
 
 
 @final
@@ -44,7 +45,7 @@ class InspectedHead:
         layer over a memory
     entropy: mean entropy relative to even weights, by the bins of the query's position
     ablation: rise of the loss when the head's output is replaced by zeros (Michel et al. 2019, § 3.2)
-    gradient: E_x |∂L(x)/∂ξ_h|, per counted token or item (eq. 2)
+    gradient: E_x |∂L(x)/∂ξ_h|, L(x) being the loss of a row of a batch, summed over what it counts (eq. 2)
     """
 
     layer: int
@@ -104,6 +105,8 @@ class ArcRelation:
 
     arcs: arcs that are measured on; offset: the fixed distance that finds most arcs of the other sentences, and its
         share of these; best: the index, in `HeadsReport.heads`, of the head that finds most arcs of the other sentences
+    p_value: of the difference of that head from the offset, corrected over the relations (Holm 1979); of all relations
+        together as it is
     """
 
     relation: str
@@ -112,6 +115,13 @@ class ArcRelation:
     offset_share: float | None
     best: int
     heads: list[ArcShare]
+    p_value: float | None = None
+
+    @property
+    def differs(self) -> float:
+        """The difference of the best head from the offset, or 0 where it may be chance: a p-value above 5 %."""
+        chance = self.p_value is None or self.p_value > LEVEL
+        return 0.0 if chance else self.of_best.difference or 0.0
 
     @property
     def of_best(self) -> ArcShare:
@@ -189,5 +199,5 @@ class HeadsReport(SavedResults):
             )
             for index, head in enumerate(self.heads)
         ]
-        table = html_table(("head", "role", f"ablation, {self.loss_unit}"), rows)
+        table = html_table(("head", "role", ", ".join(filter(None, ["ablation", self.loss_unit]))), rows)
         return html_lines([self.verdict]) + table + html_lines(self.notes)

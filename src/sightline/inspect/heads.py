@@ -14,6 +14,7 @@ from sightline.core.hooks import removed_after
 from sightline.core.modes import evaluating
 from sightline.inspect.record import attention_probes, recorded_attention
 from sightline.inspect.roles import HeadScores, score_heads
+from sightline.ops.pattern import Pattern
 from sightline.parts.attention_heads import AttentionHeads
 
 B = TypeVar("B")
@@ -41,17 +42,25 @@ def head_scores(
         run()
     square = (*tokens.shape[1:], *tokens.shape[1:])
     return {
-        name: score_heads(of_layer, tokens, mask, causal=causal)
+        name: score_heads(of_layer, tokens, mask, causal=causal, pattern=pattern_of(model, name))
         for name, of_layer in weights.items()
         if of_layer.dim() == 4 and tuple(of_layer.shape[2:]) == square
     }
 
 
 def heads_of(model: nn.Module) -> dict[str, AttentionHeads]:
-    """The projections of every layer with heads, by the path of its probe."""
-    parents = {name: name.rpartition(".")[0] for name in attention_probes(model)}
-    by_probe = {name: getattr(model.get_submodule(parent), "heads", None) for name, parent in parents.items()}
+    """The projections of every layer with heads, by the path of its probe; of several probes the first."""
+    parents: dict[str, str] = {}
+    for name in attention_probes(model):
+        parents.setdefault(name.rpartition(".")[0], name)
+    by_probe = {name: getattr(model.get_submodule(parent), "heads", None) for parent, name in parents.items()}
     return {name: heads for name, heads in by_probe.items() if isinstance(heads, AttentionHeads)}
+
+
+def pattern_of(model: nn.Module, name: str) -> Pattern | None:
+    """The keys that the layer with this probe shows each position; None where no pattern hides any."""
+    pattern = getattr(model.get_submodule(name.rpartition(".")[0]), "pattern", None)
+    return pattern if isinstance(pattern, Pattern) and not pattern.everywhere else None
 
 
 @contextmanager

@@ -8,14 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.inspect.heads import heads_of
+from sightline.inspect.heads import heads_of, pattern_of
 from sightline.inspect.influence_map import InfluenceMap, InfluenceMethod
 from sightline.inspect.jacobian import layer_jacobians
 from sightline.inspect.opened_model import MapPlace, OpenedModel
 from sightline.inspect.record import POOLED, attention_probes
 from sightline.inspect.rollout import attention_rollout, value_weighted_heads
 from sightline.models.head_groups import HeadGroups, HeadGroupsEncoder
-from sightline.ops.pattern import Pattern
 
 CLOSE = 1e-3  # of a layer's output, that weights times values may miss
 
@@ -48,8 +47,8 @@ def _of_probes(look: OpenedModel, method: InfluenceMethod, *, implicit: bool) ->
 
 def _skipped(model: nn.Module, name: str, length: int) -> np.ndarray | None:
     """Which positions (T, T) a layer's pattern does not look at; None where it looks at all, or all before."""
-    pattern = getattr(model.get_submodule(name.rpartition(".")[0]), "pattern", None)
-    if not isinstance(pattern, Pattern) or pattern.everywhere:
+    pattern = pattern_of(model, name)
+    if pattern is None:
         return None
     at = torch.arange(length)
     hidden = ~pattern.sees(at.unsqueeze(1), at, length)

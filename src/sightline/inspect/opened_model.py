@@ -55,6 +55,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
 }
 
+OF_ANSWERS = ("effect", "gradient", "integrated_gradients")  # in the unit of the answer
+
 
 class MapPlace(NamedTuple):
     """The meaning of the rows and columns of a layer's map."""
@@ -142,6 +144,8 @@ class OpenedModel:
             layer = self._counts[method, place]
             self._counts[method, place] += 1
         meaning, usual = SENTENCES[method]
+        if method in OF_ANSWERS and self.opened.answer_unit:
+            meaning += " Forecasts are in the units in which the model reads the series."
         array = weights.detach().float().cpu().numpy()
         return [InfluenceMap(name, layer, method, *place, array, meaning=meaning, limits=limits or usual, **more)]
 

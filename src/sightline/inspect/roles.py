@@ -11,6 +11,9 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from sightline.ops.documents import split_documents
+from sightline.ops.pattern import Pattern
+from sightline.ops.plan import Plan
 from sightline.parts.positions import advance
 
 EDGES = [*range(9), *(2**power for power in range(4, 21))]  # largest distances of the bins: 0 to 8, 9–16, 17–32, …
@@ -43,13 +46,16 @@ CLEAR = 0.5  # score from which a role is clear, if it is also twice that of eve
 
 @final
 class HeadTally:
-    """Sums of the scores and profiles of one layer's heads over batches; `causal` hides later keys.
+    """Sums of the scores and profiles of one layer's heads over batches.
 
     Beside the heads it scores even weights over the keys in view, the level of a head that does not choose.
+
+    causal: whether later keys are hidden; pattern: the keys that the layer shows each position of a document, None =
+        all, or all up to the position
     """
 
-    def __init__(self, *, causal: bool = True) -> None:
-        self.causal = causal
+    def __init__(self, *, causal: bool = True, pattern: Pattern | None = None) -> None:
+        self.causal, self.pattern = causal, pattern
         self._sums: dict[str, tuple[Tensor, Tensor]] = {}
 
     def add(
@@ -62,7 +68,7 @@ class HeadTally:
         rows, _, length, _ = weights.shape
         real = torch.ones(rows, length, dtype=torch.bool, device=weights.device) if mask is None else mask
         nothing = torch.zeros(rows, dtype=torch.long, device=weights.device)
-        place, _ = advance(nothing, length, None, starts)
+        place, _ = advance(nothing, length, mask, starts)
         index = torch.arange(length, device=weights.device)
         seen = real[:, :, None] & real[:, None, :]  # (B, T, S)
         if self.causal:
@@ -70,6 +76,11 @@ class HeadTally:
         if starts is not None:
             documents = starts.cumsum(1)
             seen = seen & (documents[:, :, None] == documents[:, None, :])
+        if self.pattern is not None and not self.pattern.everywhere:
+            alone = mask is None and starts is None
+            plan = Plan(self.pattern, documents=None if alone else split_documents(mask, starts))
+            shown, _ = plan.relate(weights, length, 0, length)
+            seen = seen if shown is None else seen & shown.squeeze(1)
         weights = self._with_even(weights, seen)
         gap = (place[:, :, None] - place[:, None, :]).expand(seen.shape)  # (B, T, S)
         self._count("previous", *_weight_on(weights, seen & (gap == 1)))
@@ -140,7 +151,13 @@ class HeadTally:
 
 
 def score_heads(
-    weights: Tensor, tokens: Tensor, mask: Tensor | None = None, starts: Tensor | None = None, *, causal: bool = True
+    weights: Tensor,
+    tokens: Tensor,
+    mask: Tensor | None = None,
+    starts: Tensor | None = None,
+    *,
+    causal: bool = True,
+    pattern: Pattern | None = None,
 ) -> HeadScores:
     """Scores of the H heads that gave weights (B, H, T, T) for tokens (B, T); mask and starts (B, T), True = real.
 
@@ -148,6 +165,7 @@ def score_heads(
     induction heads", arXiv:2209.11895, § "Argument 1" and its appendix); first is the weight on a sink (Xiao et al.
     2023, arXiv:2309.17453); rare is the role of Voita et al. 2019 (arXiv:1905.09418, § 5.2), with ranks of frequency
     in `tokens` themselves. Queries that see one key only say nothing and are left out of distance and entropy.
+    `causal` and `pattern` as of `HeadTally`.
 
     Raises:
         ValueError: "expected weights (B, H, T, T) for tokens (2, 9), got (2, 4, 9, 8)".
@@ -155,7 +173,7 @@ def score_heads(
     rows, length = tokens.shape
     if weights.dim() != 4 or (weights.shape[0], *weights.shape[2:]) != (rows, length, length):
         raise ValueError(f"expected weights (B, H, T, T) for tokens {tuple(tokens.shape)}, got {tuple(weights.shape)}")
-    tally = HeadTally(causal=causal)
+    tally = HeadTally(causal=causal, pattern=pattern)
     tally.add(weights, tokens, mask, starts)
     return tally.scores()
 

@@ -33,6 +33,7 @@ def attention_statistics(
     causal: bool = True,
     memory: bool = False,
     window: int | None = None,
+    sinks: int = 0,
     mask: Tensor | None = None,
     starts: Tensor | None = None,
     scale: float | None = None,
@@ -44,8 +45,9 @@ def attention_statistics(
 
     q is (B, H, T, K) and k (B, G, S, K); each key head serves H/G consecutive query heads. The queries are the last T
     of the S positions, so that a cache can be inspected. `mask` (B, S), True = real, and `starts` (B, S), the starts of
-    documents, refer to the S positions. `causal` hides later keys; `window` w hides keys at a distance of w or more.
-    Distances count real tokens. `softcap` c caps logits to c · tanh(logit / c); `slopes` (H,) are those of ALiBi.
+    documents, refer to the S positions. `causal` hides later keys; `window` w hides keys at a distance of w or more,
+    where it is causal except the first `sinks` of a document. Distances count real tokens. `softcap` c caps logits to
+    c · tanh(logit / c); `slopes` (H,) are those of ALiBi.
 
     `memory=True`: k are the keys of a memory, which has no order; only `mask` hides keys, and `by_distance` is None.
 
@@ -54,15 +56,17 @@ def attention_statistics(
 
     Raises:
         ValueError: "a memory has no order: causal, window, starts and slopes do not apply"; "5 queries cannot be the
-            last of 3 positions".
+            last of 3 positions"; "sinks need a causal window".
     """
     if memory and (causal or window is not None or starts is not None or slopes is not None):
         raise ValueError("a memory has no order: causal, window, starts and slopes do not apply")
+    if sinks and (not causal or window is None):
+        raise ValueError("sinks need a causal window")
     if not memory and q.shape[2] > k.shape[2]:
         raise ValueError(f"{q.shape[2]} queries cannot be the last of {k.shape[2]} positions")
     wide = torch.promote_types(torch.promote_types(q.dtype, k.dtype), torch.float32)
     scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
-    order = None if memory else _order(k, mask, starts, causal, window)
+    order = None if memory else _order(k, mask, starts, causal, window, sinks)
     rows = _Rows(q.to(wide) * scale, k.to(wide), mask, order, softcap, slopes)
     mass = None if memory else q.new_zeros(*q.shape[:2], k.shape[2], dtype=wide)
     blocks = range(0, max(1, q.shape[2]), QUERIES)
@@ -74,17 +78,37 @@ def attention_statistics(
 
 
 class _Order(NamedTuple):
-    """Relations between positions."""
+    """Relations between positions.
+
+    indexed: whether distances are differences of indices, which those of rows with padding are not
+    packed: whether rows have several documents
+    """
 
     places: Tensor  # (B, S) number of real tokens before, within the document
     documents: Tensor  # (B, S)
     causal: bool
     window: int | None
+    sinks: int
+    indexed: bool
+    packed: bool
+
+    def spans(self, own: slice, length: int) -> list[tuple[int, int]]:
+        """Stretches of the `length` keys outside of which queries at these positions see none."""
+        high = own.stop if self.causal else length
+        if self.window is None or not self.indexed:
+            return [(0, high)]
+        low, high = max(0, own.start - self.window + 1), min(high, own.stop + self.window - 1)
+        if self.packed and self.sinks:  # of documents that may begin anywhere
+            return [(0, high)]
+        return [(0, min(self.sinks, low)), (low, high)]
 
 
-def _order(k: Tensor, mask: Tensor | None, starts: Tensor | None, causal: bool, window: int | None) -> _Order:
+def _order(
+    k: Tensor, mask: Tensor | None, starts: Tensor | None, causal: bool, window: int | None, sinks: int
+) -> _Order:
     places, _ = advance(torch.zeros(k.shape[0], dtype=torch.long, device=k.device), k.shape[2], mask, starts)
-    return _Order(places, torch.zeros_like(places) if starts is None else starts.cumsum(1), causal, window)
+    documents = torch.zeros_like(places) if starts is None else starts.cumsum(1)
+    return _Order(places, documents, causal, window, sinks, mask is None, starts is not None)
 
 
 class _Rows(NamedTuple):
@@ -99,28 +123,25 @@ class _Rows(NamedTuple):
 
     def pieces(self, queries: slice) -> Iterator[tuple[int, Tensor, Tensor | None]]:
         """(first key, logits (B, H, t, s), distances (B, t, s)) of the keys visible to these queries; hidden = -inf."""
-        low, high, own = 0, self.k.shape[2], queries
+        length, own = self.k.shape[2], queries
+        spans = [(0, length)]
         if self.order is not None:
-            before = self.k.shape[2] - self.q.shape[2]
+            before = length - self.q.shape[2]
             own = slice(before + queries.start, before + queries.stop)
-            high = own.stop if self.order.causal else high
-            if (
-                self.order.window is not None and self.mask is None
-            ):  # without padding, distances are differences of indices
-                low = max(0, own.start - self.order.window + 1)
-                high = min(high, own.stop + self.order.window - 1)
-        for begin in range(low, high, KEYS):
-            keys = slice(begin, min(begin + KEYS, high))
-            visible, distance = self._related(own, keys)
-            if visible is None or bool(visible.any()):
-                yield begin, self._logits(queries, keys, visible, distance), distance
+            spans = self.order.spans(own, length)
+        for low, high in spans:
+            for begin in range(low, high, KEYS):
+                keys = slice(begin, min(begin + KEYS, high))
+                visible, distance = self._related(own, keys)
+                if visible is None or bool(visible.any()):
+                    yield begin, self._logits(queries, keys, visible, distance), distance
 
     def _related(self, own: slice, keys: slice) -> tuple[Tensor | None, Tensor | None]:
         """Which queries see which keys (B, t, s), None = all, and their distances."""
         real = None if self.mask is None else self.mask[:, None, keys]
         if self.order is None:
             return real, None
-        places, documents, causal, window = self.order
+        places, documents, causal, window, sinks, *_ = self.order
         distance = (places[:, own, None] - places[:, None, keys]).abs()
         visible = documents[:, own, None] == documents[:, None, keys]
         if self.mask is not None:
@@ -129,7 +150,8 @@ class _Rows(NamedTuple):
             index = torch.arange(self.k.shape[2], device=self.k.device)
             visible = visible & (index[own, None] >= index[keys])
         if window is not None:
-            visible = visible & (distance < window)
+            near = distance < window
+            visible = visible & (near | (places[:, None, keys] < sinks) if sinks else near)
         return visible, distance
 
     def _logits(self, queries: slice, keys: slice, visible: Tensor | None, distance: Tensor | None) -> Tensor:

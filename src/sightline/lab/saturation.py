@@ -100,7 +100,8 @@ def layer_statistics(
     if pattern.blocks is not None or layer.softcap is not None:
         return None
     q, k, *_ = layer.project(x, mask, starts)
-    hidden = {"causal": pattern.causal, "window": pattern.window, "mask": mask, "starts": starts}
+    hidden = {"causal": pattern.causal, "window": pattern.window, "sinks": pattern.sinks}
+    hidden |= {"mask": mask, "starts": starts}
     return softmax_statistics(q[:, :, -QUERIES:], k, 1.0 / math.sqrt(layer.heads.d_head), slopes=slopes, **hidden)
 
 

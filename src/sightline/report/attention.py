@@ -34,17 +34,20 @@ def save_attention(results: Results, directory: Path) -> list[Path]:
     """Write `attention-<n>.png` and `.svg` for each example, with every architecture's attention to the source."""
     paths = []
     for number, example in enumerate(results.attention, 1):
-        if not any(learnt(maps, example.reference) for maps in example.architectures):
-            continue
-        with every_script(f"attention-{number}"):
-            paths += save_both(_draw(example), directory / f"attention-{number}")
+        if panels := _panels(example):
+            with every_script(f"attention-{number}"):
+                paths += save_both(_draw(example, panels), directory / f"attention-{number}")
     return paths
 
 
-def _draw(example: AttentionExample) -> Figure:
-    """One panel for each architecture's map over the source, side by side."""
+def _panels(example: AttentionExample) -> list[tuple[ArchitectureMaps, AttentionMap]]:
+    """The maps over the source of the architectures that have learned the example."""
     shown = [one for one in example.architectures if learnt(one, example.reference)]
-    panels = [(one, each) for one in shown for each in one.maps if each.over == "source"]
+    return [(one, each) for one in shown for each in one.maps if each.over == "source"]
+
+
+def _draw(example: AttentionExample, panels: list[tuple[ArchitectureMaps, AttentionMap]]) -> Figure:
+    """One panel for each map, side by side."""
     rows = max(min(len(one.output), MOST_ROWS) for one, _ in panels)
     columns = len(example.pieces)
     top_margin = CHARACTER * max(len(_label(text)) for text in example.pieces)

@@ -88,7 +88,7 @@ def render_faithfulness(results: Faithfulness) -> str:
     figures = faithfulness_drawings(results)
     return render_page(
         "faithfulness.html.j2",
-        "the file of --json",
+        "faithfulness.json",
         results,
         figures,
         figures=figures,
@@ -143,10 +143,14 @@ def faithfulness_drawings(results: Faithfulness) -> list[Drawing]:
     """The erasure curves, for each way of erasing and each measure."""
     named = map_words(results.maps) | WORDS
     kinds = list(dict.fromkeys((curve.way, curve.measure) for curve in results.curves))
-    return [_curves([curve for curve in results.curves if (curve.way, curve.measure) == kind], named) for kind in kinds]
+    loss = "loss of the answer" + (f" ({results.answer_unit})" if results.answer_unit else "")
+    return [
+        _curves([curve for curve in results.curves if (curve.way, curve.measure) == kind], named, loss)
+        for kind in kinds
+    ]
 
 
-def _curves(curves: Sequence[ErasureCurve], named: dict[str, str]) -> Drawing:
+def _curves(curves: Sequence[ErasureCurve], named: dict[str, str], loss: str) -> Drawing:
     way, measure = curves[0].way, curves[0].measure
     *maps, random, effect = curves
     lines = [
@@ -154,9 +158,7 @@ def _curves(curves: Sequence[ErasureCurve], named: dict[str, str]) -> Drawing:
         for one in (effect, random, *maps[:MOST_MAPS])
     ]
     direction = "higher is better" if measure == "comprehensiveness" else "lower is better"
-    chart = ClaimChart(
-        f"{MEASURES[measure]}, by {way} ({direction})", "share of the positions (%)", "loss of the answer", lines
-    )
+    chart = ClaimChart(f"{MEASURES[measure]}, by {way} ({direction})", "share of the positions (%)", loss, lines)
     return chart_drawing(f"{measure}-{way}", chart)
 
 

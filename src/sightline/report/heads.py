@@ -34,7 +34,7 @@ def render_heads(report: HeadsReport) -> str:
     curves, profiles = pruning_drawings(report), profile_drawings(report)
     return render_page(
         "heads.html.j2",
-        "the report (--json)",
+        "heads.json",
         report,
         [*curves, *profiles],
         curves=curves,
@@ -43,6 +43,7 @@ def render_heads(report: HeadsReport) -> str:
         metric=find_metric(report.metric),
         roles={name: words for name, words in ROLE_WORDS.items() if any(name in head.scores for head in report.heads)},
         shades=shades(report),
+        row_unit=f"{report.loss_unit.partition('/')[0] or 'loss'} per row",
         rows=overview(report),
         orders=ORDERS,
     )
@@ -63,11 +64,12 @@ def verdict(report: HeadsReport) -> str:
             f"{metric.amount(margin)} from {metric.text(report.value)}"
         )
         sentences.append(sentence + ("." if by_chance is None else f"; in random order {by_chance or 'none'} can."))
-    if report.arcs is not None:
-        better = [one for one in report.arcs.relations if one.relation and (one.of_best.low or 0.0) > 0.0]
-        every = [one for one in report.arcs.relations if one.relation]
+    relations = [] if report.arcs is None else report.arcs.relations
+    if every := [one for one in relations if one.relation and one.p_value is not None]:  # not of an older version
+        better = [one for one in every if one.differs > 0.0]
         sentences.append(
-            f"For {len(better)} of {len(every)} dependency relations a head finds more arcs than the best fixed offset."
+            f"For {len(better)} of {len(every)} dependency relations a head finds more arcs than the best fixed "
+            "offset, at 5 % after Holm's correction."
         )
     return " ".join(sentences)
 

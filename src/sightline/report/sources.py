@@ -21,6 +21,8 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
     """The functions of a template that write these attributes: `at` for one place, in parts or tuples of parts,
     `at_all` for several places, and `with_places` for a sentence whose numbers carry their places (`core.sourced`).
 
+    file: its name, in which spaces are written %20 too
+
     A place whose value is unknown, null in the file or not in it, gets no attribute. In a place, an index may be the
     name of an architecture, a rung or a baseline.
 
@@ -28,7 +30,7 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
     """
 
     def at_all(places: Iterable[Place], how: str = "") -> Markup:
-        known = [f"{file}#{_fragment(*at)}" for place in places if (at := indexed(plain, place))]
+        known = [f"{_escaped(file)}#{_fragment(*at)}" for place in places if (at := indexed(plain, place))]
         if not known:
             return Markup("")
         first = known[0] if len(known) == 1 else f"{known[0]} and {len(known) - 1} more"
@@ -54,4 +56,8 @@ def locators(file: str, plain: Any) -> dict[str, Callable[..., Markup]]:
 
 def _fragment(*place: str | int) -> str:
     """The pointer of a place without spaces, which are between pointers."""
-    return pointer(*place).replace("%", "%25").replace(" ", "%20")
+    return _escaped(pointer(*place))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("#", "%23").replace(" ", "%20")

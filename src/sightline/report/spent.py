@@ -9,6 +9,7 @@ from sightline.core.sourced import Place, sourced
 from sightline.lab.cautions import speed_range
 from sightline.lab.plan import written
 from sightline.lab.results import Results, Run
+from sightline.report.text import in_units
 from sightline.training.budget import Budget
 
 
@@ -67,10 +68,7 @@ def joule_text(joules: float | None) -> str:
     """Joules as text: 850 J, 12.4 kJ, 1.3 MJ; an em dash where they are not known."""
     if joules is None:
         return "—"
-    for unit, factor in (("MJ", 1e6), ("kJ", 1e3)):
-        if joules >= factor:
-            return f"{joules / factor:.3g} {unit}"
-    return f"{joules:.3g} J"
+    return in_units(joules, {"MJ": 1e6, "kJ": 1e3}) or f"{joules:.3g} J"
 
 
 def cost_places(results: Results, arch: str, *, by_clock: bool = False) -> tuple[list[Place], list[Place]]:

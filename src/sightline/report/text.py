@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sightline.core.digits import and_joined, significant
 
@@ -34,14 +34,23 @@ def piece(text: str) -> str:
     return "⏎" if text == "</s>" else visible(re.sub(r"\s", "␣", text))
 
 
+def in_units(value: float, units: Mapping[str, float]) -> str:
+    """The value with three significant digits in the first unit that it reaches; empty where it reaches none.
+
+    units: the size of each, the largest first. The value is rounded before: 999,600 bytes are 1 MB
+    """
+    rounded = float(f"{value:.3g}")
+    for unit, factor in units.items():
+        if rounded >= factor:
+            return f"{rounded / factor:.3g} {unit}" if rounded < 1000 * factor else f"{value / factor:.0f} {unit}"
+    return ""
+
+
 def size(count: int | float | None) -> str:
     """Bytes as text: 512 B, 12.4 kB, 1.3 GB (powers of 1000)."""
     if count is None:
         return "—"
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}" if count < 1000 * factor else f"{count / factor:.0f} {unit}"
-    return f"{count:.0f} B"
+    return in_units(count, {"GB": 1e9, "MB": 1e6, "kB": 1e3}) or f"{count:.0f} B"
 
 
 def quantity(count: int | float | None) -> str:
@@ -57,9 +66,10 @@ def quantity(count: int | float | None) -> str:
 
 def short(count: int | float) -> str:
     """A count on an axis: 50k, 1.6M, 3e13."""
+    rounded = float(f"{count:.3g}")
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if 1 <= count / factor < 1e3 and count < MOST_PREFIXED:
-            return f"{count / factor:.3g}{unit}"
+        if 1 <= rounded / factor < 1e3 and rounded < MOST_PREFIXED:
+            return f"{rounded / factor:.3g}{unit}"
     return f"{count:.3g}".replace("e+", "e")
 
 

@@ -70,6 +70,14 @@ class OpenedInput(NamedTuple):
     grid: tuple[int, int] | None = None
     forecast: np.ndarray | None = None
 
+    @property
+    def answer_unit(self) -> str:
+        """The unit of the numbers of an answer and of their changes; empty of probabilities, and where none is known.
+
+        A forecaster answers in the units in which it reads a series, which may be scaled.
+        """
+        return "" if self.forecast is None else "units that the model reads"
+
 
 def replaced_tokens(ids: Tensor, first: int, size: int) -> Replaced:
     """Other tokens in the place of each of ids (1, S), drawn evenly from first..size-1, the same ones every time."""
@@ -86,12 +94,17 @@ def replaced_tokens(ids: Tensor, first: int, size: int) -> Replaced:
 
 
 def replaced_stretches(values: Tensor, spans: Sequence[tuple[int, int]]) -> Replaced:
-    """Other stretches of the same values (1, T, …) in the place of each span, the same ones every time."""
+    """Other stretches of the same values (1, T, …) in the place of each span, the same ones every time.
+
+    A span that is all of the values stays.
+    """
 
     def replaced(position: int, number: int) -> Tensor:
         generator = torch.Generator().manual_seed(derive(0, "replacement", position))
         first, end = spans[position]
-        starts = torch.randint(values.shape[1] - (end - first) + 1, (number,), generator=generator)
+        places = values.shape[1] - (end - first) + 1
+        starts = torch.randint(max(places - 1, 1), (number,), generator=generator)
+        starts = (starts + (starts >= first).long()).clamp(max=places - 1)  # never the stretch that is there
         changed = values.repeat(number, *[1] * (values.dim() - 1))
         for row, start in enumerate(starts.tolist()):
             changed[row, first:end] = values[0, start : start + end - first]

@@ -22,7 +22,6 @@ MARKS, FILLERS, KEYS = 4, 28, 6
 LENGTH, PAIRS = 12, 3  # positions; of the key-value problem, pairs
 LETTERS: str = "abcdefghijklmnopqrstuvwxyz0123456789"
 MOST_WORDS = 60  # of a text with a trigger
-SAMPLE = 20  # texts by which it is seen whether positions are characters
 RARE: str = "§¶†‡¤◊※¦ЖΩשあXQZJKVWY@#&%~^"  # possible triggers: those that do not occur in the data are used
 
 
@@ -93,8 +92,20 @@ class Planted(NamedTuple):
         """The items to calibrate on."""
         return self.items[self.sizes.check :]
 
+    @property
+    def fault(self) -> str:
+        """Why no positions of its items can be compared; empty where they can."""
+        for item in self.measured:
+            length = self.open(item.input).source.input.shape
+            if any(self.open(variant).source.input.shape != length for variant in item.variants):
+                return "not used: with another mark an input has another number of tokens"
+        return ""
+
     def causal(self, item: PlantedItem, opened: OpenedInput) -> Tensor:
-        """The positions of the opened item that its answer depends on, (S,) bool, the added ones not counted."""
+        """The positions of the opened item that its answer depends on, (S,) bool, the added ones not counted.
+
+        Only of a problem without a `fault`.
+        """
         marked = [covered(opened.source, self.open(variant).source.input) for variant in item.variants]
         return torch.stack(marked).any(0)
 
@@ -235,15 +246,14 @@ class PlantedTexts(NamedTuple):
 
 
 def text_problems(
-    texts: Sequence[str], seed: int, sizes: PlantedSizes, pieces: Callable[[str], list[str]] = str.split
+    texts: Sequence[str], seed: int, sizes: PlantedSizes, *, characters: bool = False
 ) -> list[PlantedTexts]:
     """The problems of tokens in single letters, and the trigger in these texts of at least two words.
 
-    pieces: what each position of a text shows. Letters are not separated where each character of these texts is a
-        position: a separator would be a position that matters as soon as something else is there
+    characters: whether each character is a position of the model. Letters are then not separated: a separator would be
+        a position that matters as soon as something else is there
     """
-    some = texts[:SAMPLE]
-    gap = "" if some and all(len(pieces(text)) == len(text) for text in some) else " "
+    gap = "" if characters else " "
     symbols = list(LETTERS[: MARKS + FILLERS])
     answers = [letter.upper() for letter in LETTERS[: MARKS + 1]]
 

@@ -75,7 +75,8 @@ def _built(task: ClassificationTask, problem: PlantedTexts, seed: int, sizes: Pl
 
 def _texts(task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:
     texts = [source for source in part.sources if isinstance(source, str)]
-    return text_problems(texts, seed, sizes, task.inputs.pieces)
+    words = task.inputs.words
+    return text_problems(texts, seed, sizes, characters=words is not None and words.kind == "char")
 
 
 def _series(task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[PlantedTexts]:

@@ -1,8 +1,12 @@
 // The legend of a map: its colours and the values that they mean, on the page and in a file.
-import { colourOf, css, fraction, LIGHT, type Theme } from "./colours.ts";
+import { colourOf, css, LIGHT, type Scale, type Theme } from "./colours.ts";
 import { shown } from "./data.ts";
+import { lineShade } from "./lines.ts";
+import { hasPicture, patchShade } from "./media.ts";
 import { make } from "./page.ts";
+import type { ViewName } from "./pane.ts";
 import type { Surface } from "./surface.ts";
+import { textShade } from "./text.ts";
 import type { Scene } from "./view.ts";
 
 const WIDTH = 180, STEPS = 60;
@@ -12,19 +16,33 @@ function valueAt({ scale }: Scene, part: number): number {
   return Math.sign(part) * scale.top * (scale.root ? part * part : Math.abs(part));
 }
 
-/** The bar with its numbers, and what hatched cells mean; `shades` is how dark a picture or text is shaded at most, 0 where cells have colours. */
-export function legend(scene: Scene, theme: Theme, shades: number): Node[] {
-  const { grid, scale } = scene;
+/** The opacity at which a view draws a value in one colour over the paper; null where values have colours. */
+function shadeOf(view: ViewName, scene: Scene): ((value: number, scale: Scale) => number) | null {
+  if (view === "lines") return lineShade;
+  if (view === "matrix") return null;
+  if (!hasPicture(scene)) return textShade;
+  return scene.inspection.input.kind === "image" ? patchShade : null;
+}
+
+/** The colour of a value, and its opacity over the paper. */
+function inkOf(value: number, scene: Scene, theme: Theme, view: ViewName): [string, number] {
+  const shade = shadeOf(view, scene);
+  if (!shade) return [css(colourOf(value, scene.scale, theme)), 1];
+  return [value < 0 ? theme.against : theme.line, shade(value, scene.scale)];
+}
+
+/** The bar with its numbers, and what hatched cells mean. */
+export function legend(scene: Scene, theme: Theme, view: ViewName): Node[] {
+  const { grid } = scene;
   const bar = make("canvas", { width: WIDTH, height: 10, "aria-hidden": "true" });
   const context = bar.getContext("2d")!, low = grid.signed ? -1 : 0;
   for (let x = 0; x < bar.width; x++) {
-    const one = valueAt(scene, low + ((1 - low) * x) / (bar.width - 1));
+    const [colour, opacity] = inkOf(valueAt(scene, low + ((1 - low) * x) / (bar.width - 1)), scene, theme, view);
     context.globalAlpha = 1;
-    context.fillStyle = shades ? theme.paper : css(colourOf(one, scale, theme));
+    context.fillStyle = theme.paper;
     context.fillRect(x, 0, 1, bar.height);
-    if (!shades) continue;
-    context.globalAlpha = shades * fraction(one, scale);
-    context.fillStyle = one < 0 ? theme.against : theme.line;
+    context.globalAlpha = opacity;
+    context.fillStyle = colour;
     context.fillRect(x, 0, 1, bar.height);
   }
   const numbers = (grid.signed ? [-1, 0, 1] : [0, 0.5, 1]).map((part) => make("span", {}, shown(valueAt(scene, part))));
@@ -34,10 +52,14 @@ export function legend(scene: Scene, theme: Theme, shades: number): Node[] {
 }
 
 /** The legend below the map of a file. */
-export function drawLegend(surface: Surface, scene: Scene, y: number): void {
-  const { grid, scale } = scene, low = grid.signed ? -1 : 0;
-  const colour = (i: number) => css(colourOf(valueAt(scene, low + ((1 - low) * i) / (STEPS - 1)), scale, LIGHT));
-  for (let i = 0; i < STEPS; i++) surface.rect((i * WIDTH) / STEPS, y, WIDTH / STEPS + 0.3, 8, colour(i));
+export function drawLegend(surface: Surface, scene: Scene, y: number, view: ViewName): void {
+  const { grid } = scene, low = grid.signed ? -1 : 0;
+  for (let i = 0; i < STEPS; i++) {
+    const [colour, opacity] = inkOf(valueAt(scene, low + ((1 - low) * i) / (STEPS - 1)), scene, LIGHT, view);
+    const x = (i * WIDTH) / STEPS, width = WIDTH / STEPS + 0.3;
+    if (opacity < 1) surface.rect(x, y, width, 8, LIGHT.paper); // steps overlap
+    surface.rect(x, y, width, 8, colour, opacity);
+  }
   const style = { size: 10, fill: LIGHT.muted };
   surface.text(shown(valueAt(scene, low)), 0, y + 17, style);
   surface.text(shown(valueAt(scene, low ? 0 : 0.5)), WIDTH / 2, y + 17, { ...style, align: "center" });

@@ -1,5 +1,5 @@
 // Two columns of tokens: what is read on the left, what reads on the right, and a line for each weight.
-import { fraction } from "./colours.ts";
+import { fraction, type Scale } from "./colours.ts";
 import type { Grid } from "./data.ts";
 import { fitted, type Surface, widthOf } from "./surface.ts";
 import { axisTitle, type Cell, gutter, LABEL, limited, ROW, type Scene, type View } from "./view.ts";
@@ -14,6 +14,27 @@ const WIDEST = 420; // of the lines
 
 interface Line extends Cell {
   value: number;
+}
+
+function bucketOf(value: number, scale: Scale): number {
+  return Math.min(BUCKETS - 1, Math.floor(fraction(value, scale) * BUCKETS));
+}
+
+function strengthOf(bucket: number): number {
+  return (bucket + 0.6) / BUCKETS;
+}
+
+function opacityOf(strength: number): number {
+  return 0.18 + 0.82 * strength;
+}
+
+function hasLine(value: number, scale: Scale): boolean {
+  return value !== 0 && Math.abs(value) >= scale.top * FAINTEST;
+}
+
+/** The opacity of the line of a value; 0 where it has none. */
+export function lineShade(value: number, scale: Scale): number {
+  return hasLine(value, scale) ? opacityOf(strengthOf(bucketOf(value, scale))) : 0;
 }
 
 export class LinesView implements View {
@@ -79,11 +100,10 @@ export class LinesView implements View {
     if (this.of !== grid) [this.of, this.heaviest] = [grid, []];
     const [first, end] = this.span("row", grid.rows);
     const each = limited(Math.floor((4 * MOST_LINES) / Math.max(1, end - first)), 1, MOST_OF_ROW);
-    const kept = scale.top * FAINTEST;
     const lines: Line[] = [];
     const add = (row: number, column: number) => {
       const value = grid.at(row, column);
-      if (value !== 0 && Math.abs(value) >= kept) lines.push({ row, column, value });
+      if (hasLine(value, scale)) lines.push({ row, column, value });
     };
     for (let row = first; row < end; row++) {
       if (cell?.row !== row) for (const column of (this.heaviest[row] ??= grid.heaviest(row, MOST_OF_ROW)).slice(0, each)) add(row, column);
@@ -100,16 +120,16 @@ export class LinesView implements View {
     const largest = lines.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, MOST_LINES);
     const groups = new Map<string, number[][]>();
     largest.forEach(({ row, column, value }, rank) => {
-      const key = `${Math.min(BUCKETS - 1, Math.floor(fraction(value, scene.scale) * BUCKETS))} ${value < 0} ${rank < MOST_WIDE}`;
+      const key = `${bucketOf(value, scene.scale)} ${value < 0} ${rank < MOST_WIDE}`;
       const ends = groups.get(key) ?? [];
       ends.push([this.area.left, this.place("column", column), this.area.right, this.place("row", row)]);
       groups.set(key, ends);
     });
     for (const [key, ends] of [...groups].reverse()) {
       const [bucket, negative, wide] = key.split(" ");
-      const strength = (Number(bucket) + 0.6) / BUCKETS;
+      const strength = strengthOf(Number(bucket));
       const stroke = negative === "true" ? surface.theme.against : surface.theme.line;
-      surface.curves(ends, stroke, wide === "true" ? 0.6 + 3.6 * strength : Math.min(1, 0.6 + 3.6 * strength), (0.18 + 0.82 * strength) * opacity);
+      surface.curves(ends, stroke, wide === "true" ? 0.6 + 3.6 * strength : Math.min(1, 0.6 + 3.6 * strength), opacityOf(strength) * opacity);
     }
   }
 

@@ -1,5 +1,5 @@
 // The input itself, shaded by the weights of the chosen row: a curve, a spectrogram or a picture.
-import { colourOf, css, fraction, type Theme } from "./colours.ts";
+import { colourOf, css, fraction, type Scale, type Theme } from "./colours.ts";
 import { type InspectionData, numbersOf, type PackedArray, shown } from "./data.ts";
 import { type Box, type Surface, widthOf } from "./surface.ts";
 import { type Cell, limited, type Scene, type View } from "./view.ts";
@@ -8,7 +8,12 @@ const CHANNEL = 110; // pixels of the curve of one channel
 const MOST_CHANNELS = 6;
 const BAND = 12; // pixels of the band in the colours of the scale
 const DARKEST = 0.55; // opacity of a shade over a curve or a spectrogram
-export const PATCH_SHADE = 0.8; // and over a picture
+const DARKEST_PATCH = 0.8; // and over a picture
+
+/** The opacity of the shade of a patch. */
+export function patchShade(value: number, scale: Scale): number {
+  return DARKEST_PATCH * fraction(value, scale);
+}
 
 /** Whether a map's columns are positions of an input that is not text. */
 export function hasPicture(scene: Scene): boolean {
@@ -228,7 +233,7 @@ export class MediaView implements View {
         continue;
       }
       const value = grid.at(row, column);
-      const shade = PATCH_SHADE * fraction(value, scale);
+      const shade = patchShade(value, scale);
       if (shade > 0.004) surface.rect(box.x, box.y, box.width, box.height, value < 0 ? surface.theme.against : surface.theme.line, shade);
       surface.frame(box.x, box.y, box.width, box.height, "rgb(128 128 128 / .35)", 0.75);
     }

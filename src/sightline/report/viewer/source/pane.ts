@@ -5,12 +5,12 @@ import { copy, download, type FileKind, picture } from "./files.ts";
 import { drawLegend, legend } from "./legend.ts";
 import { FAINTEST, LinesView, MOST_LINES } from "./lines.ts";
 import { MatrixView } from "./matrix.ts";
-import { hasPicture, MediaView, PATCH_SHADE } from "./media.ts";
+import { hasPicture, MediaView } from "./media.ts";
 import { Overview, type Shown } from "./overview.ts";
 import { button, choice, make } from "./page.ts";
 import { cellWords, rowWords } from "./reading.ts";
 import { CanvasSurface, type Surface, widthOf } from "./surface.ts";
-import { joined, TEXT_SHADE, TextView } from "./text.ts";
+import { joined, TextView } from "./text.ts";
 import { type Cell, limited, type Scene, type View } from "./view.ts";
 
 export const SCALES = ["to the largest value of the map", "to the largest value of all heads and layers", "small values visible (square root)"];
@@ -211,8 +211,7 @@ export class Pane {
   }
 
   private showLegend(): void {
-    const shades = this.textual ? TEXT_SHADE : this.setting.view === "input" && this.inspection.input.kind === "image" ? PATCH_SHADE : 0;
-    const parts = legend(this.scene, this.setting.theme, shades);
+    const parts = legend(this.scene, this.setting.theme, this.setting.view);
     if (this.setting.view === "lines") parts.push(make("span", {}, `Lines: at most the ${MOST_LINES.toLocaleString("en")} largest weights; those below ${100 * FAINTEST} % of the largest are left out.`));
     this.legend.replaceChildren(...parts);
   }
@@ -370,7 +369,7 @@ export class Pane {
       if (this.textual) this.text.draw(surface, this.scene, width);
       else this.view.draw(surface, this.scene, width, high);
       surface.restore();
-      drawLegend(surface, this.scene, high + 32);
+      drawLegend(surface, this.scene, high + 32, this.setting.view);
     };
     const blob = await picture(kind, size[0], size[1], title, draw);
     this.draw();

@@ -1,13 +1,18 @@
 // Running text: the positions that read, of which one is chosen, and what it reads, shaded by its weights.
-import { fraction } from "./colours.ts";
+import { fraction, type Scale } from "./colours.ts";
 import { shown } from "./data.ts";
 import { pictured } from "./media.ts";
 import { direction, type Surface, widthOf } from "./surface.ts";
 import { axisTitle, type Scene } from "./view.ts";
 
 const MOST = 5000; // tokens that are shown as text
-export const TEXT_SHADE = 0.45; // opacity of a shade, so that a token on it is legible in both themes
+const DARKEST = 0.45; // opacity of a shade, so that a token on it is legible in both themes
 const LINE = 30;
+
+/** The opacity of the shade of a token. */
+export function textShade(value: number, scale: Scale): number {
+  return DARKEST * fraction(value, scale);
+}
 
 /** A label within running text: a mark follows its letter, not the place that a label alone gives it. */
 export function joined(label: string): string {
@@ -78,7 +83,7 @@ export class TextView {
     const read = this.below.show(scene.columns);
     read.forEach((token, column) => {
       const value = scene.grid.at(row, column), skipped = scene.grid.isSkipped(row, column);
-      const shade = skipped ? 0 : TEXT_SHADE * fraction(value, scene.scale);
+      const shade = skipped ? 0 : textShade(value, scene.scale);
       token.style.backgroundColor = shade > 0.004 ? `rgb(var(${value < 0 ? "--against" : "--heat"}) / ${shade.toFixed(3)})` : "";
       token.className = `${skipped ? "skipped" : ""}${column === scene.cell?.column ? " read" : ""}${scene.found.has(`column ${column}`) ? " found" : ""}`;
       token.title = skipped ? "skipped" : shown(value);
@@ -104,7 +109,7 @@ export class TextView {
         const value = axis === "columns" ? scene.grid.at(row, index) : 0;
         const skipped = axis === "columns" && scene.grid.isSkipped(row, index);
         if (skipped) surface.hatch([{ x, y: y - 11, width: wide - 2, height: 22 }]);
-        else if (value) surface.rect(x, y - 11, wide - 2, 22, value < 0 ? surface.theme.against : surface.theme.line, TEXT_SHADE * fraction(value, scene.scale));
+        else if (value) surface.rect(x, y - 11, wide - 2, 22, value < 0 ? surface.theme.against : surface.theme.line, textShade(value, scene.scale));
         if (axis === "rows" && index === row) surface.frame(x, y - 11, wide - 2, 22, surface.theme.mark, 2);
         surface.text(label, x + (wide - 2) / 2, y, { size: 14, fill: surface.theme.ink, align: "center" });
         at += wide + 2;
