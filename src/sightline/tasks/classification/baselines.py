@@ -24,6 +24,7 @@ from sightline.tasks.classification.plain import (
     nearest,
     one_against_rest,
     radial_machine,
+    spaced_rows,
 )
 from sightline.tasks.outcomes import Measured
 
@@ -88,7 +89,7 @@ def _of_texts(
     train: LabelledPart, valid: LabelledPart, part: LabelledPart, classes: Sequence[str], sound: AudioFrames
 ) -> Learned:
     total = sum(map(len, train.sources))
-    kept = train.select(spaced(len(train), max(1, len(train) * MOST_IN_WORDS // max(total, 1))))
+    kept = train.select(spaced_rows(train.numbers(classes), len(train) * MOST_IN_WORDS // max(total, 1)))
     sources = [list(of.sources) for of in (kept, valid, part)]
     characters = sum(map(len, sources[0])) <= MOST_CHARACTERS
     x, counted = _weights(sources, characters)
@@ -139,14 +140,14 @@ def _of_values(
     train: LabelledPart, valid: LabelledPart, part: LabelledPart, classes: Sequence[str], sound: AudioFrames
 ) -> Learned:
     view, what = _view((train, valid, part), sound)
-    width = len(view(train.sources[0]))
-    kept = train.select(spaced(len(train), max(1, MOST_VALUES // (width * len(classes)))))
+    width, several = len(view(train.sources[0])), len(classes) if train.many else 1
+    linear, paired = MOST_VALUES // (width * len(classes)), int((MOST_PRODUCTS / (width * several)) ** 0.5)
+    kept = train.select(spaced_rows(train.numbers(classes), max(linear, paired)))
     x = _scaled([np.array([*map(view, of.sources)]).reshape(-1, width) for of in (kept, valid, part)], train.kind)
     features = SplitFeatures(x[0], x[1], x[2], kept.numbers(classes), valid.numbers(classes), len(classes))
-    several = len(classes) if train.many else 1
-    fewer = features.spaced(int((MOST_PRODUCTS / (width * several)) ** 0.5))
+    fewer = features.spaced(paired)
     for name, method, of, learn in (
-        ("logistic regression", "", features, lambda of: logistic(of, VALUE_STRENGTHS)),
+        ("logistic regression", "", features.spaced(linear), lambda of: logistic(of, VALUE_STRENGTHS)),
         ("support vector machine", "radial kernel ", fewer, lambda of: radial_machine(of, RADIAL_STRENGTHS)),
         ("nearest neighbour", "least squares ", fewer, nearest),
     ):
