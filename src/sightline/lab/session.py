@@ -35,7 +35,7 @@ from sightline.lab.processes import LocalExecutor
 from sightline.lab.progress import Display, title, title_of
 from sightline.lab.rates import EXTRA
 from sightline.lab.refusals import check_named
-from sightline.lab.results import BudgetPlan, Results
+from sightline.lab.results import BudgetPlan, Results, on_gpu
 from sightline.lab.resume import Begun, begun_job, keep_result, stored_outcome
 from sightline.lab.search import Search
 from sightline.lab.steps import (
@@ -368,6 +368,6 @@ def _error(failure: Failure) -> Exception:
 
 def _plan(config: CompareConfig, prepared: Prepared, executor: Executor[Any]) -> BudgetPlan:
     """The budget divided; one worker at a time by default for each GPU, where there is one."""
-    on_gpu = bool(prepared.environment.get("gpus")) and config.device != "cpu"
-    amount, unit, workers = prepared.budget_amount, prepared.budget_unit, executor.gpus if on_gpu else None
+    workers = executor.gpus if on_gpu(prepared.environment, config.device) else None
+    amount, unit = prepared.budget_amount, prepared.budget_unit
     return divide(config, amount, unit, workers=workers, cores=executor.cores)

@@ -30,6 +30,7 @@ from sightline.lab.results import (
     Results,
     Rounds,
     Run,
+    on_gpu,
 )
 from sightline.lab.sequential import Look
 from sightline.lab.stats import LEVEL, Comparison, compare_items, seed_intervals
@@ -119,7 +120,7 @@ def summarise(
 
 def _load(config: CompareConfig, prepared: Prepared, others_cores: float | None) -> dict[str, Any]:
     """The facts of the machine's load that `cautions` takes."""
-    on_cpu = config.device == "cpu" or not prepared.environment.get("gpus")
+    on_cpu = not on_gpu(prepared.environment, config.device)
     return {"on_cpu": on_cpu, "others_cores": others_cores, "cores": int(prepared.environment.get("cores", 1))}
 
 

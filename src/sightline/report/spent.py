@@ -113,7 +113,7 @@ def timing(results: Results) -> str:
         _measured(results, lambda _, field=field: field) for field in ("planned_s", "train_s", "cpu_s")
     )
     if planned and took:
-        processor = f", {_range(own)} of them with the processor" if own and not results.environment.get("gpus") else ""
+        processor = f", {_range(own)} of them with the processor" if own and not results.by_clock else ""
         parts.append(f"Planned: {_range(planned)} of training on an idle machine; it took {_range(took)}{processor}.")
     spreads = {}
     for arch in dict.fromkeys(run.arch for run in runs):
