@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from sightline.lab.results import BudgetPlan, PlannedSteps, Results, Run
+from sightline.core.sourced import with_sources
+from sightline.lab.results import Architecture, BudgetPlan, PlannedSteps, Rate, Results, Run
 from sightline.report.figures import drawings
 from sightline.report.html import render
 from sightline.report.spent import energy, seconds_of_step, timing, training_cost, training_each, training_energy
@@ -48,6 +49,32 @@ SEARCH = {"search_fraction": 0.2, "search_rates": 3}
 )
 def test_a_run_had_what_it_took_and_its_share_of_the_search(plan: BudgetPlan, expected: str) -> None:
     assert training_each(results(plan, run(0, 31.2), run(1, 34.8), Run("rnn", 0, "diverged"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "device", "expected"),
+    [
+        ("s", "cpu", "28–31 s of training each after 6–11 s of search"),  # 12 s and 22 s of the processor for two runs
+        ("s", "cuda", "31–35 s of training each after 9–16 s of search"),
+        ("s-wall", "cpu", "31–35 s of training each after 9–16 s of search"),
+        ("steps", "cpu", "32 steps of training each after 10 steps of search"),
+    ],
+)
+def test_the_search_had_what_its_trials_took(unit: str, device: str, expected: str) -> None:
+    """Not what they were meant to have: epochs may end before it, and trials that fail take less."""
+    plan = BudgetPlan(f"40{unit}", [0, 1], search_each=f"5{unit}", final_each=f"32{unit}", **SEARCH)
+    done = results(plan, run(0, 31.2), run(1, 34.8))
+    trials = {"gru": [(8.0, 5.0), (10.0, 7.0)], "rnn": [(16.0, 11.0)] * 2}
+    failed = Rate(0.1, None, "diverged")
+    architectures = [
+        Architecture(arch, {}, rates=[*(Rate(0.01, 1.0, "done", None, 1.0, *took) for took in each), failed, failed])
+        for arch, each in trials.items()
+    ]
+    known = replace(done, architectures=architectures, environment={"device": device})
+    assert training_each(known) == expected
+    with with_sources():
+        marked = training_each(known)
+    assert ("/architectures/gru/rates/1/train_s" in marked) == (unit == "s-wall" or device == "cuda")
 
 
 @pytest.mark.slow

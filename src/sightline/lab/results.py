@@ -65,6 +65,7 @@ class Rate:
     loss: the validation loss at its end; None where it failed
     parameters: of the model, where sizes were searched too
     share: its length as a multiple of `BudgetPlan.search_each`
+    train_s, cpu_s: as of `Run`; None where it failed, and in files from before there were these
     """
 
     lr: float
@@ -72,6 +73,8 @@ class Rate:
     status: Status
     parameters: int | None = None
     share: float = 1.0
+    train_s: float | None = None
+    cpu_s: float | None = None
 
 
 @final
@@ -361,15 +364,15 @@ class Results(SavedResults):
         """Whether seconds of a run are those of the clock: a GPU works while the processor waits."""
         return on_gpu(self.environment, self.settings.get("device", "auto"))
 
-    def own_s(self, run: Run) -> float | None:
-        """The seconds of a run: of the processor, which other work does not lengthen, or `by_clock`.
+    def own_s(self, run: Run | Rate) -> float | None:
+        """The seconds of a run or a trial: of the processor, which other work does not lengthen, or `by_clock`.
 
         Those of the thread that trains: it computes or waits for the others all the time.
         """
         return getattr(run, self.own_field(run))
 
-    def own_field(self, run: Run) -> Literal["train_s", "cpu_s"]:
-        """The field of a run that has `own_s`."""
+    def own_field(self, run: Run | Rate) -> Literal["train_s", "cpu_s"]:
+        """The field of a run or a trial that has `own_s`."""
         return "train_s" if run.cpu_s is None or self.by_clock else "cpu_s"
 
     @property

@@ -227,8 +227,10 @@ def _architecture(
 
 def _rate(trial: Outcome, preset: float) -> Rate:
     job, result = trial.job, trial.result
-    loss, status = (result.loss, "done") if result else (None, trial.failure.kind if trial.failure else "failed")
-    return Rate(preset * job.lr_factor, loss, status, job.parameters, float(length(job.stage)))
+    rate = Rate(preset * job.lr_factor, None, "failed", job.parameters, float(length(job.stage)))
+    if result is not None:
+        return replace(rate, loss=result.loss, status="done", train_s=result.train_s, cpu_s=result.cpu_s)
+    return rate if trial.failure is None else replace(rate, status=trial.failure.kind)
 
 
 def _run(outcome: Outcome, plan: BudgetPlan) -> Run:
