@@ -128,8 +128,8 @@ def test_energy_is_shown_beside_seconds_where_it_is_known() -> None:
     known = replace(results(plan, *runs), environment={"energy_counters": ["package-0", "dram"]})
     assert training_energy(known, "gru") == 1050.0
     assert energy(known) == (
-        "Energy: 850 J to 1.25 kJ for each run (package-0, dram, an equal share of 2 runs at once; idle power and "
-        "other programs included)."
+        "Energy: 850 J to 1.25 kJ for each run (package-0, dram, shared equally by the runs at once, up to 2; idle "
+        "power and other programs included)."
     )
     page = render(known)
     assert re.search(r'<td data-label="energy" data-source="results.json#/runs/0/energy_j [^>]*>1.05 kJ</td>', page)

@@ -153,8 +153,8 @@ class Run:
         time of the thread that trained
     epochs: complete passes over the training data
     ms, peak_memory_bytes: as of `Architecture`
-    energy_j: joules during its training, an equal share where several ran at once, see `training.energy`; None where
-        the machine does not tell
+    energy_j: joules during its training, at every moment an equal share where several ran at once, see
+        `training.energy`; None where the machine does not tell
     """
 
     arch: str

@@ -6,6 +6,7 @@ Imports no torch.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,11 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, Sightl
 from sightline.core.metrics import find_metric
 from sightline.lab.budget_plan import sized_name
 from sightline.lab.directory import clear
+from sightline.lab.energy_shares import EnergyShares
 from sightline.lab.executor import Executor, Running
 from sightline.lab.halving import SearchCandidate, length, stage_counts
 from sightline.lab.jobs import (
+    DONE,
     FAILED,
     TRAININGS,
     TRIAL_VALIDATIONS,
@@ -68,6 +71,7 @@ class Session:
     outcomes: list[Outcome] = field(default_factory=list)
     unmeasured: dict[str, Failure] = field(default_factory=dict)  # by `sized_name`
     validations: dict[str, Any] = field(default_factory=dict)  # of a run, as the settings ask for them
+    shares: EnergyShares = field(default_factory=EnergyShares)
     search: Search = field(init=False)
 
     def __post_init__(self) -> None:
@@ -290,11 +294,14 @@ class Session:
         planned, config = self.plan.steps_of(arch, size), self.search.configured(arch, size)
         duration = _duration(planned and planned.run, self.plan.final_each, self.validations)
         return Job("run", config, directory, prepared, arch, seed, lr_factor=factor, parameters=size,
-                   attention=seed == self.config.seed, sharing=self.plan.workers, **duration)  # fmt: skip
+                   attention=seed == self.config.seed, **duration)  # fmt: skip
 
     def _wait(self) -> list[Running]:
         """Wait until jobs end, and show the others meanwhile; those whose process died are started again."""
-        return [ended for ended in self.executor.wait_for_one(self.display.update) if not self._again(ended)]
+        running, began = [active.job.directory for active in self.executor.active], time.monotonic()
+        ended = self.executor.wait_for_one(self.display.update)
+        self.shares.count(running, time.monotonic() - began, len(self.executor.cores))
+        return [worker for worker in ended if not self._again(worker)]
 
     def _again(self, ended: Running) -> bool:
         """Start a job again whose process died, unless it died `MOST_DEATHS` times; a training continues."""
@@ -314,13 +321,22 @@ class Session:
         if failure is not None and worker.died:
             message = f"its process died {job.deaths + 1} times; the last time {failure.message}"
             failure = Failure(failure.kind, message, EnvironmentFault.exit_code)
-        outcome = Outcome(job, None if failure else worker.result(JobResult), failure)
+        outcome = Outcome(job, None if failure else self._shared(worker.result(JobResult), job), failure)
         self._record(outcome)
         self.display.say(f"{title(worker)}: {self._described(outcome)} ({self.display.count(self.executor.active)})")
         if failure is not None:
             write_json(worker.job.directory / FAILED, failure)
         if worker.job.kind == "trial":
             keep_result(worker.job.directory)
+
+    def _shared(self, result: JobResult, job: Job) -> JobResult:
+        """The result of a job that has ended with its share of the energy of its machine, stored too."""
+        share = self.shares.of(job.directory)
+        if result.machine_j is None:
+            return result
+        result = replace(result, energy_j=share * result.machine_j)
+        write_json(job.directory / DONE, result)
+        return result
 
     def _record(self, outcome: Outcome) -> None:
         self.display.done += 1

@@ -57,7 +57,7 @@ def energy(results: Results) -> str:
         return ""
     counters = ", ".join(results.environment.get("energy_counters", []))
     workers = sourced(str(results.budget.workers), ("budget", "workers"))
-    shared = f", an equal share of {workers} runs at once" if results.budget.workers > 1 else ""
+    shared = f", shared equally by the runs at once, up to {workers}" if results.budget.workers > 1 else ""
     low, high = joule_text(min(joules.values())), joule_text(max(joules.values()))
     least, most = sourced(low, *joules, how="least"), sourced(high, *joules, how="most")
     each = least if low == high else f"{least} to {most}"
