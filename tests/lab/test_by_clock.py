@@ -32,7 +32,7 @@ DEVICES = [
 
 
 def compared(environment: dict[str, Any], asked: str, directory: Path) -> Results:
-    """A comparison in which the processor was busy for a third of the time: it waited for a GPU, or for other programs."""
+    """A comparison in which a run had the processor for a third of the time: it waited for a GPU, or for programs."""
     config = CompareConfig(archs=("gru",), seeds=1, device=asked, search=0.0)
     done = JobResult(0.1, 1e-3, 60.0, [], {"exact_match": 0.5}, 500, 100, items=[[1.0, 1.0]] * 4, epochs=1, cpu_s=20.0)
     outcomes = [Outcome(Job("run", config, directory, directory, "gru"), done, None)]

@@ -125,7 +125,7 @@ def test_other_data_and_other_batches_are_refused() -> None:
     with pytest.raises(InputError, match="lstm had batch_tokens 2000, here batch_tokens 500"):
         steps_like(old, old.data.sha256, {**BATCHES, "lstm": "batch_tokens 500"}, CONFIG.archs, where=OLD)
     sized = {f"{arch}.5000": batch for arch, batch in BATCHES.items()}
-    with pytest.raises(InputError, match="old/results.json: gru had one size, here several are tried"):
+    with pytest.raises(InputError, match=r"old/results\.json: gru had one size, here several are tried"):
         steps_like(old, old.data.sha256, sized, CONFIG.archs, where=OLD)
 
 
@@ -229,7 +229,7 @@ def test_an_architecture_that_could_not_be_measured_fails_again_with_the_plan_of
     assert session.outcomes[0].failure == Failure(
         "failed", "old/results.json has no steps of it: step 1: out of memory", 2
     )
-    with pytest.raises(InputError, match="old/results.json: no architecture could be measured: it has no steps"):
+    with pytest.raises(InputError, match=r"old/results\.json: no architecture could be measured: it has no steps"):
         check_planned(replace(old, budget=replace(old.budget, steps=[])), CONFIG, where=OLD)
 
 

@@ -47,7 +47,7 @@ def trained(clock: Clock, whole_s: float, config: TrainConfig, run: Path) -> tup
 
 
 def test_validations_of_more_than_the_whole_budget_score_a_sample(tmp_path: Path, clock: Clock) -> None:
-    """Of 10 s three validations may take 1.5 s, half a second each: a thirty-second of 15 s is less, a sixteenth more."""
+    """Of 10 s three validations may take 1.5 s: half a second is more than 15/32 s and less than 15/16 s."""
     result, done = trained(clock, 15.0, toy.config("10s-wall", validate_every=None), tmp_path / "run")
     assert result.seconds <= 12.0
     assert 0.25 * result.steps > 5.0

@@ -126,7 +126,7 @@ class Session:
     def settle_steps(self, prepared: Prepared, earlier: Results | None, where: Path | None) -> None:
         """Turn a budget in seconds or joules into steps: measured under this load, or those of an earlier comparison.
 
-        What cannot be measured fails here: an architecture in the place of its runs, a size of it in that of its trials.
+        What cannot be measured fails here: an architecture in the place of its runs, a size in that of its trials.
 
         Raises:
             InputError: what `steps_like` and `check_lengths` raise.

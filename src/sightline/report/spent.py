@@ -108,7 +108,9 @@ def _search(results: Results) -> str:
     each = Budget.parse(plan.search_each)
     if each.unit in ("seconds", "wall") and (took := _seconds_of_trials(results)):
         mean = {arch: sum(seconds.values()) / len(plan.seeds) for arch, seconds in took.items()}
-        texts = {_brief(mean[arch]): arch for arch in (min(mean, key=mean.__getitem__), max(mean, key=mean.__getitem__))}
+        texts = {
+            _brief(mean[arch]): arch for arch in (min(mean, key=mean.__getitem__), max(mean, key=mean.__getitem__))
+        }
         ends = [sourced(text, *took[arch], ("budget", "seeds"), how="derived") for text, arch in texts.items()]
         return f" after {'–'.join(ends)} s of search"
     unit = "seconds" if each.unit == "wall" else each.unit

@@ -216,7 +216,7 @@ class Task(PredictingTask, Generic[D, P, R]):
 
     @classmethod
     def spaced(cls, part: P, most: int) -> P:
-        """At most `most` of the items, one from each of equal stretches, so that a sorted file is sampled throughout."""
+        """At most `most` of the items, one of each of equal stretches, so that a sorted file is sampled throughout."""
         return part if len(part) <= most else part.select(spaced(len(part), most))
 
     @classmethod

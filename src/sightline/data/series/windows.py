@@ -100,9 +100,7 @@ def make_windows(
     parts = {part: windows_of(series, part, lookback, horizon) for part in PARTS}
     if limit is not None:
         parts = {part: windows.select(np.arange(min(limit, len(windows)))) for part, windows in parts.items()}
-    return WindowCorpus(
-        series.name, *parts.values(), sha256=series.sha256, notes=notes, series=series, season=season
-    )
+    return WindowCorpus(series.name, *parts.values(), sha256=series.sha256, notes=notes, series=series, season=season)
 
 
 def usual_sizes(

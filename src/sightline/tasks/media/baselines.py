@@ -60,7 +60,11 @@ def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTe
     nearest = NearestNeighbors(n_neighbors=1).fit(np.stack(list(view(known.columns[number], config))))
     tested = np.stack(list(view(part.columns[number], config)))
     places = np.asarray(nearest.kneighbors(tested, return_distance=False))[:, 0]
-    among = f"the {number_of(len(known), 'training item')}" if len(known) == len(train) else f"{len(known):,} of the training items"
+    among = (
+        f"the {number_of(len(known), 'training item')}"
+        if len(known) == len(train)
+        else f"{len(known):,} of the training items"
+    )
     what = (
         f"mean log-mel energies of {STRETCHES} equal stretches"
         if kind == "audio"
