@@ -23,8 +23,11 @@ def spaced(total: int, most: int) -> list[int]:
     """
     if total <= most:
         return list(range(total))
-    edges = [i * total // most for i in range(most + 1)]
-    return [low + derive(0, "spaced", i) % (edges[i + 1] - low) for i, low in enumerate(edges[:-1])]
+    rows = []
+    for i in range(most):
+        low, high = i * total // most, (i + 1) * total // most
+        rows.append(low + derive(0, "spaced", i) % (high - low))
+    return rows
 
 
 def spaced_by_class(labels: np.ndarray, most: int) -> list[int]:
@@ -48,5 +51,5 @@ def spaced_by_class(labels: np.ndarray, most: int) -> list[int]:
             counts[counts.argmax()] -= 1
             counts[rare] = 1
     groups = np.split(np.argsort(places, kind="stable"), ends[:-1])
-    rows = [group[spaced(len(group), int(count))] for group, count in zip(groups, counts, strict=True) if count]
-    return sorted(np.concatenate(rows).tolist())
+    chosen = (group[spaced(len(group), int(count))] for group, count in zip(groups, counts, strict=True) if count)
+    return sorted(row for own in chosen for row in own.tolist())
