@@ -136,6 +136,9 @@ def test_each_plain_classifier_learns_from_as_many_items_as_its_own_bound_allows
         "nearest neighbour": "100 of the 200 training items",
     }  # fmt: skip
     assert known["nearest neighbour"].metrics["accuracy"] > 0.9
+    monkeypatch.setattr(baselines, "MOST_CLASSES", 19)
+    fewer = scores_of(whole, whole, whole, tuple(f"c{label:02}" for label in range(20)))
+    assert list(fewer) == [name for name in known if name != "support vector machine"]
 
 
 def test_texts_without_words_and_labels_of_one_kind() -> None:
