@@ -11,7 +11,6 @@ import pytest
 
 from sightline.cli.app import main
 from sightline.data.corpus import Corpus, overlap_notes
-from sightline.data.spaced import spaced
 from sightline.tasks.media.task import MediaTextTask
 from sightline.tasks.table import TASKS
 
@@ -67,8 +66,3 @@ def test_notes_name_the_first_places() -> None:
     assert overlap_notes("test", keys, {"a", "b"}, range(9), where="t.csv: ", unit="line", most=3) == [
         "t.csv: 6 of 9 test sources occur in training too (lines 0, 1, 3, …)"
     ]
-
-
-@pytest.mark.parametrize(("total", "most", "rows"), [(10, 3, [0, 3, 6]), (3, 10, [0, 1, 2]), (0, 4, []), (5, 1, [0])])
-def test_spaced_items(total: int, most: int, rows: list[int]) -> None:
-    assert spaced(total, most) == rows

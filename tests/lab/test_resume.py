@@ -79,6 +79,25 @@ def test_other_data_and_another_metric_are_refused(tmp_path: Path) -> None:
         replace(_begun(), metric="bleu").check_data(_prepared(), tmp_path)
 
 
+@pytest.mark.parametrize("known", ["1" * 64, ""])
+def test_other_test_items_of_the_same_data_are_refused(known: str, tmp_path: Path) -> None:
+    """Rows of runs are compared item by item; where all items are tested there are no others."""
+    whole = _prepared().data
+    some = replace(whole, tested=2, tested_sha256="2" * 64)
+    (tmp_path / "prepared").mkdir()
+    for before, now, refused in (
+        (replace(some, tested_sha256=known), some, True),
+        (some, some, False),
+        (replace(whole, tested_sha256=known), whole, False),
+    ):
+        write_json(tmp_path / "prepared" / DONE, _prepared(data=before))
+        if not refused:
+            _begun().check_data(_prepared(data=now), tmp_path)
+            continue
+        with pytest.raises(InputError, match="the comparison began with other test items of the same data"):
+            _begun().check_data(_prepared(data=now), tmp_path)
+
+
 def test_more_seeds_leave_the_trials_as_they_were() -> None:
     begun = _begun()
     more = begun.planned(divide(replace(CONFIG, seeds=6), 20.0, "steps"))

@@ -12,8 +12,8 @@ from sightline.core.errors import EnvironmentFault, InputError
 from sightline.lab.jobs import Failure, Job, Timed, put_job
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
-from sightline.lab.results import Architecture, BudgetPlan, Data, Rate, Results
-from sightline.lab.search import SearchCandidate
+from sightline.lab.results import Architecture, BudgetPlan, Data, Rate, Results, Run
+from sightline.lab.search import Search, SearchCandidate
 from sightline.lab.session import Session
 from sightline.lab.steps import check_planned, measured_steps, steps_like
 from sightline.report.longer import lengths
@@ -35,7 +35,8 @@ def earlier(config: CompareConfig = CONFIG) -> Results:
     plan = divide(config, 60.0, "seconds")
     steps = measured_steps(config, plan, [timed(0.01, 0.02)])
     data = Data("pairs.tsv", "12ab" * 16, train=10, valid=2, test=4, tested=4)
-    return Results("", {}, data, replace(plan, steps=steps), "", [], [])
+    architectures = [Architecture(arch, {}) for arch in config.archs]
+    return Results("", {}, data, replace(plan, steps=steps), "", architectures, [])
 
 
 def test_every_architecture_has_the_steps_that_its_seconds_pay_for() -> None:
@@ -97,7 +98,7 @@ def test_the_steps_of_the_same_comparison_are_taken() -> None:
     old = earlier()
     check_planned(old, CONFIG, where=OLD)
     check_planned(old, replace(CONFIG, archs=("lstm", "gru"), seeds=5, seed=7), where=OLD)  # more runs of the same
-    assert steps_like(old, old.data.sha256, BATCHES, where=OLD) == old.budget.steps
+    assert steps_like(old, old.data.sha256, BATCHES, CONFIG.archs, where=OLD) == old.budget.steps
 
 
 @pytest.mark.parametrize(
@@ -120,9 +121,12 @@ def test_other_data_and_other_batches_are_refused() -> None:
     with pytest.raises(
         InputError, match=r"old/results.json: is of other data \(sha256 12ab12ab12ab… there, 34cd34cd34cd… here\)"
     ):
-        steps_like(old, "34cd" * 16, BATCHES, where=OLD)
+        steps_like(old, "34cd" * 16, BATCHES, CONFIG.archs, where=OLD)
     with pytest.raises(InputError, match="lstm had batch_tokens 2000, here batch_tokens 500"):
-        steps_like(old, old.data.sha256, {**BATCHES, "lstm": "batch_tokens 500"}, where=OLD)
+        steps_like(old, old.data.sha256, {**BATCHES, "lstm": "batch_tokens 500"}, CONFIG.archs, where=OLD)
+    sized = {f"{arch}.5000": batch for arch, batch in BATCHES.items()}
+    with pytest.raises(InputError, match=r"old/results\.json: gru had one size, here several are tried"):
+        steps_like(old, old.data.sha256, sized, CONFIG.archs, where=OLD)
 
 
 def test_a_budget_that_is_not_in_seconds_has_no_steps_to_take() -> None:
@@ -135,24 +139,40 @@ def test_a_budget_that_is_not_in_seconds_has_no_steps_to_take() -> None:
 
 
 class Measured(Mortal):
-    """A job that has measured the batches, and nothing else."""
+    """A job that has measured the batches of its architectures, and nothing else."""
 
     def result(self, kind: type[Any]) -> Any:
-        return Timed({}, BATCHES)
+        return Timed({}, dict.fromkeys(self.job.config.archs, "batch_tokens 2000"))
 
 
 class Measuring(Mortals):
-    """Measures batches at once."""
+    """Measures batches at once, and trains as `Mortals` do."""
 
     def start(self, job: Job, threads: int) -> None:
+        if job.kind != "time":
+            super().start(job, threads)
+            return
         put_job(job)
         self.active.append(Measured(job, died=False))
 
 
-def settled(tmp_path: Path, config: CompareConfig, old: Results, plan: BudgetPlan | None = None) -> Session:
+def started(session: Session) -> list[Job]:
+    """The trials and runs that were started."""
+    assert isinstance(session.executor, Measuring)
+    return session.executor.started
+
+
+def settled(
+    tmp_path: Path,
+    config: CompareConfig,
+    old: Results,
+    plan: BudgetPlan | None = None,
+    sizes: dict[str, list[int]] | None = None,
+) -> Session:
     """A comparison that has taken the steps of an earlier one."""
     plan = plan or divide(config, 60.0, "seconds")
-    session = Session(config, tmp_path, Display(quiet=True), plan=plan, executor=Measuring({}))
+    session = Session(config, tmp_path, Display(quiet=True), plan=plan, executor=Measuring(dict.fromkeys(range(5), 0)))
+    session.search = Search(config, {arch: own[0] for arch, own in (sizes or {}).items()}, sizes or {})
     session.settle_steps(_prepared(data=old.data), old, OLD)
     return session
 
@@ -180,6 +200,55 @@ def test_with_the_steps_of_an_earlier_comparison_every_length_is_one_that_is_tra
 def test_with_as_many_seeds_the_plan_is_that_of_the_earlier_comparison(tmp_path: Path) -> None:
     old = earlier()
     assert settled(tmp_path, CONFIG, old).plan == old.budget
+
+
+def test_an_architecture_that_joins_has_the_steps_of_the_earlier_comparison(tmp_path: Path) -> None:
+    """The others of it have theirs already and are not measured again."""
+    old = earlier()
+    begun = replace(old.budget, steps=old.budget.steps[:1])
+    session = settled(tmp_path, CONFIG, old, begun)
+    assert session.plan == old.budget
+    assert session.measured == ["gru", "lstm"]
+
+
+def unmeasurable(old: Results) -> Results:
+    """The same comparison, of which the LSTM could not be measured."""
+    runs = [Run("gru", 0, "done"), Run("lstm", 0, "failed", error="step 1: out of memory")]
+    return replace(old, budget=replace(old.budget, steps=old.budget.steps[:1]), runs=runs)
+
+
+def test_an_architecture_that_could_not_be_measured_fails_again_with_the_plan_of_its_comparison(tmp_path: Path) -> None:
+    old = unmeasurable(earlier())
+    check_planned(old, CONFIG, where=OLD)
+    session = settled(tmp_path, CONFIG, old)
+    session.train(_prepared(data=old.data))
+    assert session.measured == ["gru"]
+    assert [planned.arch for planned in session.plan.steps] == ["gru"]
+    failed = [(outcome.job.arch, outcome.job.seed) for outcome in session.outcomes if outcome.failure is not None]
+    assert failed == [("lstm", 0), ("lstm", 1)]
+    assert session.outcomes[0].failure == Failure(
+        "failed", "old/results.json has no steps of it: step 1: out of memory", 2
+    )
+    with pytest.raises(InputError, match=r"old/results\.json: no architecture could be measured: it has no steps"):
+        check_planned(replace(old, budget=replace(old.budget, steps=[])), CONFIG, where=OLD)
+
+
+@pytest.mark.parametrize("continued", [False, True])
+def test_a_size_without_steps_has_no_trial(tmp_path: Path, continued: bool) -> None:
+    """It would be as long as the clock says, in another number of steps each time."""
+    config = replace(CONFIG, archs=("gru",), sizes=2)
+    plan = divide(config, 60.0, "seconds")
+    old = earlier(replace(config, archs=("gru", "lstm")))
+    steps = [replace(old.budget.steps[0], parameters=5000)]
+    old = replace(old, budget=replace(plan, steps=steps), architectures=old.architectures[:1])
+    session = settled(tmp_path, config, old, old.budget if continued else plan, {"gru": [5000, 20_000]})
+    assert session.measured == ["gru"]
+    session.train(_prepared(data=old.data, presets={"gru": 5000}))
+    ended = {outcome.job.parameters: outcome.failure for outcome in session.search.trials["gru"]}
+    assert ended[5000] is None
+    assert ended[20_000] is not None
+    assert {job.parameters for job in started(session)} == {5000}
+    assert {job.budget for job in started(session) if job.kind == "run"} == {"4800steps"}
 
 
 def test_a_comparison_that_continues_takes_no_trials_of_another_length(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sightline.data.spaced import spaced
 from sightline.data.text.batches import TextBatch
 from sightline.data.text.corpus import load_text
 from sightline.lab.reach import largest_singular_value, spectral_radius
@@ -142,7 +143,7 @@ def test_gates_are_those_of_every_step(cell: str) -> None:
             parameter *= 8  # so that some gates are shut or open
     batches = task.batches(part, seed=0)
     numbers = np.sort(np.concatenate(batches.plan(0)))
-    batch = batches.batch(numbers[[i * len(numbers) // 8 for i in range(8)]])
+    batch = batches.batch(numbers[spaced(len(numbers), 8)])
     found = {(one["layer"].rpartition(".")[2], one["of"]): one for one in seen_of(task, part)["gates"]}
     layer = next(one for name, one in model.named_modules() if name.endswith(".forwards"))
     x, mask = model.front_end(batch.source, batch.source_mask)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from sightline.lab.results import BudgetPlan, PlannedSteps, Results, Run
+from sightline.core.sourced import with_sources
+from sightline.lab.results import Architecture, BudgetPlan, PlannedSteps, Rate, Results, Run
 from sightline.report.figures import drawings
 from sightline.report.html import render
 from sightline.report.spent import (
@@ -56,6 +57,32 @@ SEARCH = {"search_fraction": 0.2, "search_rates": 3}
 )
 def test_a_run_had_what_it_took_and_its_share_of_the_search(plan: BudgetPlan, expected: str) -> None:
     assert training_each(results(plan, run(0, 31.2), run(1, 34.8), Run("rnn", 0, "diverged"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "device", "expected"),
+    [
+        ("s", "cpu", "28–31 s of training each after 6–11 s of search"),  # 12 s and 22 s of the processor for two runs
+        ("s", "cuda", "31–35 s of training each after 9–16 s of search"),
+        ("s-wall", "cpu", "31–35 s of training each after 9–16 s of search"),
+        ("steps", "cpu", "32 steps of training each after 10 steps of search"),
+    ],
+)
+def test_the_search_had_what_its_trials_took(unit: str, device: str, expected: str) -> None:
+    """Not what they were meant to have: epochs may end before it, and trials that fail take less."""
+    plan = BudgetPlan(f"40{unit}", [0, 1], search_each=f"5{unit}", final_each=f"32{unit}", **SEARCH)
+    done = results(plan, run(0, 31.2), run(1, 34.8))
+    trials = {"gru": [(8.0, 5.0), (10.0, 7.0)], "rnn": [(16.0, 11.0)] * 2}
+    failed = Rate(0.1, None, "diverged")
+    architectures = [
+        Architecture(arch, {}, rates=[*(Rate(0.01, 1.0, "done", None, 1.0, *took) for took in each), failed, failed])
+        for arch, each in trials.items()
+    ]
+    known = replace(done, architectures=architectures, environment={"device": device})
+    assert training_each(known) == expected
+    with with_sources():
+        marked = training_each(known)
+    assert ("/architectures/gru/rates/1/train_s" in marked) == (unit == "s-wall" or device == "cuda")
 
 
 @pytest.mark.slow
@@ -117,8 +144,8 @@ def test_energy_is_shown_beside_seconds_where_it_is_known() -> None:
     known = replace(results(plan, *runs), environment={"energy_counters": ["package-0", "dram"]})
     assert training_energy(known, "gru") == 1050.0
     assert energy(known) == (
-        "Energy: 850 J to 1.25 kJ for each run (package-0, dram, an equal share of 2 runs at once; idle power and "
-        "other programs included)."
+        "Energy: 850 J to 1.25 kJ for each run (package-0, dram, shared equally by the runs at once, up to 2; idle "
+        "power and other programs included)."
     )
     page = render(known)
     assert re.search(r'<td data-label="energy" data-source="results.json#/runs/0/energy_j [^>]*>1.05 kJ</td>', page)

@@ -26,12 +26,12 @@ class PlannedSteps:
     @property
     def name(self) -> str:
         """The architecture, with its size where several are tried."""
-        return self.arch if self.parameters is None else sized_name(self.arch, self.parameters)
+        return sized_name(self.arch, self.parameters)
 
 
-def sized_name(arch: str, parameters: int) -> str:
-    """The name of one size of an architecture among those that a search tries."""
-    return f"{arch}.{parameters}"
+def sized_name(arch: str, parameters: int | None) -> str:
+    """The name of one size of an architecture among those that a search tries; its own where sizes are not searched."""
+    return arch if parameters is None else f"{arch}.{parameters}"
 
 
 @final

@@ -70,11 +70,14 @@ def warnings_of(results: Results) -> list[str]:
     """The warnings of a comparison, those about its trainings written again from its results, so that their numbers can
     have their places.
     """
-    on_cpu = results.settings.get("device") == "cpu" or not results.environment.get("gpus")
     again = cautions(
-        results.runs, results.budget, results.architectures, on_cpu=on_cpu, others_cores=results.others_cores,
+        results.runs,
+        results.budget,
+        results.architectures,
+        on_cpu=not results.by_clock,
+        others_cores=results.others_cores,
         cores=int(results.environment.get("cores", 1)),
-    )  # fmt: skip
+    )
     written = {without_sources(caution.sentence): caution.sentence for caution in again}
     return [written.get(warning, warning) for warning in results.warnings]
 

@@ -31,7 +31,7 @@ class Job:
     `parameters`: the size of the model, where sizes are searched. `stage`: that of a trial, see `lab.halving`.
     `run_budget`: the budget of the run for which a trial tries a rate.
     `turn`: the number of a measuring job among those that run at once. `deaths`: how often its process died before.
-    `sharing`: how many jobs run at once, each with an equal share of the machine's energy.
+    `sharing`: how many jobs measure at once, each with an equal share of the machine's energy.
     """
 
     kind: Literal["prepare", "time", "trial", "run"]
@@ -129,7 +129,8 @@ class JobResult:
     maps: list[ArchitectureMaps] = field(default_factory=list)
     epochs: int = 0
     cpu_s: float = 0.0
-    energy_j: float | None = None
+    energy_j: float | None = None  # its share of `machine_j`, which the comparing process knows
+    machine_j: float | None = None  # of the whole machine, while it trained
 
 
 JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"

@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 from sightline.core.metrics import Metric, find_metric
 from sightline.core.stored import SavedResults
 from sightline.lab.ladder import ClaimKind
-from sightline.lab.results import BudgetPlan, Data, Decision, Estimate, LengthBin
+from sightline.lab.results import BudgetPlan, Data, Decision, Estimate, LengthBin, on_gpu
 
 LADDER = "ladder.json"
 PAGE = "ladder.html"
@@ -137,6 +137,11 @@ class LadderResults(SavedResults):
         """The metric that decides, with the digits that tell the rungs apart."""
         values = [rung.quality.mean for rung in self.rungs if rung.quality is not None]
         return find_metric(self.primary_metric).in_unit_of(self.data.loss_unit).apart(values)
+
+    @property
+    def by_clock(self) -> bool:
+        """As `Results.by_clock`."""
+        return on_gpu(self.environment, self.settings.get("device", "auto"))
 
     def find(self, name: str) -> RungResult:
         """The rung of that name."""

@@ -125,14 +125,13 @@ def gathered(
         if run.status == "done":
             jobs[run.arch].append(read_json(JobResult, out_dir / "runs" / f"{run.arch}-seed{run.seed}" / DONE))
     prepared = read_json(Prepared, out_dir / "prepared" / DONE)
-    by_clock = bool(results.environment.get("gpus"))
     return Evidence(
         metric=results.metric,
         margin=results.margin,
         items={arch: np.array([job.items for job in done], float) for arch, done in jobs.items() if done},
         lengths=prepared.lengths,
         length_of=results.data.length_of,
-        speeds={arch: [training_speed(job, by_clock=by_clock) for job in done] for arch, done in jobs.items()},
+        speeds={arch: [training_speed(job, by_clock=results.by_clock) for job in done] for arch, done in jobs.items()},
         counted=results.data.counted,
         costs=costs,
         length=length,

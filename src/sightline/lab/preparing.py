@@ -33,7 +33,8 @@ def prepare(job: Job) -> Prepared:
         make_tracker(config.log)  # what is wrong with it ends the comparison before its trainings
     budget = Budget.parse(config.budget)
     divide(config, budget.amount, budget.unit)
-    meter = (budget_meter if budget.unit == "joules" else find_meter)(str(resolve_device(config.device)))
+    device = resolve_device(config.device)
+    meter = (budget_meter if budget.unit == "joules" else find_meter)(str(device))
     runs = [run_config(config, arch) for arch in config.archs]
     kind = task_class(config.task)
     say("reading the data")
@@ -72,7 +73,8 @@ def prepare(job: Job) -> Prepared:
         attended_pieces=pieces,
         baselines=baselines,
         environment=environment()
-        | {"threads": torch.get_num_threads(), "command": "", "energy_counters": meter.sources if meter else []}
+        | {"device": device.type, "threads": torch.get_num_threads(), "command": ""}
+        | {"energy_counters": meter.sources if meter else []}
         | plugins_of(config, runs),
         validations=runs[0].training.validations,
         validation_share=runs[0].training.validation_share,

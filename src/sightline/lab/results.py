@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Literal, final
@@ -22,6 +23,16 @@ Status = Literal["done", "failed", "diverged", "interrupted"]
 Prefer = Literal["quality", "speed", "memory", "balanced"]
 Decision = Literal["better", "practically the same", "not decided"]  # of a pair
 LengthScores = list[float | None]
+
+
+def on_gpu(environment: Mapping[str, Any], asked: str) -> bool:
+    """Whether trainings run on a GPU. Files of older versions do not name the device that "auto" chose: with a GPU of
+    CUDA's it was that.
+
+    asked: the device of the configuration
+    """
+    device = environment.get("device") or asked
+    return bool(environment.get("gpus")) if device == "auto" else device != "cpu"
 
 
 @final
@@ -54,6 +65,7 @@ class Rate:
     loss: the validation loss at its end; None where it failed
     parameters: of the model, where sizes were searched too
     share: its length as a multiple of `BudgetPlan.search_each`
+    train_s, cpu_s: as of `Run`; None where it failed, and in files from before there were these
     """
 
     lr: float
@@ -61,6 +73,8 @@ class Rate:
     status: Status
     parameters: int | None = None
     share: float = 1.0
+    train_s: float | None = None
+    cpu_s: float | None = None
 
 
 @final
@@ -139,8 +153,8 @@ class Run:
         time of the thread that trained
     epochs: complete passes over the training data
     ms, peak_memory_bytes: as of `Architecture`
-    energy_j: joules during its training, an equal share where several ran at once, see `training.energy`; None where
-        the machine does not tell
+    energy_j: joules during its training, at every moment an equal share where several ran at once, see
+        `training.energy`; None where the machine does not tell
     """
 
     arch: str
@@ -347,16 +361,21 @@ class Results(SavedResults):
         """How many seeds would show a difference as large as the margin; "" where that is unknown."""
         return "" if self.power is None else self.power.sentence(self.metric)
 
-    def own_s(self, run: Run) -> float | None:
-        """The seconds of a run: of the processor, which other work does not lengthen, or by the clock with a GPU.
+    @property
+    def by_clock(self) -> bool:
+        """Whether seconds of a run are those of the clock: a GPU works while the processor waits."""
+        return on_gpu(self.environment, self.settings.get("device", "auto"))
+
+    def own_s(self, run: Run | Rate) -> float | None:
+        """The seconds of a run or a trial: of the processor, which other work does not lengthen, or `by_clock`.
 
         Those of the thread that trains: it computes or waits for the others all the time.
         """
         return getattr(run, self.own_field(run))
 
-    def own_field(self, run: Run) -> Literal["train_s", "cpu_s"]:
-        """The field of a run that has `own_s`."""
-        return "train_s" if run.cpu_s is None or self.environment.get("gpus") else "cpu_s"
+    def own_field(self, run: Run | Rate) -> Literal["train_s", "cpu_s"]:
+        """The field of a run or a trial that has `own_s`."""
+        return "train_s" if run.cpu_s is None or self.by_clock else "cpu_s"
 
     @property
     def metric(self) -> Metric:

@@ -37,8 +37,7 @@ class Search:
 
     def names(self, archs: Sequence[str]) -> dict[str, tuple[str, int | None]]:
         """Every size of these architectures, by a name of its own."""
-        sized = [(arch, size) for arch in archs for size in self.sizes_of(arch)]
-        return {arch if size is None else sized_name(arch, size): (arch, size) for arch, size in sized}
+        return {sized_name(arch, size): (arch, size) for arch in archs for size in self.sizes_of(arch)}
 
     def configured(self, arch: str, size: int | None, *, name: str | None = None) -> CompareConfig:
         """The comparison with an architecture at one of its sizes, under its own or another name."""

@@ -6,6 +6,7 @@ Imports no torch.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,10 +16,13 @@ from typing import Any, final
 from sightline.core.digits import amount, number_of
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, SightlineError
 from sightline.core.metrics import find_metric
+from sightline.lab.budget_plan import sized_name
 from sightline.lab.directory import clear
+from sightline.lab.energy_shares import EnergyShares
 from sightline.lab.executor import Executor, Running
 from sightline.lab.halving import SearchCandidate, length, stage_counts
 from sightline.lab.jobs import (
+    DONE,
     FAILED,
     TRAININGS,
     TRIAL_VALIDATIONS,
@@ -34,10 +38,17 @@ from sightline.lab.processes import LocalExecutor
 from sightline.lab.progress import Display, title, title_of
 from sightline.lab.rates import EXTRA
 from sightline.lab.refusals import check_named
-from sightline.lab.results import BudgetPlan, Results
+from sightline.lab.results import BudgetPlan, Results, on_gpu
 from sightline.lab.resume import Begun, begun_job, keep_result, stored_outcome
 from sightline.lab.search import Search
-from sightline.lab.steps import check_lengths, measured_steps, slowest_node, steps_like
+from sightline.lab.steps import (
+    check_lengths,
+    measured_steps,
+    slowest_node,
+    steps_like,
+    unmeasured_like,
+    without_steps,
+)
 from sightline.lab.summary import Outcome, judge
 from sightline.lab.verdict import all_decided
 from sightline.training.budget import MEASURED, Budget
@@ -58,8 +69,9 @@ class Session:
     plan: BudgetPlan = field(default_factory=lambda: BudgetPlan("", []))
     executor: Executor[Any] = field(default_factory=LocalExecutor)
     outcomes: list[Outcome] = field(default_factory=list)
-    unmeasured: dict[str, Failure] = field(default_factory=dict)
+    unmeasured: dict[str, Failure] = field(default_factory=dict)  # by `sized_name`
     validations: dict[str, Any] = field(default_factory=dict)  # of a run, as the settings ask for them
+    shares: EnergyShares = field(default_factory=EnergyShares)
     search: Search = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,14 +126,17 @@ class Session:
     def settle_steps(self, prepared: Prepared, earlier: Results | None, where: Path | None) -> None:
         """Turn a budget in seconds or joules into steps: measured under this load, or those of an earlier comparison.
 
-        An architecture that cannot be measured fails here, in the place of its runs.
+        What cannot be measured fails here: an architecture in the place of its runs, a size in that of its trials.
 
         Raises:
             InputError: what `steps_like` and `check_lengths` raise.
         """
         known = {planned.arch for planned in self.plan.steps}
         new = [arch for arch in self.config.archs if arch not in known]
-        if prepared.budget_unit not in MEASURED or not new:
+        if prepared.budget_unit not in MEASURED:
+            return
+        self.unmeasured = without_steps(self.search.names([*known]), self.plan.steps)
+        if not new:
             return
         if earlier is not None and where is not None:
             if known:
@@ -133,9 +148,32 @@ class Session:
         for name, (arch, size) in names.items():
             variants |= self.search.configured(arch, size, name=name).variants
         config = replace(self.config, archs=tuple(names), variants=variants)
-        several = 1 if earlier else self.plan.workers
+        several, budget = (1, "") if earlier else (self.plan.workers, self.plan.final_each)
+        timed, nodes = self._timed(config, several, budget)
+        if earlier is not None and where is not None:
+            steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, new, where=where)
+            lost = unmeasured_like(earlier, names, where)
+        else:
+            lost = {name: failure for one in timed for name, failure in one.failures.items()}
+            slowest = slowest_node(timed, nodes)
+            deciding = [one for one, node in zip(timed, nodes, strict=True) if node == slowest]
+            steps = measured_steps(config, self.plan, deciding, **self.validations)
+            if len(set(nodes)) > 1:
+                chosen = f"The speeds were measured on {len(set(nodes))} nodes; the steps are those of the slowest"
+                self.plan = replace(self.plan, explained=f"{self.plan.explained} {chosen}, {slowest}.")
+                self.display.say(f"{chosen}, {slowest}.")
+            steps = [replace(one, arch=names[one.arch][0], parameters=names[one.arch][1]) for one in steps]
+        self.plan = replace(self.plan, steps=[*self.plan.steps, *steps])
+        for name, failure in lost.items():
+            self.display.say(f"{name}: {failure.kind}: {failure.message}")
+        self.unmeasured |= lost
+
+    def _timed(self, config: CompareConfig, several: int, budget: str) -> tuple[list[Timed], list[str]]:
+        """What so many jobs at once measure of the architectures of `config`, and the nodes of these jobs.
+
+        budget: of a run; empty where speeds are not needed
+        """
         self.display.begin(several)
-        budget = "" if earlier else self.plan.final_each
         for turn in range(several):
             directory = self.out_dir / "trials" / f"speed-{turn}"
             job = Job("time", config, directory, self.out_dir / "prepared", budget=budget, turn=turn, sharing=several)
@@ -147,26 +185,14 @@ class Session:
         if failures:
             raise _error(failures[0])
         timed = [worker.result(Timed) for worker in ended]
-        nodes = [worker.node for worker in ended]
         for worker in ended:
             shutil.rmtree(worker.job.directory)
-        if earlier is not None and where is not None:
-            steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, where=where)
-        else:
-            slowest = slowest_node(timed, nodes)
-            deciding = [one for one, node in zip(timed, nodes, strict=True) if node == slowest]
-            steps = measured_steps(config, self.plan, deciding, **self.validations)
-            if len(set(nodes)) > 1:
-                chosen = f"The speeds were measured on {len(set(nodes))} nodes; the steps are those of the slowest"
-                self.plan = replace(self.plan, explained=f"{self.plan.explained} {chosen}, {slowest}.")
-                self.display.say(f"{chosen}, {slowest}.")
-            steps = [replace(one, arch=names[one.arch][0], parameters=names[one.arch][1]) for one in steps]
-        self.plan = replace(self.plan, steps=[*self.plan.steps, *(one for one in steps if one.arch in new)])
-        lost = {name: failure for one in timed for name, failure in one.failures.items()}
-        for name, failure in lost.items():
-            self.display.say(f"{name}: {failure.kind}: {failure.message}")
-        measured = {arch for name, (arch, _) in names.items() if name not in lost}
-        self.unmeasured = {names[name][0]: failure for name, failure in lost.items() if names[name][0] not in measured}
+        return timed, [worker.node for worker in ended]
+
+    @property
+    def measured(self) -> list[str]:
+        """The architectures that could be measured, at one size at least; all where there was nothing to measure."""
+        return [arch for arch in self.config.archs if not self.search.names([arch]).keys() <= self.unmeasured.keys()]
 
     def announce(self) -> None:
         """Display the plan."""
@@ -191,7 +217,7 @@ class Session:
 
     def train(self, prepared: Prepared) -> None:
         """All trials and runs, and with `until_decided` rounds of one seed more."""
-        measured = [arch for arch in self.config.archs if arch not in self.unmeasured]
+        measured = self.measured
         first = [(arch, candidate) for arch in measured for candidate in self.search.beginning(arch)]
         self._train(self.plan.seeds, [self._trial(arch, candidate) for arch, candidate in first])
         while self.config.until_decided and len(seeds := self.plan.seeds) < self.config.max_seeds:
@@ -204,9 +230,11 @@ class Session:
 
     def _train(self, seeds: Sequence[int], trials: Sequence[Job] = ()) -> None:
         """Trials, and runs of every architecture with these seeds; a run starts when its trials have ended."""
-        for arch, failure in self.unmeasured.items():
-            self.outcomes += [Outcome(self._run(arch, seed), None, failure) for seed in seeds]
-        archs, trials = [arch for arch in self.config.archs if arch not in self.unmeasured], list(trials)
+        archs, trials = self.measured, list(trials)
+        for arch in self.config.archs:
+            if arch not in archs:
+                failure = self.unmeasured[next(iter(self.search.names([arch])))]
+                self.outcomes += [Outcome(self._run(arch, seed), None, failure) for seed in seeds]
         runs = [(arch, seed) for seed in seeds for arch in archs]
         while trials or runs or self.executor.active:
             while len(self.executor.active) < self.plan.workers and (job := self._next(trials, runs)) is not None:
@@ -225,7 +253,7 @@ class Session:
         return jobs
 
     def _next(self, trials: list[Job], runs: list[tuple[str, int]]) -> Job | None:
-        """Remove and return the next job that can start now; those that ended in an earlier process are recorded."""
+        """Remove and return the next job that can start now; those that ended before, or cannot start, are recorded."""
         while trials:
             job = trials.pop(0)
             if not self._recorded(job):
@@ -239,8 +267,11 @@ class Session:
         return None
 
     def _recorded(self, job: Job) -> bool:
-        """Record how a job ended in an earlier process, if it did."""
+        """Record how a job ended in an earlier process, if it did, or that its length is not known."""
         outcome = None if self.begun is None else stored_outcome(job)
+        failure = self.unmeasured.get(sized_name(job.arch, job.parameters))
+        if outcome is None and failure is not None:
+            outcome = Outcome(job, None, failure)
         if outcome is None:
             return False
         self._record(outcome)
@@ -263,11 +294,14 @@ class Session:
         planned, config = self.plan.steps_of(arch, size), self.search.configured(arch, size)
         duration = _duration(planned and planned.run, self.plan.final_each, self.validations)
         return Job("run", config, directory, prepared, arch, seed, lr_factor=factor, parameters=size,
-                   attention=seed == self.config.seed, sharing=self.plan.workers, **duration)  # fmt: skip
+                   attention=seed == self.config.seed, **duration)  # fmt: skip
 
     def _wait(self) -> list[Running]:
         """Wait until jobs end, and show the others meanwhile; those whose process died are started again."""
-        return [ended for ended in self.executor.wait_for_one(self.display.update) if not self._again(ended)]
+        running, began = [active.job.directory for active in self.executor.active], time.monotonic()
+        ended = self.executor.wait_for_one(self.display.update)
+        self.shares.count(running, time.monotonic() - began, len(self.executor.cores))
+        return [worker for worker in ended if not self._again(worker)]
 
     def _again(self, ended: Running) -> bool:
         """Start a job again whose process died, unless it died `MOST_DEATHS` times; a training continues."""
@@ -287,13 +321,22 @@ class Session:
         if failure is not None and worker.died:
             message = f"its process died {job.deaths + 1} times; the last time {failure.message}"
             failure = Failure(failure.kind, message, EnvironmentFault.exit_code)
-        outcome = Outcome(job, None if failure else worker.result(JobResult), failure)
+        outcome = Outcome(job, None if failure else self._shared(worker.result(JobResult), job), failure)
         self._record(outcome)
         self.display.say(f"{title(worker)}: {self._described(outcome)} ({self.display.count(self.executor.active)})")
         if failure is not None:
             write_json(worker.job.directory / FAILED, failure)
         if worker.job.kind == "trial":
             keep_result(worker.job.directory)
+
+    def _shared(self, result: JobResult, job: Job) -> JobResult:
+        """The result of a job that has ended with its share of the energy of its machine, stored too."""
+        share = self.shares.of(job.directory)
+        if result.machine_j is None:
+            return result
+        result = replace(result, energy_j=share * result.machine_j)
+        write_json(job.directory / DONE, result)
+        return result
 
     def _record(self, outcome: Outcome) -> None:
         self.display.done += 1
@@ -341,6 +384,6 @@ def _error(failure: Failure) -> Exception:
 
 def _plan(config: CompareConfig, prepared: Prepared, executor: Executor[Any]) -> BudgetPlan:
     """The budget divided; one worker at a time by default for each GPU, where there is one."""
-    on_gpu = bool(prepared.environment.get("gpus")) and config.device != "cpu"
-    amount, unit, workers = prepared.budget_amount, prepared.budget_unit, executor.gpus if on_gpu else None
+    workers = executor.gpus if on_gpu(prepared.environment, config.device) else None
+    amount, unit = prepared.budget_amount, prepared.budget_unit
     return divide(config, amount, unit, workers=workers, cores=executor.cores)

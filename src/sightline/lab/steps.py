@@ -6,14 +6,14 @@ Imports no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sightline.core.errors import InputError
-from sightline.lab.jobs import TRIAL_VALIDATIONS, VALIDATIONS, Timed
+from sightline.lab.jobs import TRIAL_VALIDATIONS, VALIDATIONS, Failure, Timed
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import BudgetPlan, PlannedSteps, Results
-from sightline.training.budget import Budget
+from sightline.training.budget import MEASURED, Budget
 from sightline.training.plan import StepPlan, median_speed, plan_steps, planned_seconds
 
 
@@ -71,15 +71,17 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
     """Check that the steps of an earlier comparison can be those of `config`, as far as is known without its data.
 
     Raises:
-        InputError: "OLD: its budget, 500steps, is not in seconds or joules: it has no steps to reuse"; "OLD:
-            compared gru and lstm, this comparison gru"; "OLD: had --search 0.2 with --rates 3, this comparison …".
+        InputError: "OLD: its budget, 500steps, is not in seconds or joules: it has no steps to reuse"; "OLD: no
+            architecture could be measured: it has no steps to reuse"; "OLD: compared gru and lstm, this comparison
+            gru"; "OLD: had --search 0.2 with --rates 3, this comparison …".
     """
     budget = earlier.budget
     if not budget.steps:
-        raise InputError(
-            f"its budget, {budget.per_run}, is not in seconds or joules: it has no steps to reuse", where=where
-        )
-    before, now = list(dict.fromkeys(planned.arch for planned in budget.steps)), list(config.archs)
+        reason = "no architecture could be measured"
+        if Budget.parse(budget.per_run).unit not in MEASURED:
+            reason = f"its budget, {budget.per_run}, is not in seconds or joules"
+        raise InputError(f"{reason}: it has no steps to reuse", where=where)
+    before, now = [architecture.arch for architecture in earlier.architectures], list(config.archs)
     if sorted(before) != sorted(now):
         raise InputError(f"compared {', '.join(before)}, this comparison {', '.join(now)}", where=where)
     search = (config.search, config.rates) if config.searches else (0.0, 0)
@@ -110,20 +112,49 @@ def check_lengths(earlier: Results, plan: BudgetPlan, *, where: Path) -> None:
         )
 
 
-def steps_like(earlier: Results, sha256: str, batches: Mapping[str, str], *, where: Path) -> list[PlannedSteps]:
-    """The steps of an earlier comparison, for data with the hash `sha256` and batches of the sizes `batches`.
+def steps_like(
+    earlier: Results, sha256: str, batches: Mapping[str, str], archs: Sequence[str], *, where: Path
+) -> list[PlannedSteps]:
+    """The steps that an earlier comparison had for `archs`, for data with the hash `sha256` and batches of the sizes
+    `batches`; those that it could not measure have none.
 
     Raises:
         InputError: "OLD: is of other data (sha256 12ab… there, 34cd… here)"; "OLD: gru had batch_tokens 2000, here
-            batch_tokens 500".
+            batch_tokens 500"; "OLD: gru had 5,000 parameters, no size here has"; "OLD: gru had one size, here several
+            are tried".
     """
     if earlier.data.sha256 != sha256:
         there, here = earlier.data.sha256[:12], sha256[:12]
         raise InputError(f"is of other data (sha256 {there}… there, {here}… here)", where=where)
-    for planned in earlier.budget.steps:
+    steps = [planned for planned in earlier.budget.steps if planned.arch in archs]
+    for planned in steps:
         here = batches.get(planned.name)
+        if here is None and planned.parameters is None:
+            raise InputError(f"{planned.arch} had one size, here several are tried", where=where)
         if here is None:
             raise InputError(f"{planned.arch} had {planned.parameters:,} parameters, no size here has", where=where)
         if planned.batch != here:
             raise InputError(f"{planned.arch} had {planned.batch}, here {here}", where=where)
-    return earlier.budget.steps
+    return steps
+
+
+def without_steps(names: Iterable[str], steps: Sequence[PlannedSteps]) -> dict[str, Failure]:
+    """The failures of those of `names` that a comparison which began could not measure, so that they have no steps."""
+    known = {planned.name for planned in steps}
+    failure = Failure("failed", "its speed could not be measured when the comparison began")
+    return {name: failure for name in names if name not in known}
+
+
+def unmeasured_like(earlier: Results, names: Mapping[str, tuple[str, int | None]], where: Path) -> dict[str, Failure]:
+    """The failures of those of `names` that an earlier comparison could not measure, so that they have no steps.
+
+    names: architectures and sizes by `sized_name`
+    """
+    lacking = without_steps(names, earlier.budget.steps)
+    measured = {planned.arch for planned in earlier.budget.steps}
+    errors = {run.arch: run.error for run in reversed(earlier.runs) if run.arch not in measured and run.error}
+    reasons = {name: errors.get(names[name][0], "its speed could not be measured there") for name in lacking}
+    return {
+        name: Failure("failed", f"{where} has no steps of it: {reason}", InputError.exit_code)
+        for name, reason in reasons.items()
+    }

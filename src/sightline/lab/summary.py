@@ -30,6 +30,7 @@ from sightline.lab.results import (
     Results,
     Rounds,
     Run,
+    on_gpu,
 )
 from sightline.lab.sequential import Look
 from sightline.lab.stats import LEVEL, Comparison, compare_items, seed_intervals
@@ -119,7 +120,7 @@ def summarise(
 
 def _load(config: CompareConfig, prepared: Prepared, others_cores: float | None) -> dict[str, Any]:
     """The facts of the machine's load that `cautions` takes."""
-    on_cpu = config.device == "cpu" or not prepared.environment.get("gpus")
+    on_cpu = not on_gpu(prepared.environment, config.device)
     return {"on_cpu": on_cpu, "others_cores": others_cores, "cores": int(prepared.environment.get("cores", 1))}
 
 
@@ -226,8 +227,10 @@ def _architecture(
 
 def _rate(trial: Outcome, preset: float) -> Rate:
     job, result = trial.job, trial.result
-    loss, status = (result.loss, "done") if result else (None, trial.failure.kind if trial.failure else "failed")
-    return Rate(preset * job.lr_factor, loss, status, job.parameters, float(length(job.stage)))
+    rate = Rate(preset * job.lr_factor, None, "failed", job.parameters, float(length(job.stage)))
+    if result is not None:
+        return replace(rate, loss=result.loss, status="done", train_s=result.train_s, cpu_s=result.cpu_s)
+    return rate if trial.failure is None else replace(rate, status=trial.failure.kind)
 
 
 def _run(outcome: Outcome, plan: BudgetPlan) -> Run:

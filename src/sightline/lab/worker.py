@@ -188,7 +188,7 @@ def train(job: Job) -> JobResult:
         flops=float(training.flops),
         parameters=trained.task.parameters,
         peak_memory_bytes=peak,
-        energy_j=None if meter is None else meter.read() / job.sharing,
+        machine_j=None if meter is None else meter.read(),
     )
     if job.kind == "trial":
         return result

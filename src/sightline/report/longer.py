@@ -14,6 +14,7 @@ from sightline.core.digits import amount, significant_apart
 from sightline.core.metrics import defined
 from sightline.core.sourced import Place
 from sightline.lab.results import Architecture, Results
+from sightline.training.budget import Budget
 
 
 @final
@@ -45,6 +46,7 @@ def longer(results: Results) -> list[Longer]:
         trial, ends = next(iter(trials.values()), None), [loss for loss in lasts.values() if defined(loss)]
         planned = results.planned(architecture.arch)
         same = not planned or not planned.trial or planned.trial.validation_share == planned.run.validation_share
+        same &= Budget.parse(results.budget.per_run).unit != "wall"  # each training measures its own share of the items
         if trial is not None and ends and same:
             at = results.architectures.index(architecture)
             places: list[Place] = [("architectures", at, "rates", rate, "loss") for rate in trials]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from sightline.core.digits import amount, percent
 from sightline.core.sourced import Place, sourced
 from sightline.lab.cautions import speed_range
 from sightline.lab.plan import written
-from sightline.lab.results import Results, Run
+from sightline.lab.results import Rate, Results, Run
 from sightline.report.text import in_units
 from sightline.training.budget import Budget
 
@@ -16,11 +17,11 @@ from sightline.training.budget import Budget
 def training_each(results: Results) -> str:
     """The training of a run: "33 s of training each after 8 s of search".
 
-    Seconds are those that the runs had: on a CPU, of the processor. Other work makes them take longer, not have more.
+    Seconds are those that the runs and trials had: on a CPU, of the processor. Other work makes them take longer, not
+    have more.
     """
     plan, whole = results.budget, Budget.parse(results.budget.per_run)
-    own = whole.unit == "seconds"
-    took = _measured(results, results.own_field if own else lambda _: "train_s")
+    took = _measured(results, _field(results))
     if took and whole.unit in ("seconds", "wall"):
         each = _range(took)
     else:
@@ -57,7 +58,7 @@ def energy(results: Results) -> str:
         return ""
     counters = ", ".join(results.environment.get("energy_counters", []))
     workers = sourced(str(results.budget.workers), ("budget", "workers"))
-    shared = f", an equal share of {workers} runs at once" if results.budget.workers > 1 else ""
+    shared = f", shared equally by the runs at once, up to {workers}" if results.budget.workers > 1 else ""
     low, high = joule_text(min(joules.values())), joule_text(max(joules.values()))
     least, most = sourced(low, *joules, how="least"), sourced(high, *joules, how="most")
     each = least if low == high else f"{least} to {most}"
@@ -88,13 +89,28 @@ def seconds_of_step(results: Results, arch: str) -> float | None:
     return None if planned is None else planned.run.training_s / planned.run.steps
 
 
+def _field(results: Results) -> Callable[[Run | Rate], Literal["train_s", "cpu_s"]]:
+    """The field of a run or a trial that has the seconds that its budget counts."""
+    return results.own_field if Budget.parse(results.budget.per_run).unit == "seconds" else lambda _: "train_s"
+
+
 def _search(results: Results) -> str:
-    """A run's share of the trials of its architecture, of which some may have had one more than others."""
+    """A run's share of the trials of its architecture, of which some may have had one more than others.
+
+    Seconds are those that the trials had; in files from before these were kept, those that they were meant to have.
+    """
     plan = results.budget
     trials = {a.arch: sum(rate.share for rate in a.rates) for a in results.architectures if a.rates}
     if not trials or plan.search_each is None:
         return ""
     each = Budget.parse(plan.search_each)
+    if each.unit in ("seconds", "wall") and (took := _seconds_of_trials(results)):
+        mean = {arch: sum(seconds.values()) / len(plan.seeds) for arch, seconds in took.items()}
+        texts = {
+            _brief(mean[arch]): arch for arch in (min(mean, key=mean.__getitem__), max(mean, key=mean.__getitem__))
+        }
+        ends = [sourced(text, *took[arch], ("budget", "seeds"), how="derived") for text, arch in texts.items()]
+        return f" after {'–'.join(ends)} s of search"
     unit = "seconds" if each.unit == "wall" else each.unit
     ends = dict.fromkeys((min(trials, key=lambda arch: trials[arch]), max(trials, key=lambda arch: trials[arch])))
     shares = {arch: float(f"{trials[arch] * each.amount / len(plan.seeds):.3g}") for arch in ends}
@@ -104,6 +120,18 @@ def _search(results: Results) -> str:
     return f" after {listed} of search"
 
 
+def _seconds_of_trials(results: Results) -> dict[str, dict[Place, float]]:
+    """The seconds of the trials of each architecture, by their places; of those that failed they are not known."""
+    field = _field(results)
+    seconds: dict[str, dict[Place, float]] = {}
+    for architecture in results.architectures:
+        for at, rate in enumerate(architecture.rates):
+            if (took := getattr(rate, field(rate))) is not None:
+                place = ("architectures", architecture.arch, "rates", at, field(rate))
+                seconds.setdefault(architecture.arch, {})[place] = took
+    return seconds
+
+
 def timing(results: Results) -> str:
     """Planned and real seconds, and how evenly runs of one architecture went; nothing where it is not known."""
     parts, runs = [], _done(results)
@@ -111,7 +139,7 @@ def timing(results: Results) -> str:
         _measured(results, lambda _, field=field: field) for field in ("planned_s", "train_s", "cpu_s")
     )
     if planned and took:
-        processor = f", {_range(own)} of them with the processor" if own and not results.environment.get("gpus") else ""
+        processor = f", {_range(own)} of them with the processor" if own and not results.by_clock else ""
         parts.append(f"Planned: {_range(planned)} of training on an idle machine; it took {_range(took)}{processor}.")
     spreads = {}
     for arch in dict.fromkeys(run.arch for run in runs):
@@ -142,8 +170,12 @@ def _done(results: Results) -> list[Run]:
 
 
 def _range(seconds: Mapping[Place, float]) -> str:
-    """`33 s` or `31–35 s`, whole seconds from ten on."""
-    ends = min(seconds.values()), max(seconds.values())
-    low, high = (f"{value:.0f}" if value >= 9.5 else f"{value:.2g}" for value in ends)
+    """`33 s` or `31–35 s`."""
+    low, high = _brief(min(seconds.values())), _brief(max(seconds.values()))
     least, most = sourced(low, *seconds, how="least"), sourced(high, *seconds, how="most")
     return f"{least} s" if low == high else f"{least}–{most} s"
+
+
+def _brief(seconds: float) -> str:
+    """Seconds as text, whole ones from ten on."""
+    return f"{seconds:.0f}" if seconds >= 9.5 else f"{seconds:.2g}"

@@ -216,7 +216,7 @@ class Task(PredictingTask, Generic[D, P, R]):
 
     @classmethod
     def spaced(cls, part: P, most: int) -> P:
-        """At most `most` of the items, evenly spaced over them, so that a sorted file is sampled throughout."""
+        """At most `most` of the items, one of each of equal stretches, so that a sorted file is sampled throughout."""
         return part if len(part) <= most else part.select(spaced(len(part), most))
 
     @classmethod
@@ -252,7 +252,7 @@ class Task(PredictingTask, Generic[D, P, R]):
         raise InputError(f"{self.name} cannot be inspected yet")
 
     def inputs_of(self, part: P, most: int) -> list[Any]:
-        """The inputs of at most `most` items of a part, evenly spaced; those that are empty are left out."""
+        """The inputs of at most `most` items of a part, `spaced`; those that are empty are left out."""
         return self.filled(self.sources(self.spaced(part, most)))
 
     def open_items(self, part: P, most: int) -> Iterator[OpenedInput]:

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+
+import torch
 
 from sightline.core.errors import InputError
+from sightline.core.modes import evaluating
 from sightline.data.batches import Batches
 from sightline.training.budget import MEASURED, Budget
 from sightline.training.distributed import ALONE, Team
 from sightline.training.energy import EnergyMeter, budget_meter
-from sightline.training.plan import Speed, plan_steps, planned_seconds, rough_seconds
+from sightline.training.plan import (
+    FEWEST_VALIDATIONS,
+    LEAST_SHARE,
+    VALIDATION_SHARE,
+    Speed,
+    plan_steps,
+    planned_seconds,
+    rough_seconds,
+)
 from sightline.training.shared_step import SharedStepper, make_stepper
 from sightline.training.signals import StopRequest
 from sightline.training.state import State, TrainConfig, Validate, in_steps, most_steps
 from sightline.training.step import Stepper
-from sightline.training.timing import Rehearsal, measure_speeds, measuring_s, untouched
+from sightline.training.timing import (
+    Rehearsal,
+    Timer,
+    measure_speeds,
+    measuring_s,
+    untouched,
+    validation_seconds,
+)
 
 logger = logging.getLogger("sightline")
 Validator = Callable[[float], Validate]
@@ -32,11 +51,15 @@ def in_planned_steps(
 ) -> TrainConfig:
     """The settings with steps for a budget in seconds or joules; the plan is kept in the state.
 
+    With a budget by the clock, the settings with validations that it pays for.
+
     Raises:
         InputError: "--budget: what a step costs is measured in one process: …".
         Stopped: a signal, while the speed is measured.
     """
     budget = Budget.parse(config.budget)
+    if budget.unit == "wall" and config.validate_every is None:
+        return _with_affordable_validations(config, state, validator, stepper, stop, team)
     if budget.unit not in MEASURED:
         return config
     speed = None if state.plan is None else state.plan.speed
@@ -79,3 +102,40 @@ def _measured(
         timed = Rehearsal(batches, config.seed, validator, stepper)
         timed.warm_up(measuring_s(budget_s))
         return measure_speeds({"": timed}, measuring_s(budget_s), meter)[""]
+
+
+def _with_affordable_validations(
+    config: TrainConfig,
+    state: State,
+    validator: Validator | None,
+    stepper: Stepper | SharedStepper,
+    stop: StopRequest,
+    team: Team,
+) -> TrainConfig:
+    """The settings with validations of so few items that three of them take `VALIDATION_SHARE` of the time at most.
+
+    The share of the items is a half of the one that is set, or a quarter, and so on: trainings of about the same cost
+    score the same ones. It is kept in the state.
+    """
+
+    def affordable() -> float:
+        share, model = config.validation_share, stepper.model
+        if validator is None:
+            return share
+        budget_s = Budget.parse(config.budget).amount
+        each = VALIDATION_SHARE * budget_s / FEWEST_VALIDATIONS
+        with untouched(model), stop.interruptible(), evaluating(model), torch.no_grad(), stepper.autocast():
+            seconds = validation_seconds(validator, min(each, measuring_s(budget_s) / 2), timed)
+        while share * seconds > each and share >= 2 * LEAST_SHARE:
+            share /= 2
+        return share
+
+    def timed(validate: Validate) -> float:
+        timer = Timer()
+        validate(stepper.model)
+        return timer.read()[0]
+
+    if state.validation_share is None:
+        stepper.gather()
+        state.validation_share = team.from_first(affordable)
+    return replace(config, validation_share=min(config.validation_share, state.validation_share))

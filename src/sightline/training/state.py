@@ -170,6 +170,7 @@ class State:
     validated: Spent = field(default_factory=Spent)  # when the last validation ended
     validation_s: float = 0.0  # all validations together
     last_validation_s: float = 0.0
+    validation_share: float | None = None  # of the items, that a budget by the clock pays for
     metric: float | None = None
     best_metric: float | None = None
     best_step: int | None = None

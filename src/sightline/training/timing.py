@@ -151,15 +151,7 @@ class Rehearsal:
             self._save_s = 2 * (self._clock() - began)  # the checkpoint, and the best model
             if self._validator is None:
                 return
-            self._seconds_to_validate(self._validator(LEAST_SHARE))  # the first one imports what scores are made with
-            share = FIRST_SHARE
-            while True:
-                took = self._seconds_to_validate(self._validator(share))
-                self._validation_s = took / share
-                seconds -= took
-                if share == 1 or 4 * took > seconds:
-                    return
-                share = min(4 * share, 1.0)
+            self._validation_s = validation_seconds(self._validator, seconds, self._seconds_to_validate)
 
     def measure_energy(self, seconds: float, meter: EnergyMeter, sharing: int = 1) -> None:
         """The joules of a step, over steps with all threads that take `seconds` together.
@@ -204,6 +196,23 @@ class Rehearsal:
         with self._memory.step(1, batch, lambda: None):
             self._stepper.gradients(batch, 0)
             self._stepper.update(0.0)
+
+
+def validation_seconds(
+    validator: Callable[[float], Validate], seconds: float, timed: Callable[[Validate], float]
+) -> float:
+    """The seconds of a validation of all items, by one of a share that grows while all together take `seconds` at most.
+
+    timed: does a validation, and returns its seconds
+    """
+    timed(validator(LEAST_SHARE))  # the first one imports what scores are made with
+    share = FIRST_SHARE
+    while True:
+        took = timed(validator(share))
+        seconds -= took
+        if share == 1 or 4 * took > seconds:
+            return took / share
+        share = min(4 * share, 1.0)
 
 
 def measure_speeds(

@@ -95,6 +95,52 @@ def test_long_texts_are_read_as_words_and_fewer_of_them(monkeypatch: pytest.Monk
     assert described.endswith("learned from 8 of the 40 training items")
 
 
+def test_a_sample_to_learn_from_has_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels in turns, and a class with one item of a thousand, which no classifier learns without."""
+    monkeypatch.setattr(baselines, "MOST_IN_WORDS", 180)
+    whole = part(["good word", "bad words"] * 20, ["a", "b"] * 20)
+    described = scores_of(whole, whole, whole, ("a", "b"))["TF-IDF + logistic regression"]
+    assert described.description.endswith("learned from 20 of the 40 training items")
+    assert described.metrics["accuracy"] == 1.0
+    rare = np.eye(3)[[0, 1] * 500 + [2]]
+    few = SplitFeatures(rare, rare, rare, rare.argmax(1), rare.argmax(1), 3).spaced(10)
+    assert np.bincount(few.labels).tolist() in ([5, 4, 1], [4, 5, 1])
+    assert (few.known == np.eye(3)[few.labels]).all()
+    assert set(features(many=False).spaced(0).labels.tolist()) <= {0, 1, 2}
+    assert len(set(features(many=False).spaced(0).labels.tolist())) == 2
+
+
+def vectors(classes: int, each: int) -> LabelledPart:
+    """Series of one step and four values, each class around its own place."""
+    random = np.random.default_rng(0)
+    centers = random.normal(size=(classes, 4))
+    labels = np.repeat(np.arange(classes), each)
+    values = (centers[labels] + 0.1 * random.normal(size=(len(labels), 4))).astype(np.float32)
+    names = [(f"c{label:02}",) for label in labels]
+    return LabelledPart("series", False, [row[None] for row in values], names, [str(i) for i in range(len(labels))])
+
+
+def test_each_plain_classifier_learns_from_as_many_items_as_its_own_bound_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 20 classes of four values: 1,600 values for 20 items of logistic regression, 40,000 products for 100 items."""
+    monkeypatch.setattr(baselines, "MOST_VALUES", 20 * 4 * 20)
+    monkeypatch.setattr(baselines, "MOST_PRODUCTS", 4 * 100**2)
+    whole = vectors(20, 10)
+    known = scores_of(whole, whole, whole, tuple(f"c{label:02}" for label in range(20)))
+    learned = {name: one.description.partition("learned from ")[2] for name, one in known.items()}
+    assert learned == {
+        "most frequent class": "", "by chance": "",
+        "logistic regression": "20 of the 200 training items",
+        "support vector machine": "100 of the 200 training items",
+        "nearest neighbour": "100 of the 200 training items",
+    }  # fmt: skip
+    assert known["nearest neighbour"].metrics["accuracy"] > 0.9
+    monkeypatch.setattr(baselines, "MOST_CLASSES", 19)
+    fewer = scores_of(whole, whole, whole, tuple(f"c{label:02}" for label in range(20)))
+    assert list(fewer) == [name for name in known if name != "support vector machine"]
+
+
 def test_texts_without_words_and_labels_of_one_kind() -> None:
     blank = part([" ", "", " "] * 3, ["a", "b", "a"] * 3)
     assert scores_of(blank, blank, blank, ("a", "b"))["TF-IDF + logistic regression"].metrics["loss"] < 1

@@ -237,6 +237,20 @@ def test_sizes_that_are_not_named_follow_the_data_and_are_kept(tmp_path: Path) -
     assert patches.config.lookback % 5 == 0
 
 
+@pytest.mark.parametrize(
+    ("season", "note"),
+    [
+        (None, "a season of 6 steps in the training part"),
+        (12, "a season of 12 steps, as set (--season)"),
+        (1, "no season, as set (--season)"),
+    ],
+)
+def test_the_summary_has_the_season_that_is_used(season: int | None, note: str) -> None:
+    run = small("gru", lookback=0, horizon=0, season=season)
+    for survey in (ForecastingTask.survey(run), ForecastingTask.load_data(run).describe()):
+        assert [one for one in survey.notes if one.startswith(("a season", "no season"))] == [note]
+
+
 @pytest.mark.parametrize("value", ["1e300", "-inf", "1e39"])
 def test_a_value_too_large_stops_training_and_leaves_nothing(
     value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

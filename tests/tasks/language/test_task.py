@@ -151,6 +151,26 @@ def test_xz_and_the_other_baselines_are_code_lengths(corpus):
     assert found["byte frequencies"] > 0.9 * entropy(raw)
 
 
+def test_baselines_read_lower_cased_text_where_models_do(tmp_path):
+    """For a model that does not see case, text in random case is the same text in lower case."""
+    draw = random.Random(0)
+    words = ["the", "cat", "sat", "über", "мир", "mat,"]
+    texts = [" ".join(draw.choices(words, k=300)) for _ in range(3)]
+    texts = ["".join(draw.choice([letter.lower(), letter.upper()]) for letter in text) for text in texts]
+
+    def code_lengths_of(texts: list[str], *, lowercase: bool) -> dict[str, float | None]:
+        places = [tmp_path / f"{part}.txt" for part in ("train", "valid", "test")]
+        for place, text in zip(places, texts, strict=True):
+            place.write_text(text)
+        of = load_text(places[0], valid=places[1], test=places[2])
+        task = made(of, tokenizer=TextTokenizerConfig("bpe", size=300, lowercase=lowercase))
+        return {one.name: one.metrics["bits_per_byte"] for one in task.baselines(of.train, of.valid, of.test)}
+
+    read = code_lengths_of(texts, lowercase=True)
+    assert read == code_lengths_of([text.lower() for text in texts], lowercase=False)
+    assert read["Kneser-Ney"] < code_lengths_of(texts, lowercase=False)["Kneser-Ney"] - 0.5
+
+
 def entropy(raw: bytes) -> float:
     counts = np.bincount(np.frombuffer(raw, dtype=np.uint8))
     share = counts[counts > 0] / len(raw)

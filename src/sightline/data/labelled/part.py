@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.data.labelled.labels import Labels, class_numbers
 from sightline.data.labelled.table import LabelledSource, LabelledTable, SourceKind
-from sightline.data.spaced import spaced
+from sightline.data.spaced import spaced_by_class
 
 
 @final
@@ -46,8 +46,10 @@ class LabelledPart:
         return replace(self, sources=sources, labels=labels, places=[self.places[row] for row in rows])
 
     def first(self, count: int) -> LabelledPart:
-        """The first `count` items; `by_class` evenly spaced ones, so that each class keeps its share."""
-        return self.select(spaced(len(self), count) if self.by_class else range(len(self))[:count])
+        """The first `count` items; `by_class` some from everywhere, so that each class keeps its share."""
+        if not self.by_class:
+            return self.select(range(len(self))[:count])
+        return self.select(spaced_by_class(np.array(["\0".join(labels) for labels in self.labels]), count))
 
     def numbers(self, classes: Sequence[str]) -> np.ndarray:
         """The index of each item's class, (N,) int64; with any number of labels whether it has each class, (N, C) bool.

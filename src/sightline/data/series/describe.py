@@ -17,8 +17,11 @@ STUCK = 0.1  # of a series: the share of one value in a row from which a sensor 
 FAR = 10.0  # of an outlier: its distance from the median over the usual one (median absolute deviation)
 
 
-def survey_series(data: SeriesData) -> Survey:
-    """Counts, spans, sizes, the commonest period, and suspicious columns, with the times."""
+def survey_series(data: SeriesData, season: int | None = None) -> Survey:
+    """Counts, spans, sizes, the commonest period, and suspicious columns, with the times.
+
+    season: the season in steps, where it is set; None = estimated from training
+    """
     panel = data.panel
     described: dict[str, dict[str, Any]] = {}
     for part in PARTS:
@@ -37,9 +40,10 @@ def survey_series(data: SeriesData) -> Survey:
         for number, record in enumerate(panel.records)
         for column in range(len(panel.targets))
     ]
-    season = find_season(data.values("train"), panel.grid.season)
+    where = " in the training part" if season is None else ", as set (--season)"
+    season = season or find_season(data.values("train"), panel.grid.season)
     notes = [f"step {panel.grid.every}", f"{len(panel.records):,} series of {number_of(len(panel.targets), 'column')}"]
-    notes.append(f"a season of {season} steps in the training part" if season > 1 else "no season in the training part")
+    notes.append(f"a season of {season} steps{where}" if season > 1 else f"no season{where}")
     return Survey(
         data.name,
         data.sha256,

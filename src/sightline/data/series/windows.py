@@ -67,13 +67,14 @@ class Windows:
 @final
 @dataclass(frozen=True, kw_only=True)
 class WindowCorpus(Corpus[Windows]):
-    """Series with the windows of each part."""
+    """Series with the windows of each part; `season` is the one that was set."""
 
     series: SeriesData
+    season: int | None = None
 
     def describe(self) -> Survey:
         """Counts, spans, sizes, the commonest period, and columns that look wrong, with the times."""
-        return survey_series(self.series)
+        return survey_series(self.series, self.season)
 
 
 def make_windows(
@@ -99,7 +100,7 @@ def make_windows(
     parts = {part: windows_of(series, part, lookback, horizon) for part in PARTS}
     if limit is not None:
         parts = {part: windows.select(np.arange(min(limit, len(windows)))) for part, windows in parts.items()}
-    return WindowCorpus(series.name, *parts.values(), sha256=series.sha256, notes=notes, series=series)
+    return WindowCorpus(series.name, *parts.values(), sha256=series.sha256, notes=notes, series=series, season=season)
 
 
 def usual_sizes(

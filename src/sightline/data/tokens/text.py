@@ -45,6 +45,11 @@ class TextTokenizer:
         self.bytes_of = np.array([len(raw) for raw in self.raw], dtype=np.int64)  # of each token
         self._characters = self._table()
 
+    @property
+    def lowercase(self) -> bool:
+        """Whether text is lower-cased before it is encoded."""
+        return self.inner is not None and self.inner.lowercase
+
     @classmethod
     def train(
         cls, part: TextPart, kind: str = "byte", size: int = 8000, lowercase: bool = False, sample_bytes: int = 1 << 24
@@ -135,7 +140,7 @@ class TextTokenizer:
 
     def _table(self) -> np.ndarray | None:
         """The id of each code point, -1 = spelled in bytes: for characters ten times as fast as the library."""
-        if self.inner is None or self.inner.kind != "char" or self.inner.lowercase:
+        if self.inner is None or self.inner.kind != "char" or self.lowercase:
             return None
         table = np.full(0x110000, -1, dtype=np.int32)
         spelled = {f"<0x{byte:02X}>" for byte in range(_BYTES)}

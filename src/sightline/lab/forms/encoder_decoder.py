@@ -196,11 +196,11 @@ def _wide(source: Any) -> Any:
 
 
 def _some(real: Tensor, most: int) -> Tensor:
-    """At most `most` real places (B, T) of each row, evenly spaced, the last one among them."""
+    """At most `most` real places (B, T) of each row, from everywhere in it, the last one among them."""
     chosen = torch.zeros_like(real)
     for row, count in enumerate(real.sum(1).tolist()):
-        places = [count - 1 - place for place in spaced(count, most)]
-        chosen[row, places] = True
+        if count:
+            chosen[row, [*spaced(count - 1, most - 1), count - 1]] = True
     return chosen
 
 

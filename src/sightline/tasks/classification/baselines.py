@@ -24,6 +24,7 @@ from sightline.tasks.classification.plain import (
     nearest,
     one_against_rest,
     radial_machine,
+    spaced_rows,
 )
 from sightline.tasks.outcomes import Measured
 
@@ -32,6 +33,7 @@ MOST_CHOOSING = 1000  # validation items that choose settings
 MOST_CHARACTERS, MOST_IN_WORDS = 2_000_000, 8_000_000  # of texts, to count runs of characters in and words
 MOST_WEIGHTS = 50_000_000  # numbers of a text that are not zero, times classes
 MOST_VALUES, MOST_PRODUCTS = 100_000_000, 20_000_000_000  # of all items times classes; of pairs of items
+MOST_CLASSES = 200  # of a support vector machine, which has one for each pair of them: half a gigabyte
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # C of texts
 VALUE_STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 RADIAL_STRENGTHS = (1.0, 10.0)
@@ -88,7 +90,7 @@ def _of_texts(
     train: LabelledPart, valid: LabelledPart, part: LabelledPart, classes: Sequence[str], sound: AudioFrames
 ) -> Learned:
     total = sum(map(len, train.sources))
-    kept = train.select(spaced(len(train), max(1, len(train) * MOST_IN_WORDS // max(total, 1))))
+    kept = train.select(spaced_rows(train.numbers(classes), len(train) * MOST_IN_WORDS // max(total, 1)))
     sources = [list(of.sources) for of in (kept, valid, part)]
     characters = sum(map(len, sources[0])) <= MOST_CHARACTERS
     x, counted = _weights(sources, characters)
@@ -139,15 +141,16 @@ def _of_values(
     train: LabelledPart, valid: LabelledPart, part: LabelledPart, classes: Sequence[str], sound: AudioFrames
 ) -> Learned:
     view, what = _view((train, valid, part), sound)
-    width = len(view(train.sources[0]))
-    kept = train.select(spaced(len(train), max(1, MOST_VALUES // (width * len(classes)))))
+    width, several = len(view(train.sources[0])), len(classes) if train.many else 1
+    linear, paired = MOST_VALUES // (width * len(classes)), int((MOST_PRODUCTS / (width * several)) ** 0.5)
+    kept = train.select(spaced_rows(train.numbers(classes), max(linear, paired)))
     x = _scaled([np.array([*map(view, of.sources)]).reshape(-1, width) for of in (kept, valid, part)], train.kind)
     features = SplitFeatures(x[0], x[1], x[2], kept.numbers(classes), valid.numbers(classes), len(classes))
-    several = len(classes) if train.many else 1
-    fewer = features.spaced(int((MOST_PRODUCTS / (width * several)) ** 0.5))
+    fewer = features.spaced(paired)
+    machine = ("support vector machine", "radial kernel ", fewer, lambda of: radial_machine(of, RADIAL_STRENGTHS))
     for name, method, of, learn in (
-        ("logistic regression", "", features, lambda of: logistic(of, VALUE_STRENGTHS)),
-        ("support vector machine", "radial kernel ", fewer, lambda of: radial_machine(of, RADIAL_STRENGTHS)),
+        ("logistic regression", "", features.spaced(linear), lambda of: logistic(of, VALUE_STRENGTHS)),
+        *([machine] if train.many or len(classes) <= MOST_CLASSES else []),
         ("nearest neighbour", "least squares ", fewer, nearest),
     ):
         outputs = learn(of)

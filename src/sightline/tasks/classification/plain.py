@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
+from sightline.data.spaced import spaced, spaced_by_class
+
 LEAST_PROBABILITY = 1e-6  # so that a baseline that is sure and wrong has a finite loss
 SHARPNESS = tuple(2.0**power for power in range(-3, 5))  # factors from decision values to log-probabilities
 
@@ -27,9 +29,18 @@ class SplitFeatures(NamedTuple):
     classes: int
 
     def spaced(self, most: int) -> SplitFeatures:
-        """At most `most` of the items to learn from, evenly spaced."""
-        step = -(-len(self.labels) // max(1, most))
-        return self._replace(known=self.known[::step], labels=self.labels[::step])
+        """`most` of the items to learn from, see `spaced_rows`."""
+        rows = spaced_rows(self.labels, most)
+        return self._replace(known=self.known[rows], labels=self.labels[rows])
+
+
+def spaced_rows(labels: np.ndarray, most: int) -> list[int]:
+    """The numbers of `most` items to learn from, two at least; each class keeps its share where an item has one class.
+
+    There are two classes then: most classifiers do not learn from one.
+    """
+    most = max(most, 2)
+    return spaced(len(labels), most) if labels.ndim == 2 else spaced_by_class(labels, most)
 
 
 Predict = Callable[[Any], np.ndarray]  # features to scores (N, C)

@@ -214,7 +214,7 @@ class ForecastingRun(RunConfig):
         except InputError as error:
             divided = all(series.sizes.values())  # where not, a note says why already
             notes = (*series.notes, *([f"nothing can be trained on this: {error}"] if divided else []))
-        return survey_series(replace(series, notes=notes))
+        return survey_series(replace(series, notes=notes), self.settings.season)
 
     def _windows(self, series: SeriesData) -> WindowCorpus:
         config = self.settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -24,42 +25,54 @@ _STRETCH = 1 << 18  # symbols that are scored at a time
 CodeLength = Callable[[np.ndarray, np.ndarray | None], float]  # bits of symbols, given those before them
 
 
-def code_lengths(train: TextPart, valid: TextPart, part: TextPart) -> list[Baseline]:
+def code_lengths(train: TextPart, valid: TextPart, part: TextPart, *, lowercase: bool = False) -> list[Baseline]:
     """Baselines in bits per byte: counts of bytes and of n-grams of bytes, and a general-purpose compressor.
 
     The end of each document is coded too, as it is by models. xz does not code it, and its sizes are whole bytes, which
     matters for a part of a few hundred bytes.
+
+    lowercase: whether models read lower-cased text, which the baselines then read and count too
     """
-    learned = np.concatenate([np.zeros(0, np.int64), *(of for of, _ in _stretches(_sampled(train, LEARNED_BYTES)))])
-    chosen_by = list(_stretches(_sampled(valid, CHOOSING_BYTES)))
+
+    def read(of: TextPart, most_bytes: int | None = None) -> Iterator[Fragment]:
+        for fragment in _sampled(of, most_bytes):
+            yield fragment._replace(text=fragment.text.lower()) if lowercase else fragment
+
+    learned = np.concatenate([np.zeros(0, np.int64), *(of for of, _ in _stretches(read(train, LEARNED_BYTES)))])
+    chosen_by = list(_stretches(read(valid, CHOOSING_BYTES)))
+    size = sum(len(fragment.text.encode()) for fragment in read(part)) if lowercase else part.size
     seen = f"{number_of(len(learned), 'byte')} of the training part"
     clock = CpuClock()
 
     def measured(name: str, description: str, bits: float) -> Baseline:
-        score = bits / part.size if part.size else math.nan
+        score = bits / size if size else math.nan
         return Baseline(name, description, {"bits_per_byte": score}, seconds=clock.lap())
 
-    baselines = [measured("uniform", "every byte alike", 8.0 * part.size)]
+    baselines = [measured("uniform", "every byte alike", 8.0 * size)]
     single, pairs = _counted(learned)
     for name, what, length in (
         ("byte frequencies", f"how often each byte occurs in {seen}", single),
         ("byte pairs", f"how often each byte follows another in {seen} (Witten-Bell smoothing)", pairs),
     ):
-        baselines.append(measured(name, what, _bits(length, _stretches(part.fragments()))))
+        baselines.append(measured(name, what, _bits(length, _stretches(read(part)))))
     smoothed, order = _smoothed(learned, chosen_by)
     described = f"n-grams of up to {order} bytes in {seen}, modified Kneser-Ney smoothing, the length by validation"
-    baselines.append(measured("Kneser-Ney", described, _bits(smoothed, _stretches(part.fragments()))))
-    known = [fragment.text.encode() for fragment in _sampled(train, COMPRESSED_BYTES)]
+    baselines.append(measured("Kneser-Ney", described, _bits(smoothed, _stretches(read(part)))))
+    known = [fragment.text.encode() for fragment in read(train, COMPRESSED_BYTES)]
     described = (
         f"how much larger {number_of(sum(map(len, known)), 'byte')} of the training part become, compressed with xz, "
         "when the test part follows them"
     )
-    baselines.append(measured("xz after training text", described, 8.0 * _compressed_after(known, part)))
+    after = 8.0 * _compressed_after(known, lambda: (fragment.text.encode() for fragment in read(part)), size)
+    baselines.append(measured("xz after training text", described, after))
     return baselines
 
 
-def _sampled(part: TextPart, most_bytes: int) -> Iterator[Fragment]:
-    return part.fragments(part.sample(most_bytes), most_bytes) if part.size else iter(())
+def _sampled(part: TextPart, most_bytes: int | None) -> Iterator[Fragment]:
+    """The texts of a part, or of blocks from everywhere in it of at most about `most_bytes`."""
+    if not part.size:
+        return iter(())
+    return part.fragments(None if most_bytes is None else part.sample(most_bytes), most_bytes)
 
 
 def _stretches(fragments: Iterable[Fragment]) -> Iterator[tuple[np.ndarray, bool]]:
@@ -116,17 +129,13 @@ def _smoothed(learned: np.ndarray, chosen_by: Sequence[tuple[np.ndarray, bool]])
     return of(best), best.order
 
 
-def _compressed_after(known: Sequence[bytes], part: TextPart) -> int:
-    """The bytes by which the training text grows, compressed, where the part's text follows it."""
-    size = min(MOST_DICTIONARY, sum(map(len, known)) + part.size)
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": max(size, 4096)}]
+def _compressed_after(known: Sequence[bytes], tested: Callable[[], Iterator[bytes]], size: int) -> int:
+    """The bytes by which the training text grows, compressed, where the `size` bytes of `tested` follow it."""
+    dictionary = min(MOST_DICTIONARY, sum(map(len, known)) + size)
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": max(dictionary, 4096)}]
 
     def compressed(texts: Iterable[bytes]) -> int:
         compressor = lzma.LZMACompressor(format=lzma.FORMAT_RAW, filters=filters)
         return sum(len(compressor.compress(text)) for text in texts) + len(compressor.flush())
 
-    def both() -> Iterator[bytes]:
-        yield from known
-        yield from (fragment.text.encode() for fragment in part.fragments())
-
-    return compressed(both()) - compressed(known)
+    return compressed(chain(known, tested())) - compressed(known)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import metric_names
+from sightline.core.metrics import Baseline, metric_names
 from sightline.core.precision import Precision
 from sightline.core.spelling import respelled
 from sightline.data.spaced import at_least_one
@@ -50,7 +50,6 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
     Trained = LanguageModel
     opened_by = staticmethod(open_text)
     plant = planted_texts
-    baselines = staticmethod(code_lengths)
     accepts_decoding = True
     reads_texts = True
     continues_prompts = True
@@ -127,6 +126,9 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
             raise InputError("no text to evaluate on")
         tally = self.trained.score(part.numbered(), self.config, "float32" if decoding is None else decoding.precision)
         return replace(tally.measured(), details=tally.details() | {"evaluated": self.config.evaluated})
+
+    def baselines(self, train: TextPart, valid: TextPart, part: TextPart) -> list[Baseline]:
+        return code_lengths(train, valid, part, lowercase=self.tokenizer.lowercase)
 
     def items_sha256(self, part: TextPart) -> str:
         return items_sha256(part.numbered(), self.tokenizer)

@@ -11,6 +11,7 @@ import torch
 from sightline.core.cpu_clock import CpuClock
 from sightline.core.digits import number_of
 from sightline.data.media.columns import Column, MediaPart
+from sightline.data.spaced import spaced
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.media.config import MediaTextConfig
 from sightline.tasks.texts_out.baselines import BaselineOutputs
@@ -53,14 +54,17 @@ def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTe
     from sklearn.neighbors import NearestNeighbors
 
     clock = CpuClock()
-    step = -(-len(train) // MOST_NEIGHBOURS)
-    known = train.select(range(0, len(train), step))
+    known = train.select(spaced(len(train), MOST_NEIGHBOURS))
     kind = train.columns[number].kind
     view = _heard if kind == "audio" else _seen
     nearest = NearestNeighbors(n_neighbors=1).fit(np.stack(list(view(known.columns[number], config))))
     tested = np.stack(list(view(part.columns[number], config)))
     places = np.asarray(nearest.kneighbors(tested, return_distance=False))[:, 0]
-    among = f"the {number_of(len(known), 'training item')}" if step == 1 else f"{len(known):,} of the training items"
+    among = (
+        f"the {number_of(len(known), 'training item')}"
+        if len(known) == len(train)
+        else f"{len(known):,} of the training items"
+    )
     what = (
         f"mean log-mel energies of {STRETCHES} equal stretches"
         if kind == "audio"

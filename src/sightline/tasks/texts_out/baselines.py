@@ -11,6 +11,7 @@ import numpy as np
 from sightline.core.cpu_clock import CpuClock
 from sightline.core.digits import number_of
 from sightline.core.metrics import Baseline
+from sightline.data.spaced import spaced
 
 MOST_NEIGHBOURS = 50_000  # training sources that the nearest one is looked for among
 
@@ -34,7 +35,7 @@ def text_baselines(sources: Sequence[str], targets: Sequence[str], tested: Seque
     clock = CpuClock()
     common, count = Counter(targets).most_common(1)[0]
     most_frequent_s = clock.lap()
-    looked = list(range(0, len(sources), -(-len(sources) // MOST_NEIGHBOURS)))
+    looked = spaced(len(sources), MOST_NEIGHBOURS)
     nearest = nearest_sources([sources[i] for i in looked], tested)
     among = (
         f"the {number_of(len(looked), 'training source')}"
