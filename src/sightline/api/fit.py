@@ -12,7 +12,6 @@ from typing import Any
 from sightline.core.errors import InputError
 from sightline.core.notebook import in_notebook
 from sightline.data.corpus import Corpus
-from sightline.data.rows.in_memory import PAIR
 from sightline.tasks.data_paths import data_paths
 from sightline.tasks.fit import train_run
 from sightline.tasks.match import matched
@@ -79,7 +78,7 @@ def fit(
     if arch is not None:
         flags["arch"] = arch
     named = {"valid": valid, "test": test} | ({} if corpus else {"data": data})
-    pair = PAIR if task is None else task_class(task, where="task").pair
+    pair = None if task is None else task_class(task, where="task").pair
     with data_paths(out_dir, pair, **named) as stored, tempfile.TemporaryDirectory() as temporary:
         run, line = resolve_training(file=None, environ={}, flags={**flags, **stored.paths}, corpus=corpus)
         if line and not quiet:
