@@ -102,7 +102,8 @@ def test_axes_and_channels_tell_one_series_from_a_list(channels: int, given: Any
 
 
 @pytest.mark.parametrize(("kind", "shape", "count"), [
-    ("audio", (600,), None), ("image", (1, 6, 6), None), ("image", (3, 1, 6, 6), 3),
+    ("audio", (600,), None), ("image", (6, 6), None), ("image", (1, 6, 6), 1), ("image", (6, 6, 3), None),
+    ("image", (3, 6, 6), 3), ("image", (3, 6, 6, 1), 3), ("image", (3, 1, 6, 6), 3),
 ])  # fmt: skip
 def test_axes_tell_one_sound_or_picture_from_a_list(kind: Any, shape: tuple[int, ...], count: int | None) -> None:
     task = labels.untrained(kind)

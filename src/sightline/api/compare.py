@@ -14,7 +14,6 @@ from sightline.api.resume import check_resume
 from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.core.settings import keys_of, spelled
-from sightline.data.rows.in_memory import PAIR
 from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
 from sightline.lab.directory import RESULTS, free_directory, occupied
@@ -107,7 +106,7 @@ def configured(
 
     keys: of `CompareConfig`, and of the task's configuration; data: see `data_paths`
     """
-    pair = PAIR if task is None else task_class(task, where="task").pair
+    pair = None if task is None else task_class(task, where="task").pair
     with data_paths(directory, pair, **data) as stored:
         task = task or task_for(stored.paths["data"])
         parts = {key: path for key, path in stored.paths.items() if key != "data"}

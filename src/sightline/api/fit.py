@@ -16,7 +16,6 @@ from sightline.core.errors import InputError
 from sightline.core.notebook import in_notebook
 from sightline.core.spelling import respelled
 from sightline.data.corpus import Corpus
-from sightline.data.rows.in_memory import PAIR
 from sightline.tasks.data_paths import data_paths
 from sightline.tasks.fit import train_run
 from sightline.tasks.match import matched
@@ -85,7 +84,7 @@ def fit(
     usual = {"task": task, "arch": arch, "budget": budget or (BUDGET if own is None else None)}
     flags = {**{key: value for key, value in usual.items() if value is not None}, **(settings or {}), **keys}
     named = {"valid": valid, "test": test} | ({} if corpus else {"data": data})
-    pair = PAIR if task is None else task_class(task, where="task").pair
+    pair = None if task is None else task_class(task, where="task").pair
     with data_paths(out_dir, pair, **named) as stored, tempfile.TemporaryDirectory() as temporary:
         run, line = resolve_training(file=own, environ={}, flags={**flags, **stored.paths}, corpus=corpus)
         if line and not quiet:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 from sightline.core.errors import InputError
-from sightline.data.media.files import file_of
+from sightline.data.media.files import MediaFile, file_of
+from sightline.data.pairs.columns import PairColumns
 from sightline.data.rows.formats import open_rows, suffix_of
+from sightline.data.rows.json_lines import under
 from sightline.data.rows.record import Record, Rows
-from sightline.data.rows.text_columns import open_texts
+from sightline.data.rows.text_columns import column_names, open_texts, text_columns
 from sightline.data.rows.texts import text_of
 
 T = TypeVar("T")
@@ -40,24 +42,29 @@ class InputTable:
         rows = open_rows(self.path, hint=LINES if suffix_of(self.path) in (".txt", "") else "")
         return rows.without_header() if self.header is False else rows
 
-    def texts(self, usual: str | None = None) -> list[str]:
+    def texts(self, usual: str | None = None, trained: PairColumns | None = None) -> list[str]:
         """The texts of the column, an empty cell as an empty text; logs which column that is, where none is named.
 
-        usual: the column where none is named; None = `text`, or the source that `open_texts` derives, of pairs or alone
+        usual: the column where none is named; None = the source of training, `text`, or the source that `open_texts`
+            derives, of pairs or alone
+        trained: the columns of a training table that has targets too; None = it has none
 
         Raises:
             InputError: "new.csv:1: which of the columns de and en is the source? Set --source-column"; "new.csv:1:
                 no column 'txt' for the source, did you mean 'text'?"; "new.csv:17: …".
         """
         rows = self.open()
-        known = rows.columns or next(iter(rows.records()), Record(0, {})).cells
-        named = self.column or usual or ("text" if "text" in known else None)
-        if named is None and len(known) == 1 and self.header:
-            named = next(iter(known))
+        known = column_names(rows)
+        named = self.column or usual or (trained.source if trained and trained.source in known else None)
+        derived = named is None
+        if derived and "text" in known and (trained is None or trained.target != "text"):
+            named, derived = "text", trained is not None and len(text_columns(rows)) > 1
+        if derived and len(known) == 1 and self.header:
+            named, derived = known[0], False
         rows, (name, what) = self._source(named)
-        if named is None and name in known and name.lower() != "source":
+        if derived and name in known and name.lower() != "source":
             logger.warning("%s: the inputs are %r (--source-column chooses another column)", self.path, name)
-        return [*self.each(rows, lambda record: text_or_blank(record.cells.get(name), what))]
+        return [*self.each(rows, lambda record: text_or_blank(_cell(record, name), what))]
 
     def _source(self, named: str | None) -> tuple[Rows, tuple[str, str]]:
         """The table and its column of sources, with its description in errors."""
@@ -81,12 +88,18 @@ class InputTable:
             except ValueError as error:
                 raise InputError(str(error), where=f"{self.path}:{record.line}") from None
 
-    def file(self, value: Any, what: str) -> str:
-        """The path of the file that a cell names; `ValueError` where the cell contains the file itself."""
+    def file(self, value: Any, what: str) -> str | MediaFile:
+        """The path of the file that a cell names, or the file itself that it contains."""
         file = file_of(value, what, self.path.parent if self.base is None else self.base)
-        if file.content is not None:
-            raise ValueError(f"{what} contains the file itself: predict reads names of files")
-        return str(file.path)
+        return str(file.path) if file.content is None else file
+
+
+def _cell(record: Record, name: str) -> Any:
+    """The cell of a column, also of one inside an object; None where the row has none."""
+    try:
+        return under(record.cells, name)
+    except ValueError:
+        return None
 
 
 def text_or_blank(value: Any, what: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, final
 
 from sightline.core.spelling import as_arguments, respelled
-from sightline.data.rows.in_memory import FOLDER, PAIR, StoredTable, store_table
+from sightline.data.rows.in_memory import FOLDER, StoredTable, in_rows, store_table
 
 
 @final
@@ -26,6 +26,9 @@ class DataPaths:
 
     def named(self, message: str) -> str:
         """The message with rows of tables in memory where it names lines of their files."""
+        stored = {str(table.path) for table in self.tables}
+        if self.tables and not any(path in message for path in self.paths.values() if path not in stored):
+            message = in_rows(message)
         for table in self.tables:
             message = table.named(message)
         return message
@@ -38,13 +41,13 @@ class DataPaths:
 
 
 @contextmanager
-def data_paths(out_dir: str | Path | None, pair: tuple[str, str] = PAIR, **data: Any) -> Iterator[DataPaths]:
+def data_paths(out_dir: str | Path | None, pair: tuple[str, str] | None = None, **data: Any) -> Iterator[DataPaths]:
     """The data by argument, without what is None.
 
     A table in memory becomes a file beside `out_dir`, in the folder `tables`, where later commands can read it;
     without `out_dir` in a temporary folder of this process.
 
-    pair: the columns of a list of pairs
+    pair: the columns of a list of pairs; None = no task is known (see `store_table`)
 
     Raises:
         InputError: what `store_table` raises; within the context errors name arguments of Python and

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sightline.data.rows.in_memory import PAIR
 from sightline.data.survey import Survey
 from sightline.tasks.data_paths import data_paths
 from sightline.tasks.recipe import resolve_run
@@ -27,7 +26,7 @@ def describe(
     Raises:
         InputError: whatever is wrong with the data, as `fit` raises it.
     """
-    pair = PAIR if task is None else task_class(task, where="task").pair
+    pair = None if task is None else task_class(task, where="task").pair
     with data_paths(None, pair, data=data, valid=valid, test=test) as stored:
         named = {"task": task} if task else {}
         run = stored.beside(

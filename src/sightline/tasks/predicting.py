@@ -13,11 +13,11 @@ from sightline.core.precision import Precision
 from sightline.core.spelling import as_arguments, respelled
 from sightline.data.inputs import InputTable
 from sightline.data.media.files import MediaFile
-from sightline.data.rows.in_memory import PAIR, is_frame
+from sightline.data.rows.in_memory import PAIR
 from sightline.tasks.data_paths import data_paths
 from sightline.tasks.input_source import InputSource
 from sightline.tasks.not_files import check_not_paths
-from sightline.tasks.one_or_several import is_blank, list_of, with_blanks
+from sightline.tasks.one_or_several import are_rows, check_texts, is_blank, list_of, with_blanks
 from sightline.tasks.outcomes import Answer
 from sightline.tasks.saved import SavedTask
 
@@ -79,17 +79,17 @@ class PredictingTask(SavedTask):
         return ()
 
     def predict(self, inputs: Any, decoding: Any = None, *, proba: bool = False, return_dict: bool = False) -> Any:
-        """The output for one input, or the list of outputs for a list of inputs or the rows of a frame; see
-        `predict_list` and `table_inputs`. Where an input is a text, rows may be dicts too.
+        """The output for one input, or the list of outputs for a list of inputs or the rows of a frame, which may be
+        dicts too; see `predict_list` and `table_inputs`.
 
         proba: instead of the label, a dict with the probability of each class
         return_dict: instead of the output, a dict of all that `sightline predict --json` prints of it
 
-        An empty text, or one of blanks alone, has no output: `no_output`, and an empty line on the command line. Only a
-        task that continues prompts reads one.
+        An empty text, one of blanks alone, or a missing one (None, a null in a column) has no output: `no_output`, and
+        an empty line on the command line. Only a task that continues prompts reads one.
 
         Raises:
-            InputError: what `one_or_several.list_of` and `check_not_paths` raise; whatever is wrong with an input;
+            InputError: what `list_of`, `check_texts` and `check_not_paths` raise; whatever is wrong with an input;
                 "translation gives no probabilities: see return_dict=True".
         """
         with respelled(in_python):
@@ -101,6 +101,8 @@ class PredictingTask(SavedTask):
             check_not_paths(inputs)
         one = self.is_one(inputs)
         several = [inputs] if one else self._rows_of(inputs) if self._has_columns(inputs) else list_of(inputs)
+        if self.reads_texts:
+            check_texts(several)
         if proba or return_dict:
             outputs = self.records(several, decoding)
             if proba and any("probabilities" not in record for record in outputs):
@@ -114,13 +116,14 @@ class PredictingTask(SavedTask):
 
     @classmethod
     def filled(cls, inputs: Sequence[Any]) -> list[Any]:
-        """The inputs that have an output."""
-        return [one for one in inputs if cls.continues_prompts or not is_blank(one)]
+        """The inputs that have an output; a prompt that is missing is an empty one."""
+        if cls.continues_prompts:
+            return ["" if one is None else one for one in inputs]
+        return [one for one in inputs if not is_blank(one)]
 
     def _has_columns(self, inputs: Any) -> bool:
-        """Whether these are rows of a table: a frame, or dicts where an input is a text."""
-        rows = self.reads_texts and isinstance(inputs, list) and bool(inputs)
-        return is_frame(inputs) or (rows and all(isinstance(one, Mapping) for one in inputs))
+        """Whether these are rows of a table that has columns: a frame, or dicts that are not inputs themselves."""
+        return are_rows(inputs) and not (isinstance(inputs, list) and self.is_one(inputs[0]))
 
     def _rows_of(self, frame: Any) -> list[Any]:
         """The inputs in the rows of a frame, or in dicts; paths in it begin in the working directory."""

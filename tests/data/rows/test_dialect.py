@@ -15,6 +15,7 @@ from sightline.core.errors import InputError
 from sightline.data.labelled.table import Reading, read_labelled
 from sightline.data.rows.delimited import tsv_bytes
 from sightline.data.rows.formats import open_rows
+from sightline.data.rows.numbers import number_of
 
 QUOTED, ESCAPED = "cells are quoted", "backslashes are escapes"
 TSV: dict[str, tuple[str, list[list[str | None]], str]] = {
@@ -117,6 +118,33 @@ def test_a_decimal_point_among_decimal_commas_is_an_error(tmp_path: Path) -> Non
     path.write_text("x;y\n" + "1,5;2\n" * 1500 + "2.5;2\n")
     with pytest.raises(InputError, match=r"a\.csv:1502: the cell of 'x' is '2\.5', but the column has decimal commas$"):
         list(open_rows(path).frames(["x"]))
+
+
+@pytest.mark.parametrize(
+    ("cells", "decimal"),
+    [
+        (["1,234", "12,500", "999"], False),
+        (["-1,234", "+12,500,000", ""], False),
+        (["1,234", "1,5"], True),
+        (["1,234", "0,567"], True),
+        (["1234,567"], True),
+        (["12", "999"], False),
+    ],
+    ids=str,
+)
+def test_commas_that_may_be_between_thousands_are_not_decimal(cells: list[str], decimal: bool, tmp_path: Path) -> None:
+    for suffix, separator in (("tsv", "\t"), ("csv", ";"), ("csv", "|")):
+        path = tmp_path / f"a.{suffix}"
+        path.write_text(f"t{separator}v\n" + "".join(f"{n}{separator}{cell}\n" for n, cell in enumerate(cells)))
+        rows = open_rows(path)
+        assert any("decimal comma" in note for note in rows.notes) is decimal
+        values = [record.cells["v"] for record in rows.records()]
+        problem = "write it without commas between thousands, or decimals with a point"
+        if not decimal and "," in values[0]:
+            with pytest.raises(ValueError, match=problem):
+                number_of(values[0], "'v'")
+        elif decimal:
+            assert number_of(values[0], "'v'") == float(cells[0].replace(",", "."))
 
 
 TEXTS = st.text(st.sampled_from(['"', "\\", "N", "n", "a", " ", ",", ";"]), min_size=1, max_size=4)

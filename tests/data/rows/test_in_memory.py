@@ -66,6 +66,13 @@ def test_messages_name_rows_of_the_table(tmp_path, argument, place):
     assert table.named(f"{table.path}: a note") == f"{argument} (DataFrame): a note"
 
 
+def test_a_frame_is_not_changed(tmp_path):
+    frame = pl.DataFrame({"load": [1.0, 2.0]})
+    table = store_table(frame, tmp_path)
+    assert frame.columns == ["load"]
+    assert pl.read_parquet(table.path).to_dict(as_series=False) == {"time": [0, 1], "load": [1.0, 2.0]}
+
+
 def test_what_a_cell_lacks_is_missing_in_any_library():
     columns = {"text": ["a", None], "number": [1.5, None], "whole": [1, None]}
     frames = [pl.DataFrame(columns), pd.DataFrame(columns), pa.table(columns)]
@@ -79,6 +86,29 @@ def test_times_in_the_index_of_pandas_are_a_column_and_become_an_index_again():
     assert columns.columns == ["when", "load"]
     again = frame_like(columns.to_dict(as_series=False), frame, times="when")
     pd.testing.assert_frame_equal(again, frame, check_freq=False)
+
+
+@pytest.mark.parametrize(
+    ("index", "columns"),
+    [
+        (pd.RangeIndex(3), ["load"]),
+        (pd.Index([2, 0, 1]), ["load"]),
+        (pd.Index([2, 0, 1], name="step"), ["step", "load"]),
+        (pd.Index(["a", "b", "c"]), ["load"]),
+        (pd.Index(["2026-01-01", "2026-01-02", "2026-01-03"]), ["index", "load"]),
+        (pd.MultiIndex.from_product([["a"], pd.date_range("2026-01-01", periods=3)]), ["level_0", "level_1", "load"]),
+        (pd.MultiIndex.from_product([["a"], [1, 2, 3]], names=["store", "load"]), ["store", "load"]),
+        (pd.timedelta_range("1h", periods=3, freq="h"), ["load"]),
+    ],
+    ids=["rows", "shuffled rows", "named", "names", "texts of times", "series and times", "also a column", "spans"],
+)
+def test_an_index_of_pandas_is_data_where_it_has_names_or_times(index: pd.Index, columns: list[str]) -> None:
+    frame = pd.DataFrame({"load": [1.0, 2.0, 3.0]}, index=index)
+    read = polars_frame(frame)
+    assert read.columns == columns
+    assert read["load"].to_list() == [1.0, 2.0, 3.0]
+    again = frame_like(read.to_dict(as_series=False), frame, times=columns[-2] if len(columns) > 1 else None)
+    assert polars_frame(again).equals(read)
 
 
 @pytest.mark.parametrize("like", [pl.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]}), pa.table({"a": [1]})])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -63,6 +64,42 @@ def test_rows_are_resampled_to_days_of_their_zone(tmp_path: Path, zone: str | No
     months = panel_of(tmp_path, times, Evenness("1mo", "sum"), time_zone=zone)
     assert months.grid.text(0) == f"2024-05-01 00:00:00{offset}"
     assert months.records[0].values[:, 0].tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset", "every", "first"),
+    [
+        ("Asia/Kolkata", "+05:30", "1h", "2024-05-01 09:00:00+05:30"),
+        ("Asia/Kathmandu", "+05:45", "30min", "2024-05-01 09:00:00+05:45"),
+        ("Europe/Berlin", "+02:00", "6h", "2024-05-01 06:00:00+02:00"),
+        ("America/New_York", "-04:00", "12h", "2024-05-01 00:00:00-04:00"),
+        ("UTC", "+00:00", "6h", "2024-05-01 06:00:00+00:00"),
+    ],
+)
+@pytest.mark.parametrize("rule", ["mean", "first"])
+def test_whole_hours_are_those_of_the_zone(
+    tmp_path: Path, zone: str, offset: str, every: str, first: str, rule: Any
+) -> None:
+    """Whether the cells name its offset or the user names the zone."""
+    times = [datetime(2024, 5, 1, 9) + timedelta(minutes=15 * n) for n in range(200)]
+    written = panel_of(tmp_path, [f"{time}{offset}" for time in times], Evenness(every, rule))
+    assert written.grid.text(0) == first
+    for cells in ([str(time) for time in times], [f"{time}{offset}" for time in times]):
+        panel = panel_of(tmp_path, cells, Evenness(every, rule), time_zone=zone)
+        assert [panel.grid.text(step) for step in (0, 1)] == [written.grid.text(step) for step in (0, 1)]
+        assert np.array_equal(panel.records[0].values, written.records[0].values)
+
+
+@pytest.mark.parametrize("kind", [pl.Float64, pl.Float32])
+def test_times_with_decimals_may_have_a_type(tmp_path: Path, kind: type[pl.DataType]) -> None:
+    times, values = [n / 25 for n in range(9)], [float(n) for n in range(9)]
+    (tmp_path / "a.csv").write_text(
+        "time,v\n" + "".join(f"{time},{v}\n" for time, v in zip(times, values, strict=True))
+    )
+    pl.DataFrame({"time": pl.Series(times, dtype=kind), "v": values}).write_parquet(tmp_path / "a.parquet")
+    typed, written = load_panel(tmp_path / "a.parquet"), load_panel(tmp_path / "a.csv")
+    assert (typed.grid, typed.grid.every) == (written.grid, "0.04")
+    assert np.array_equal(typed.records[0].values, written.records[0].values)
 
 
 @pytest.mark.parametrize(

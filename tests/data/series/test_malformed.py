@@ -129,8 +129,14 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], None], tuple[SeriesColumns,
     "parquet, unsorted": ("a.parquet", parquet(
         time=[datetime(2024, 1, 2), datetime(2024, 1, 1)], v=[1.0, 2.0]
     ), PLAIN, ":2", "sort the rows"),
-    "parquet, times that are none": ("a.parquet", parquet(time=[1.5, 2.5], v=[1.0, 2.0]), PLAIN, "",
-        "must contain times"),
+    "parquet, times that are none": ("a.parquet", parquet(time=[True, False], v=[1.0, 2.0]),
+        (SeriesColumns(time="time"), Evenness()), "", "must contain times"),
+    "parquet, a time that is no number": ("a.parquet", parquet(time=[1.5, float("nan")], v=[1.0, 2.0]), PLAIN, ":2",
+        "'NaN' is not a number"),
+    "thousands in TSV": ("a.tsv", b"t\tv\n1\t1,234\n2\t12,500\n3\t999\n", PLAIN, ":2", ("the cell of 'v' is not a "
+        "number: '1,234': write it without commas between thousands, or decimals with a point")),
+    "thousands beside semicolons": ("a.csv", b"t;v\n1;-1,234\n2;+12,500,000\n3;999\n", PLAIN, ":2", "'-1,234'"),
+    "thousands beside bars": ("a.csv", b"t|v\n1|1,234\n2|12,500\n3|\n", PLAIN, ":2", "'1,234'"),
     "tsf without a tag": ("a.tsf", b"T1:1,2\n", PLAIN, ":1", "expected a tag such as @attribute or @data"),
     "tsf of another width": ("a.tsf", TSF + b"T1:1,2\n", PLAIN, ":5", "expected 3 parts between colons, found 2"),
     "tsf, a value": ("a.tsf", TSF + b"T1:2024-01-01 00-00-00:1,x\n", PLAIN, ":5", "not a number: 'x'"),

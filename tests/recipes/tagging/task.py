@@ -71,7 +71,7 @@ class TaggingTask(Task[PairCorpus, Pairs, TaggingRun]):
     @classmethod
     def load_data(cls, run: TaggingRun) -> PairCorpus:
         data = run.corpus.load()
-        for table in map(data.reading.table, data.files):
+        for table in data.reading.tables(data.files):
             for line, source, target in zip(table.lines, *table.pairs.sides, strict=True):
                 if (words := len(source.split())) != (tags := len(target.split())):
                     raise InputError(f"{words} words, but {tags} tags", where=f"{table.name}:{line}")

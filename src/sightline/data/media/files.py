@@ -155,6 +155,13 @@ def file_of(value: Any, what: str, folder: Path) -> MediaFile:
     return MediaFile(folder / path)
 
 
+def named_source(source: Any) -> Any:
+    """A source as records name it: the path of a file whose bytes it is, in a row of several sources too."""
+    if isinstance(source, MediaFile):
+        return str(source.path)
+    return [*map(named_source, source)] if isinstance(source, list | tuple) else source
+
+
 def check_base(file: MediaFile) -> None:
     """Refuse the first file of a table where nothing of its folder is there.
 

@@ -135,17 +135,20 @@ def read_image(
         return _array(image, options, path)
 
 
-def fit_pixels(pixels: np.ndarray, options: ImageOptions, path: Path) -> np.ndarray:
-    """The picture (C, H, W) with the channels and the size of the options, from grey pixels (H, W), uint8.
+def fit_pixels(pixels: np.ndarray, options: ImageOptions, path: Path | None = None) -> np.ndarray:
+    """The picture (C, H, W) with the channels and the size of the options, as `read_image` reads a file of it.
+
+    pixels: uint8, grey (H, W) or (H, W, 1), or (H, W, 3), or (H, W, 4) with transparency
 
     Raises:
         InputError: "digits.gz: has 28 x 30 pixels, expected 28 x 28: …".
     """
     from PIL import Image
 
-    if options.size is None or pixels.shape == options.size:
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+    if pixels.ndim == 2 and options.size in (None, pixels.shape):
         return np.repeat(pixels[None], options.channels, 0)
-    return _array(Image.fromarray(pixels), options, path)
+    return _array(Image.fromarray(np.ascontiguousarray(pixels)), options, path)
 
 
 def _decoded(
@@ -180,7 +183,7 @@ def _check_header(image: Image, known: tuple[str, ...], options: ImageOptions, p
         )
 
 
-def _array(image: Image, options: ImageOptions, path: Path) -> np.ndarray:
+def _array(image: Image, options: ImageOptions, path: Path | None) -> np.ndarray:
     """The picture (C, H, W) with the channels and the size of the options."""
     from PIL import Image
 
@@ -190,11 +193,11 @@ def _array(image: Image, options: ImageOptions, path: Path) -> np.ndarray:
         background = Image.new("RGBA", image.size, (options.ground,) * 3 + (255,))
         image = Image.alpha_composite(background, image.convert("RGBA"))
     image = _fitted(image.convert("L" if options.colour == "grey" else "RGB"), options, path)
-    pixels = np.asarray(image)
+    pixels = np.array(image)  # a copy that can be written to
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
-def _fitted(image: Image, options: ImageOptions, path: Path) -> Image:
+def _fitted(image: Image, options: ImageOptions, path: Path | None) -> Image:
     from PIL import Image, ImageOps
 
     if options.size is None or (image.height, image.width) == options.size:

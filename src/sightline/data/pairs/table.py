@@ -14,6 +14,7 @@ from typing import NamedTuple, final
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.data.pairs.columns import UNKNOWN, PairColumns
 from sightline.data.rows.files import read_lines, without_blank_end
 from sightline.data.rows.record import Refusals
 from sightline.data.rows.text_columns import open_texts
@@ -55,10 +56,11 @@ class Columns(NamedTuple):
 @final
 @dataclass
 class PairTable(Refusals):
-    """Pairs with the line that each begins on, and the rows that were skipped."""
+    """Pairs with the line that each begins on, the rows that were skipped, and the names of the columns."""
 
     pairs: Pairs = field(default_factory=lambda: Pairs([], []))
     lines: array[int] = field(default_factory=lambda: array("q"))
+    columns: PairColumns = UNKNOWN
 
     def add(self, line: int, source: str, target: str) -> None:
         """Append a pair."""
@@ -67,10 +69,15 @@ class PairTable(Refusals):
         self.lines.append(line)
 
 
-def read_table(path: Path, columns: Columns, skip_bad: bool) -> PairTable:
-    """Read one file, whose name says its format."""
-    rows, texts = open_texts(path, [("source", columns.source), ("target", columns.target)], columns.header)
-    table = PairTable(str(path), skip_bad=skip_bad, read_as=[*rows.notes])
+def read_table(path: Path, columns: Columns, skip_bad: bool, trained: PairColumns = UNKNOWN) -> PairTable:
+    """Read one file, whose name says its format.
+
+    trained: the columns of the training table, which are read where this one has them and none is named
+    """
+    roles = [("source", columns.source), ("target", columns.target)]
+    rows, texts = open_texts(path, roles, columns.header, (trained.source, trained.target))
+    own = PairColumns(*(name for name, _ in texts)) if rows.named else UNKNOWN
+    table = PairTable(str(path), skip_bad=skip_bad, read_as=[*rows.notes], columns=own)
     for lines, (sources, targets) in text_chunks(rows, texts, table):
         table.pairs.sources.extend(sources)
         table.pairs.targets.extend(targets)

@@ -81,7 +81,7 @@ class Columnar(Rows):
         fits = {
             "strings": kind in (pl.String, pl.Categorical, pl.Enum),
             "numbers": kind.is_numeric() or kind in (pl.Boolean, pl.Null),
-            "times": kind.is_integer() or kind in (pl.String, pl.Date, pl.Datetime),
+            "times": kind.is_numeric() or kind in (pl.String, pl.Date, pl.Datetime),
         }
         return None if fits[content] else str(kind)
 

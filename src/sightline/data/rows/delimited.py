@@ -19,7 +19,7 @@ from sightline.core.errors import InputError
 from sightline.data.rows import files
 from sightline.data.rows.dialect import Dialect, is_plain, unescaped
 from sightline.data.rows.files import TextLine, read_lines
-from sightline.data.rows.numbers import EUROPEAN, DecimalComma
+from sightline.data.rows.numbers import EUROPEAN, THOUSANDS, DecimalComma
 from sightline.data.rows.record import CHUNK, Chunk, Record, Rows
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Delimited(Rows):
                 row for _, row, problem, _ in islice(rows, _SAMPLED_ROWS) if not problem and len(row) == len(names)
             ]
         super().__init__(path, names, line, notes=self.dialect.notes)
-        self._header = header
+        self.named = header
         columns = zip(names, zip(*sample)) if self.dialect.separator != "," else ()
         self._decimals = frozenset(name for name, cells in columns if _decimal_commas(cells))
         if self._decimals:
@@ -97,7 +97,7 @@ class Delimited(Rows):
     def _data(self) -> Iterator[_Cells]:
         """The rows of data; one of another width than the first row has a problem."""
         width = len(self.columns)
-        for row in islice(self._rows(), int(self._header), None):
+        for row in islice(self._rows(), int(self.named), None):
             if row[2] is None and len(row[1]) != width:
                 line, cells, _, stop = row
                 empty = " (an empty line)" if cells == [""] else ""
@@ -136,10 +136,12 @@ class Delimited(Rows):
 
 
 def _decimal_commas(cells: Sequence[str | None]) -> bool:
-    """Whether a column consists of numbers with a decimal comma."""
-    filled = [cell for cell in cells if (cell or "").strip().lower() not in _HOLES]
+    """Whether a column consists of numbers with a decimal comma: not where all commas may be between thousands."""
+    filled = [str(cell) for cell in cells if (cell or "").strip().lower() not in _HOLES]
+    if all(THOUSANDS.fullmatch(cell.strip()) for cell in filled if "," in cell):
+        return False
     european = re.compile(EUROPEAN)
-    return any("," in str(cell) for cell in filled) and all(european.search(str(cell)) for cell in filled)
+    return all(european.search(cell) for cell in filled)
 
 
 def _csv_rows(path: Path, separator: str) -> Generator[_Cells, None, None]:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -19,6 +20,7 @@ import numpy as np
 from sightline.core.errors import InputError, one_line
 from sightline.core.files import write_file
 from sightline.data.rows.arrays import array_of, is_table
+from sightline.data.series.times import is_time
 
 if TYPE_CHECKING:
     import polars
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 PAIR, LABELLED = ("source", "target"), ("source", "label")  # the columns of a list of pairs
 FOLDER = "tables"
 STEPS = "time"  # the column of the numbers of steps, where a series has no times
+_SAMPLED_ROWS = 100
 _CAN_BE = "a path, a frame or a column (polars, pandas, pyarrow), arrays, or a list of texts, pairs or dicts"
 
 
@@ -48,10 +51,16 @@ class StoredTable(NamedTuple):
         return message.replace(str(self.path), f"{self.argument} ({self.kind})")
 
 
-def store_table(data: Any, folder: Path, *, argument: str = "data", pair: tuple[str, str] = PAIR) -> StoredTable:
+def in_rows(message: str) -> str:
+    """A message about a table in memory, which has rows where a file has lines: "is in row 8 already"."""
+    return re.sub(r"(?<![\w'\"])line(s?) (?=\d)", r"row\1 ", message)
+
+
+def store_table(data: Any, folder: Path, *, argument: str = "data", pair: tuple[str, str] | None = None) -> StoredTable:
     """Write the table to a file in `folder`; its name is a hash of the content, so that equal tables share a file.
 
-    pair: the columns of a list of pairs or of two arrays; what is not a text is a label, not a target
+    pair: the columns of a list of pairs or of two arrays; what is not a text is a label, not a target. None = no task
+        is known: pairs are `source` and `target`, two arrays are sources and labels
 
     Raises:
         InputError: "data: found int: expected a path, a frame …"; "data: row 3 is a str, row 1 a dict"; "data: the
@@ -60,7 +69,7 @@ def store_table(data: Any, folder: Path, *, argument: str = "data", pair: tuple[
     """
     from polars.exceptions import PolarsError
 
-    frame = _with_steps(polars_frame(data, pair, argument))
+    frame = with_steps(polars_frame(data, pair, argument))
     if not frame.height or not frame.width:
         raise InputError("has no rows", where=argument)
     buffer = io.BytesIO()
@@ -87,7 +96,7 @@ def _is_batch(value: object) -> bool:
     return hasattr(value, "__arrow_c_array__") and is_table(value)
 
 
-def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data") -> polars.DataFrame:
+def polars_frame(data: Any, pair: tuple[str, str] | None = None, argument: str = "data") -> polars.DataFrame:
     """The table as polars has it; raises as `store_table`."""
     import narwhals as nw
     import polars as pl
@@ -100,12 +109,12 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
     if isinstance(known, nw.DataFrame):
         if known.implementation.is_polars() or known.implementation.is_pyarrow():
             return known.to_polars()
-        timed = nw.from_native(_with_times(data), eager_only=True)
-        return pl.DataFrame([_column(str(one.name), _cells(one), argument) for one in timed.iter_columns()])
+        whole = nw.from_native(_with_index(known.to_native()), eager_only=True)
+        return pl.DataFrame([_column(str(one.name), cells_of(one), argument) for one in whole.iter_columns()])
     if isinstance(known, nw.Series):
         if known.dtype.is_numeric():
             return polars_frame(as_frame(data), pair, argument)
-        data = _cells(known)
+        data = cells_of(known)
     numbers = array_of(data)
     texts = isinstance(data, np.ndarray) and data.ndim == 1 and data.dtype.kind in "UO"
     if numbers is not None or (isinstance(data, np.ndarray) and not texts):
@@ -113,9 +122,9 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
     if isinstance(data, Mapping):
         columns = {str(name): _listed(cells) for name, cells in data.items()}
     elif isinstance(data, tuple) and len(data) == 2 and all(hasattr(one, "__array__") for one in data):
-        columns = _paired(_sources(np.asarray(data[0])), np.asarray(data[1]).tolist(), pair)
+        columns = _labelled(_sources(np.asarray(data[0])), np.asarray(data[1]).tolist(), pair)
     elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
-        columns = _of_rows(list(data), pair, argument)
+        columns = _of_rows(list(data), pair or PAIR, argument)
     else:
         raise InputError(f"found {type(data).__name__}: expected {_CAN_BE}", where=argument)
     sizes = {name: len(cells) for name, cells in columns.items()}
@@ -124,13 +133,13 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
     return pl.DataFrame([_column(name, cells, argument) for name, cells in columns.items()])
 
 
-def _with_steps(frame: polars.DataFrame) -> polars.DataFrame:
+def with_steps(frame: polars.DataFrame) -> polars.DataFrame:
     """A frame of one column of numbers, a series without times, with its steps as times; any other frame as it is."""
     import polars as pl
 
     if frame.width != 1 or not frame.dtypes[0].is_numeric() or frame.columns == [STEPS]:
         return frame
-    return frame.insert_column(0, pl.Series(STEPS, np.arange(frame.height)))
+    return frame.select(pl.int_range(pl.len()).alias(STEPS), pl.all())
 
 
 def as_frame(column: Any, name: str | None = None) -> Any:
@@ -141,19 +150,40 @@ def as_frame(column: Any, name: str | None = None) -> Any:
     return known.alias(name or str(known.name or "value")).to_frame().to_native()
 
 
-def _with_times(frame: Any) -> Any:
-    """A pandas frame whose index contains times, with these as its first column; any other frame as it is.
+def _with_index(frame: Any) -> Any:
+    """A pandas frame whose index is data, with the levels of the index as its first columns; any other frame as it is.
 
-    A period counts as its beginning.
+    The index is data where all of its levels have names, as `to_csv` writes it, or where a level contains times. A
+    level that is a column too is left out. A period counts as its beginning.
     """
-    if not index_of_times(frame):
+    levels = _levels(frame)
+    if not levels or (None in frame.index.names and not index_of_times(frame)):
         return frame
-    return (frame.to_timestamp() if _has_periods(frame) else frame).reset_index()
+    free = [place for place, name in enumerate(frame.index.names) if name is None or name not in frame.columns]
+    if not free:
+        return frame
+    return (frame.to_timestamp() if _has_periods(frame) else frame).reset_index(level=free)
 
 
 def index_of_times(frame: Any) -> bool:
-    """Whether it is a pandas frame whose index contains times."""
-    return _has_periods(frame) or type(getattr(frame, "index", None)).__name__ == "DatetimeIndex"
+    """Whether it is a pandas frame or column whose index, or a level of it, contains times."""
+    return any(map(_are_times, _levels(frame)))
+
+
+def _levels(frame: Any) -> list[Any]:
+    """The levels of the index of a pandas frame or column; none of anything else."""
+    index: Any = getattr(frame, "index", None)
+    if not hasattr(index, "get_level_values"):
+        return []
+    return [index.get_level_values(place) for place in range(index.nlevels)]
+
+
+def _are_times(level: Any) -> bool:
+    """Whether the first cells of a level are times, or texts of times."""
+    if level.dtype.kind == "M" or type(level).__name__ == "PeriodIndex":
+        return True
+    cells = [*level[:_SAMPLED_ROWS]] if level.dtype.kind in "OUT" else []
+    return bool(cells) and all(isinstance(cell, str | date) and is_time(cell) for cell in cells)
 
 
 def _has_periods(frame: Any) -> bool:
@@ -161,18 +191,23 @@ def _has_periods(frame: Any) -> bool:
 
 
 def frame_like(columns: Mapping[str, Sequence[Any]], like: Any = None, times: str | None = None) -> Any:
-    """A frame of the columns, of the library that made the frame `like`; of polars where that is not a frame.
+    """A frame of the columns, of the library that made the frame `like`; of polars where that is not a frame, or one
+    that is not in memory.
 
-    times: the column that is the index where times are the index of `like`
+    times: the column of times, which is the index, with other levels that are columns, where it is that of `like`
     """
     import narwhals as nw
 
     known = nw.from_native(like, pass_through=True)
-    backend = known.implementation if isinstance(known, nw.DataFrame | nw.LazyFrame) else nw.Implementation.POLARS
+    backend = known.implementation if isinstance(known, nw.DataFrame) else nw.Implementation.POLARS
     frame = nw.from_dict({name: list(cells) for name, cells in columns.items()}, backend=backend).to_native()
     if times is None or not index_of_times(like):
         return frame
-    indexed = frame.set_index(times)
+    own = {str(name) for name in like.columns}
+    levels = [name for name in map(str, _with_index(like.head(_SAMPLED_ROWS)).columns) if name not in own]
+    if not {times} <= {*levels} <= columns.keys():
+        return frame
+    indexed = frame.set_index(levels if len(levels) > 1 else times)
     return indexed.to_period(like.index.freq) if _has_periods(like) else indexed
 
 
@@ -199,6 +234,14 @@ def _paired(first: list[Any], second: list[Any], pair: tuple[str, str]) -> dict[
     if not all(isinstance(value, str) for value in second):
         pair = ("text" if all(isinstance(value, str) for value in first) else LABELLED[0], LABELLED[1])
     return dict(zip(pair, (first, second), strict=True))
+
+
+def _labelled(sources: list[Any], labels: list[Any], pair: tuple[str, str] | None) -> dict[str, list[Any]]:
+    """The columns of two arrays, sources and labels, named so that the task follows where none is known."""
+    if pair is not None:
+        return _paired(sources, labels, pair)
+    texts = all(isinstance(source, str) for source in sources)
+    return {"text" if texts else LABELLED[0]: sources, LABELLED[1]: labels}
 
 
 def _form(row: Any) -> str | None:
@@ -241,8 +284,8 @@ def _pictures(values: np.ndarray) -> Iterator[dict[str, Any]]:
         yield {"bytes": buffer.getvalue(), "path": f"{number}.png"}
 
 
-def _cells(column: Any) -> list[Any]:
-    """The cells of a column of any library, None where one is missing."""
+def cells_of(column: Any) -> list[Any]:
+    """The cells of a column of narwhals, None where one is missing."""
     missing = column.is_null().to_list()
     return [None if gap else cell for cell, gap in zip(column.to_list(), missing, strict=True)]
 
@@ -252,7 +295,7 @@ def _listed(cells: Any) -> list[Any]:
 
     known = nw.from_native(cells, pass_through=True, allow_series=True)
     if isinstance(known, nw.Series):
-        return _cells(known)
+        return cells_of(known)
     return cells.tolist() if isinstance(cells, np.ndarray) else list(cells)
 
 

@@ -15,6 +15,8 @@ from sightline.data.rows.json_lines import JsonNumber
 
 # A number with a decimal comma, its thousands perhaps grouped by points.
 EUROPEAN = r"^\s*[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?([eE][-+]?\d+)?\s*$"
+THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")  # commas may be between thousands
+WITHOUT_COMMAS = "write it without commas between thousands, or decimals with a point"
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -31,7 +33,8 @@ def number_of(value: Any, what: str) -> float:
         raise ValueError(f"{what} is empty, not a number")
     number = parsed(value)
     if number is None:
-        raise ValueError(f"{what} is {str(value)[:80]!r}, not a number")
+        way = f": {WITHOUT_COMMAS}" if THOUSANDS.fullmatch(str(value).strip()) else ""
+        raise ValueError(f"{what} is {str(value)[:80]!r}, not a number{way}")
     if not math.isfinite(number) or abs(number) > _LARGEST:
         raise ValueError(f"{what} is {str(value)[:80]}: numbers must be finite")
     return number

@@ -69,6 +69,7 @@ class Rows(ABC):
     where: the place that names the columns, such as `pairs.tsv:1`
     notes: for the user, how the file was read where it could be read otherwise
     nested: the names of values inside the cells of a column, such as `translation.de`
+    named: whether the columns have names of their own, and not "1", "2" and so on
     in_bytes: whether `Record.stop` counts bytes of the file's content, or else records
     in_lines: whether `Record.line` counts lines, or else records
     seekable: whether `part` is cheap at any place, or else one after another
@@ -78,6 +79,7 @@ class Rows(ABC):
     in_lines: ClassVar[bool] = True
     seekable: ClassVar[bool] = True
     nested: Sequence[str] = ()
+    named: bool = True
 
     def __init__(
         self, path: Path, columns: Sequence[str] = (), line: int | None = None, notes: Sequence[str] = ()

@@ -104,17 +104,17 @@ class Grid:
         return [length for length in steps if length >= 2][:2]
 
     def aligned(self) -> Grid:
-        """The grid moved back to where whole steps begin: full hours for `1h`, Mondays for `1w`, Januaries for `1y`."""
+        """The grid moved back to where whole steps begin: full hours for `1h`, Mondays for `1w`, Januaries for `1y`.
+
+        Hours are those of the zone that the file names, where its clocks change as they are at the first time.
+        """
         if self.kind == "number":
             return self
         if self.kind == "business":
             return replace(self, clock=0)
         if self.kind == "month":
             return replace(self, origin=self.origin // self.step * self.step, day=1, clock=0)
-        zone = self.written.zone
-        shift = (
-            zone * 60 * SECOND if isinstance(zone, int) and not self.written.local else 0
-        )  # days begin at the zone's midnight
+        shift = self.written.ahead(self.origin)  # days begin at the zone's midnight
         monday = 4 * DAY if self.step % (7 * DAY) == 0 else 0  # 1970 began on a Thursday
         origin = (self.origin + shift - monday) // self.step * self.step + monday - shift
         dates = self.written.dates and self.step % DAY == 0

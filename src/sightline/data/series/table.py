@@ -15,6 +15,7 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.data.rows.formats import Form, open_rows
+from sightline.data.rows.numbers import THOUSANDS, WITHOUT_COMMAS
 from sightline.data.series.advice import short
 from sightline.data.series.roles import SeriesColumns, roles_of
 from sightline.data.series.times import BadTime, Stamps, stamps_of
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 SERIES_FORMS: tuple[Form, ...] = ("delimited", "columns")  # of tables of series
 HOLES = ("", "nan", "na", "n/a", "null", "none", "-")  # how files write that a value is missing, in any case
 LARGEST = float(np.finfo(np.float32).max)  # of a value; models compute in float32
-_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]*)?")
 _CHOOSE = "correct it, or set the columns to forecast (--targets) or the column of series names (--series-column)"
 _DATE = re.compile(r"\d{4}-\d{2}")
 
@@ -134,7 +134,7 @@ def numbers_of(
 
 def _unfit(cell: object, number: float | None, way: str) -> str:
     if number is None:
-        way = "write it without commas between thousands" if _THOUSANDS.fullmatch(str(cell)) else way
+        way = WITHOUT_COMMAS if THOUSANDS.fullmatch(str(cell)) else way
         return f"is not a number: {short(str(cell))}: {way}"
     if np.isinf(number):
         return "is infinite: correct it, or leave it empty and fill it (--fill)"

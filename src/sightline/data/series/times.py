@@ -57,6 +57,15 @@ class Written(NamedTuple):
     scale: int = 1
     local: bool = False
 
+    def ahead(self, stamp: int) -> int:
+        """The microseconds by which the zone's clocks are ahead of the stamps at a time; 0 where stamps follow them."""
+        if self.zone is None or self.local:
+            return 0
+        if isinstance(self.zone, int):
+            return self.zone * 60 * SECOND
+        offset = (_EPOCH + timedelta(microseconds=stamp)).astimezone(ZoneInfo(self.zone)).utcoffset()
+        return (offset or timedelta()) // timedelta(microseconds=1)
+
     def number(self, stamp: int) -> str:
         """A plain number as the file would write it."""
         return str(stamp) if self.scale == 1 else f"{stamp / self.scale:.6f}".rstrip("0").rstrip(".")

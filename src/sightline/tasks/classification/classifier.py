@@ -38,8 +38,8 @@ EXAMPLES = {"text": '"a text"', "series": "[[0.1, 0.2, 0.3]]", "audio": '"a.wav"
 @final
 @dataclass(frozen=True)
 class LabelOptions(Options):
-    """Stored options: the kind of source, the classes and their type, the scaling fitted to the training part, and the
-    columns of the training table.
+    """Stored options: the kind of source, the classes and their type, the scaling fitted to the training part, the
+    columns of the training table, and whether its pictures are grey.
     """
 
     kind: SourceKind
@@ -47,8 +47,9 @@ class LabelOptions(Options):
     many: bool
     weights: tuple[float, ...] | None
     scaling: Scaling | None
-    label_type: LabelType = field(default="text", kw_only=True)  # models of version 0.1.0 have neither of these
+    label_type: LabelType = field(default="text", kw_only=True)  # models of version 0.1.0 have none of these
     columns: LabelledColumns = field(default=UNKNOWN, kw_only=True)
+    grey: bool = field(default=False, kw_only=True)
 
     def check(self, outputs: int, place: str) -> None:
         """Raises `InputError` where a model with this many outputs cannot have these classes and weights."""
@@ -99,7 +100,7 @@ class Classifier:
                 f"a vocabulary of {words.size} tokens, but the model reads {loaded.source}",
                 where=directory / VOCABULARY,
             )
-        inputs = LabelledInputs(options.kind, config, loaded.source, words, options.scaling)
+        inputs = LabelledInputs(options.kind, config, loaded.source, words, options.scaling, grey=options.grey)
         inputs.check(place)
         model: Any = loaded.model
         labels: Any = {"many": options.many, "label_type": options.label_type, "weights": options.weights}
@@ -122,7 +123,8 @@ class Classifier:
     def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """The label of each input, of the type that labels had in training, or with any number of labels a tuple.
 
-        An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, or its array.
+        An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, its samples (T,), or
+        its bytes (H, W), (H, W, C) or (C, H, W).
         """
         return self.outputs_of(self._part(inputs))
 
@@ -197,8 +199,8 @@ class Classifier:
                 )
 
     def _part(self, inputs: Sequence[Any]) -> LabelledPart:
-        sources = [self.inputs.accept(value) for value in inputs]
-        places = [f"input {number}" for number in range(1, len(sources) + 1)]
+        places = [f"input {number}" for number in range(1, len(inputs) + 1)]
+        sources = [self.inputs.accept(value, place) for value, place in zip(inputs, places, strict=True)]
         return LabelledPart(self.inputs.kind, self.many, sources, [()] * len(places), places)
 
     def facts(self) -> dict[str, str]:
@@ -222,10 +224,10 @@ class Classifier:
         """The fields of `LabelOptions` that `restore` takes."""
         kind, scaling = self.inputs.kind, self.inputs.scaling
         labels = {"classes": self.classes, "many": self.many, "label_type": self.label_type, "weights": self.weights}
-        return {"kind": kind, **labels, "scaling": scaling, "columns": self.columns}
+        return {"kind": kind, **labels, "scaling": scaling, "columns": self.columns, "grey": self.inputs.grey}
 
-    def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[str]:
-        return labelled_inputs(table, self.inputs, reading, self.columns)
+    def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[Any]:
+        return [*labelled_inputs(table, self.inputs, reading, self.columns)]
 
     def save_files(self, directory: Path) -> None:
         self.inputs.save(directory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from sightline.data.inputs import InputTable, text_or_blank
 from sightline.data.labelled.choice import Choice, choose
 from sightline.data.labelled.columns import LabelledColumns
 from sightline.data.labelled.table import Reading, label_columns, open_labelled
+from sightline.data.media.files import MediaFile
 from sightline.data.rows.index import identity_columns
 from sightline.data.rows.record import Record
 from sightline.tasks.classification.inputs import LabelledInputs
@@ -19,8 +20,8 @@ from sightline.tasks.classification.inputs import LabelledInputs
 
 def labelled_inputs(
     table: InputTable, inputs: LabelledInputs, reading: Mapping[str, Any], trained: LabelledColumns
-) -> list[str]:
-    """The inputs as `LabelledInputs.read` takes them: texts, paths, or series as JSON lists.
+) -> Sequence[str | MediaFile]:
+    """The inputs as `LabelledInputs.accept` takes them: texts, paths, files in cells, or series as JSON lists.
 
     reading: how the training data was read, by key of the data
     trained: the columns of the training table; what is unknown of them is derived
@@ -44,7 +45,7 @@ def labelled_inputs(
 
     choices: list[Choice] = []  # that of the first row
 
-    def read(record: Record) -> str:
+    def read(record: Record) -> str | MediaFile:
         choice = choices[0] if choices else choose(record, inputs.kind, column, others, trained)
         choices[:] = [choice]
         if inputs.kind == "series":

@@ -17,6 +17,7 @@ from sightline.data.labelled.gaps import filled
 from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
 from sightline.data.media.files import MediaFile
+from sightline.data.media.images import fit_pixels
 from sightline.data.rows.arrays import array_of
 from sightline.data.rows.numbers import series_of
 from sightline.data.tokens.spelling import Spelling
@@ -28,6 +29,7 @@ from sightline.tasks.text_inputs import USUAL
 
 VOCABULARY = "tokenizer.json"
 MOST_POSITIONS = 256  # of a series, by default
+_CHANNELS = (1, 3, 4)  # of a picture as bytes (H, W, C): grey, RGB, RGB with transparency
 # A channel that changes by less than float32 can tell at its largest value is not divided by its deviation.
 LEAST_SCALE = float(np.finfo(np.float32).eps)
 
@@ -60,6 +62,7 @@ class LabelledInputs:
     """Sources of one kind as the model reads them; fitted to the training part alone.
 
     words: what makes inputs of texts; scaling: of series, None = as they are
+    grey: whether all training pictures are grey, though the model may read three channels
     """
 
     def __init__(
@@ -69,9 +72,11 @@ class LabelledInputs:
         front_end: FrontEndConfig,
         words: Vocabulary | None = None,
         scaling: Scaling | None = None,
+        *,
+        grey: bool = False,
     ) -> None:
         self.kind, self.config, self.front_end = kind, config, front_end
-        self.words, self.scaling = words, scaling
+        self.words, self.scaling, self.grey = words, scaling, grey
 
     @classmethod
     def fit(
@@ -105,7 +110,8 @@ class LabelledInputs:
         if arrays[0].shape[0] == 1 and picture.colour != "grey":  # data that is grey already
             picture = replace(picture, colour="grey")
         config = replace(config, picture=picture.settled([array.shape for array in arrays[:1]], config.front_end))
-        return cls(kind, config, config.fitted(kind))
+        grey = all(bool((array == array[:1]).all()) for array in arrays)
+        return cls(kind, config, config.fitted(kind), grey=grey)
 
     @property
     def channels(self) -> int:
@@ -130,7 +136,9 @@ class LabelledInputs:
         else:
             arrays = [source for source in sources if isinstance(source, np.ndarray)]
         if len(arrays) < len(sources):
-            raise InputError(f"expected {self.kind}", where=where(0))
+            form = str if self.words is not None else np.ndarray
+            wrong = next(row for row, source in enumerate(sources) if not isinstance(source, form))
+            raise InputError(f"expected {self.kind}, found {type(sources[wrong]).__name__}", where=where(wrong))
         if self.kind in ("text", "series"):
             arrays = [self._fitting(array, row, where) for row, array in enumerate(arrays)]
         if self.kind == "image":
@@ -156,12 +164,16 @@ class LabelledInputs:
             return array if self.scaling is None else self.scaling(array)
         return array
 
-    def _check_pictures(self, pictures: Sequence[np.ndarray], place: Callable[[int], str]) -> None:
+    @property
+    def _picture_shape(self) -> tuple[int, int, int]:
+        """The pictures (C, H, W) that the model reads."""
         keys = self.config.picture.front_end_fields
-        expected = (keys["channels"], keys["height"], keys["width"])
+        return keys["channels"], keys["height"], keys["width"]
+
+    def _check_pictures(self, pictures: Sequence[np.ndarray], place: Callable[[int], str]) -> None:
         for row, picture in enumerate(pictures):
-            if picture.shape != expected:
-                sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, expected)]
+            if picture.shape != self._picture_shape:
+                sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, self._picture_shape)]
                 raise InputError(f"has {sizes[0]} channels and pixels, the model reads {sizes[1]}", where=place(row))
 
     def read(self, line: str) -> LabelledSource:
@@ -181,7 +193,10 @@ class LabelledInputs:
             raise InputError(f"expected comma-separated numbers or a JSON list: {error}") from None
 
     def is_one(self, value: Any) -> bool:
-        """Whether an array, or a list of numbers, is one source: by its axes, and of series by the model's channels.
+        """Whether an array, or a list of numbers, is one source: by its axes, and the model's channels and pixels.
+
+        Pictures are as in training data: (H, W) or (H, W, C) is one, (N, H, W) or (N, H, W, C) several. One of three
+        channels may also be (C, H, W), as it is in a corpus; of a model of grey ones only if its channels are equal.
 
         Raises:
             InputError: "expected samples (T,) or a list of them, found shape (2, 16000)".
@@ -193,14 +208,26 @@ class LabelledInputs:
             raise InputError(f"expected samples (T,) or a list of them, found shape {value.shape}")
         if self.kind == "series" and axes == 2:  # (T, C), or several series of one channel
             return self.channels > 1 or value.shape[1] == 1
-        return axes <= {"series": 1, "audio": 1, "image": 3}[self.kind]
+        if self.kind == "image" and axes == 3:
+            return self._is_one_picture(np.asarray(array_of(value)))
+        return axes <= {"series": 1, "audio": 1, "image": 2}[self.kind]
 
-    def accept(self, value: Any) -> LabelledSource:
+    def _is_one_picture(self, value: np.ndarray) -> bool:
+        """Whether an array of three axes is (H, W, C), or (C, H, W) in the model's size, and not (N, H, W)."""
+        channels, *size = self._picture_shape
+        if [*value.shape[1:]] != size:
+            return value.shape[-1] in _CHANNELS
+        return 1 < channels == len(value) and (not self.grey or bool((value == value[:1]).all()))
+
+    def accept(self, value: Any, place: str | None = None) -> LabelledSource:
         """An input as `predict` takes it: a text or a path as in `read`, a file's bytes, an array, or nested lists of
         a series (T, C).
 
+        place: that of an array, for errors
+
         Raises:
-            InputError: as `read`; "expected series of numbers, (T,) or (T, C)".
+            InputError: as `read`; "expected series of numbers, (T,) or (T, C)"; "input 3: has 5 x 5 pixels, expected
+                8 x 8: …".
         """
         if isinstance(value, str | Path):
             return self.read(str(value))
@@ -210,6 +237,8 @@ class LabelledInputs:
         value = value if array is None else array
         if self.kind == "audio" and array is not None:
             return np.asarray(array, np.float32)
+        if self.kind == "image" and array is not None:
+            return self._picture(array, place)
         if self.kind != "series":
             return value
         try:
@@ -220,6 +249,21 @@ class LabelledInputs:
         if series.ndim not in (1, 2) or not len(series) or not np.isfinite(series).all():
             raise InputError(f"expected finite series (T,) or (T, C), found shape {series.shape}")
         return series if series.ndim == 2 else series[:, None]
+
+    def _picture(self, pixels: np.ndarray, place: str | None) -> np.ndarray:
+        """The picture (C, H, W) of an array, as a file of the same pixels is read; one of that shape as it is."""
+        if pixels.shape == self._picture_shape:
+            return pixels
+        if pixels.ndim == 3 and len(pixels) == 1:  # (1, H, W)
+            pixels = pixels[0]
+        if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[-1] not in _CHANNELS):
+            return pixels  # refused with the shape that the model reads
+        if pixels.dtype != np.uint8:
+            raise InputError(f"expected the bytes of a picture, type uint8, found {pixels.dtype}", where=place)
+        try:
+            return fit_pixels(pixels, self.config.picture.reading)
+        except InputError as error:
+            raise InputError(str(error), where=place) from None
 
     def _of_file(self, file: MediaFile) -> np.ndarray:
         """The samples of a sound, or the pixels of a picture."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from sightline.core.digits import probability
+from sightline.data.media.files import named_source
 from sightline.tasks.outcomes import Answer
 
 
@@ -36,4 +37,4 @@ class Labelling(NamedTuple):
         shares = [probability(self.probabilities[label]) for label in self.labels]
         text = "|".join(self.names) + "\t" + "|".join(shares)
         record = {"labels": list(self.labels)} if many else {"label": self.labels[0]}
-        return Answer(text, {"source": source, **record, "probabilities": self.probabilities})
+        return Answer(text, {"source": named_source(source), **record, "probabilities": self.probabilities})

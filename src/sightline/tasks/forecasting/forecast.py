@@ -14,7 +14,7 @@ import numpy as np
 
 from sightline.core.digits import number_of
 from sightline.core.notebook import html_lines, html_table
-from sightline.data.rows.in_memory import frame_like, polars_frame
+from sightline.data.rows.in_memory import frame_like, polars_frame, with_steps
 from sightline.data.series.panel import Panel
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Forecast:
 
     def frame(self, like: Any = None, series: str = "series") -> Any:
         """The steps as a frame of the library that made `like`, whose times and names of series have the types of its
-        columns; without it a frame of polars.
+        columns, and are its index where they are that of `like`; without it, or like rows of dicts, a frame of polars.
 
         Columns: the time, the series where they have names, each target under its name, and its quantiles as
         `load_q0.1`.
@@ -91,7 +91,7 @@ class Forecast:
         """
         import polars as pl
 
-        types = polars_frame(like).schema if like is not None else {}
+        types = with_steps(polars_frame(like)).schema if like is not None else {}
         steps, time = self.values.shape[1], self.panel.time_column
         texts = [text for record in range(len(self.panel.records)) for text in self.times(record)]
         columns: dict[str, list[Any]] = {time: _typed(texts, types.get(time, pl.String()))}

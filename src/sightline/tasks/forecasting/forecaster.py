@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -27,10 +29,12 @@ from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.past import Predictor
 from sightline.tasks.forecasting.predict import panel_of, predictor_of
-from sightline.tasks.one_or_several import dimensions
+from sightline.tasks.one_or_several import are_rows, dimensions
 from sightline.tasks.outcomes import Answer
 
 SERIES = "series.json"
+
+logger = logging.getLogger("sightline")
 
 
 @final
@@ -97,36 +101,45 @@ class Forecaster:
 
     def is_one(self, inputs: Any) -> bool:
         axes = dimensions(inputs)
-        return is_frame(inputs) or (axes is not None and axes <= 2)
+        return _is_table(inputs) or (axes is not None and axes <= 2)
 
     def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """For each file's path a `Forecast`; for each frame a frame of the same library, with its next steps; for each
-        array (T, C) of values the next ones (H, C, Q).
+        list of dicts or dict of columns a frame of polars; for each array (T, C) of values the next ones (H, C, Q).
 
         Of one target the values may be an array, a list or a column of a frame (T,). A column of pandas whose index
-        contains times is a frame of that target.
+        contains times is a frame of that target. What was changed in a table and what is left out is logged.
         """
         return [self._predict_one(source) for source in inputs]
 
     def _predict_one(self, source: Any) -> Any:
         if isinstance(source, str | Path):
             return self.forecast(self._read_panel(source))
-        forecast = self.forecast(self.panel(source))
         source = self._as_frame(source)
-        if is_frame(source):
+        with self._opened(source) as panel:
+            forecast = self.forecast(panel)
+            for note in forecast.notes:
+                logger.warning("%s", note)
+        if _is_table(source):
             return forecast.frame(source, self.fitted.columns.series or "series")
         return forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None]
 
     def panel(self, source: Any) -> Panel:
-        """The series of a file, a frame or an array, as `predict_list` takes them."""
+        """The series of a file, a table or an array, as `predict_list` takes them."""
         if isinstance(source, str | Path):
             return self._read_panel(source)
-        source = self._as_frame(source)
-        if is_frame(source):
-            with data_paths(None, data=source) as stored:
-                panel = self._read_panel(stored.paths["data"])
-                return replace(panel, name=stored.named(panel.name))
-        return panel_of(source, self.fitted.columns.targets)
+        with self._opened(self._as_frame(source)) as panel:
+            return panel
+
+    @contextmanager
+    def _opened(self, source: Any) -> Iterator[Panel]:
+        """The series of a table or an array; messages meanwhile name rows of the table."""
+        if not _is_table(source):
+            yield panel_of(source, self.fitted.columns.targets)
+            return
+        with data_paths(None, data=source) as stored:
+            panel = self._read_panel(stored.paths["data"])
+            yield replace(panel, name=stored.named(panel.name))
 
     def _as_frame(self, source: Any) -> Any:
         """A column whose index contains times as a frame of the one target; anything else as it is."""
@@ -137,7 +150,7 @@ class Forecaster:
 
     def windows_of(self, data: Any) -> Windows | None:
         """All windows of an array, or of a column without times, (T, C) or (T,); None of other data."""
-        if is_frame(data) or index_of_times(data) or not self.is_one(data):
+        if _is_table(data) or index_of_times(data) or not self.is_one(data):
             return None
         return all_windows(panel_of(data, self.fitted.columns.targets), self.config.lookback, self.config.horizon)
 
@@ -194,3 +207,8 @@ class Forecaster:
 
     def save_files(self, directory: Path) -> None:
         self.fitted.write(directory / SERIES)
+
+
+def _is_table(source: Any) -> bool:
+    """Whether it has columns with names: a frame, a list of dicts, a dict of columns."""
+    return are_rows(source) or isinstance(source, Mapping)

@@ -104,8 +104,8 @@ class SourceColumns:
         numbers = tuple(store.add(file, place) for file, place in zip(files, places, strict=True))
         return Column(name, kind, (), store, numbers)
 
-    def in_table(self, table: InputTable) -> list[list[str]]:
-        """The paths and texts of each row of a table, in the order of the columns.
+    def in_table(self, table: InputTable) -> list[list[str | MediaFile]]:
+        """The paths, files that cells contain, and texts of each row of a table, in the order of the columns.
 
         Raises:
             InputError: "new.csv:1: no column 'image' for the source, …"; "new.csv:17: the source is empty".
@@ -120,7 +120,7 @@ class SourceColumns:
             names = [next((name for name in ALIASES["source"] if name in known), "source")]
         names = [rows.column(name, "source") for name in names]
 
-        def read(record: Record) -> list[str]:
+        def read(record: Record) -> list[str | MediaFile]:
             cells = zip(names, self.columns, strict=True)
             return [
                 text_of(record.cell(name), repr(name)) if kind == "text" else table.file(record.cell(name), repr(name))

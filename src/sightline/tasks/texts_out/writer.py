@@ -18,6 +18,7 @@ from sightline.core.precision import Precision
 from sightline.core.settings import check_in_range
 from sightline.data.batches import on_device
 from sightline.data.inputs import InputTable
+from sightline.data.media.files import named_source
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
 from sightline.models import SequenceModel
@@ -56,7 +57,7 @@ class TextOutput(NamedTuple):
 
     def answer(self, source: Any) -> Answer:
         """The output as the answer to this line of input."""
-        record = {"source": source, "output": self.text, "score": self.score, "finished": self.finished}
+        record = {"source": named_source(source), "output": self.text, "score": self.score, "finished": self.finished}
         return Answer(self.text, record, self.finished)
 
 
@@ -189,8 +190,9 @@ class TextWriter(ABC, Generic[P]):
         outputs = self.write(sources, decoding, first=first)
         return [output.answer(source) for source, output in zip(inputs, outputs, strict=True)]
 
+    @abstractmethod
     def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[Any]:
-        return table.texts(reading.get("source_column"))
+        """See `TrainedModel.table_inputs`."""
 
     def save_files(self, directory: Path) -> None:
         self.tokenizers.save(directory / TOKENIZERS)

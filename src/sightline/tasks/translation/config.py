@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, final
 
 from sightline.core.settings import flat, key
-from sightline.data.pairs.corpus import PairCorpus, Pairs, load_corpus, read
+from sightline.data.pairs.columns import UNKNOWN, PairColumns
+from sightline.data.pairs.corpus import PairCorpus, PairReading, Pairs, load_corpus
 from sightline.tasks.run import FilesConfig, RunConfig, log_notes
 from sightline.tasks.text_inputs import TEXT_KINDS
 from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
@@ -33,9 +34,12 @@ class PairsConfig(FilesConfig):
         data = self.named("a file, two parallel files a,b, or builtin:dates")
         return load_corpus(data, **self.division, **self.reading)
 
-    def read(self) -> Pairs:
-        """All pairs of the data as one part; raises what `read_pairs` raises; logs notes."""
-        table = read(self.data, **self.reading)
+    def read(self, trained: PairColumns = UNKNOWN) -> Pairs:
+        """All pairs of the data as one part; raises what `PairReading.table` raises; logs notes.
+
+        trained: the columns of the training table
+        """
+        table = PairReading(**self.reading).table(self.data, trained)
         log_notes(self.data, table.notes())
         lower = str.lower if self.lowercase else str
         return Pairs(*([lower(text) for text in texts[: self.limit]] for texts in table.pairs.sides))
@@ -71,3 +75,7 @@ class TranslationRun(RunConfig):
 
     corpus: PairsConfig = flat(PairsConfig())
     settings: TranslationConfig = flat(TranslationConfig())
+
+    def read(self, trained: PairColumns = UNKNOWN) -> Pairs:
+        """All items of the data as one part; raises as `PairsConfig.read`."""
+        return self.corpus.read(trained)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from sightline.data.pairs.columns import PairColumns
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 
 PARTS = ("train", "valid", "test")
@@ -18,9 +19,12 @@ def prepared_pairs(directory: Path, load: Callable[[], PairCorpus]) -> PairCorpu
         corpus = load()
         corpus.check()
         parts = {part: getattr(corpus, part).sides for part in PARTS}
-        content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, **parts}
+        columns = [corpus.columns.source, corpus.columns.target]
+        content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, "columns": columns, **parts}
         kept.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
         return corpus
     content = json.loads(kept.read_text(encoding="utf-8"))
     train, valid, test = (Pairs(*content[part]) for part in PARTS)
-    return PairCorpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
+    columns = PairColumns(*content.get("columns", ()))  # an earlier version wrote none
+    notes = tuple(content["notes"])
+    return PairCorpus(content["name"], train, valid, test, content["sha256"], notes, columns=columns)

@@ -21,7 +21,7 @@ from sightline.tasks.translation.config import TranslationRun
 from sightline.tasks.translation.opened import open_source
 from sightline.tasks.translation.planted import planted_pairs
 from sightline.tasks.translation.prepared import prepared_pairs
-from sightline.tasks.translation.translator import Translator
+from sightline.tasks.translation.translator import TranslationOptions, Translator
 
 
 @final
@@ -35,6 +35,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
     shows_attention = True
     positions_are = "source"
     Run: ClassVar[type[TranslationRun]] = TranslationRun
+    Options = TranslationOptions
     Trained = Translator
     opened_by = staticmethod(open_source)
     plant = planted_pairs
@@ -54,7 +55,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
         sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
         config, model = cls.draw(config, sizes, run)
         longest = longest_output(tokenizers, data.train.targets)
-        return cls(Translator(config, model, tokenizers, longest), cls.trained_on(data))
+        return cls(Translator(config, model, tokenizers, longest, data.columns), cls.trained_on(data))
 
     @classmethod
     def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
@@ -68,6 +69,12 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
             task.tokenizers.save(kept)
             return task
         return cls.build(data, run, tokenizers=TokenizerPair.load(kept))
+
+    def read_as_trained(self, run: TranslationRun) -> Pairs:
+        return run.read(self.trained.columns)
+
+    def more_options(self) -> dict[str, Any]:
+        return {**super().more_options(), "columns": self.trained.columns}
 
     @classmethod
     def sources(cls, part: Pairs) -> list[str]:

@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.data.inputs import InputTable
+from sightline.data.pairs.columns import UNKNOWN, PairColumns
 from sightline.data.pairs.corpus import Pairs
+from sightline.data.tokens.tokenizer import TokenizerPair
+from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.text_inputs import TEXT_KINDS, in_tokens, text_front_end, text_pieces, text_reader
+from sightline.tasks.texts_out.task import TextsOutOptions
 from sightline.tasks.texts_out.writer import TOKENIZERS, TextWriter, restored
 from sightline.tasks.translation.config import TranslationConfig
 from sightline.tasks.translation.sentences import Sentences
 
 
 @final
+@dataclass(frozen=True)
+class TranslationOptions(TextsOutOptions):
+    """Stored options: the longest output, and the columns of the training table."""
+
+    columns: PairColumns = field(default=UNKNOWN, kw_only=True)  # models of version 0.1.0 have none
+
+
+@final
 class Translator(TextWriter[Pairs]):
-    """A translation model with its tokenizers."""
+    """A translation model with its tokenizers.
+
+    columns: those of the training table, by which other tables are read
+    """
+
+    def __init__(
+        self,
+        config: TranslationConfig,
+        model: SequenceModel,
+        tokenizers: TokenizerPair,
+        longest_output: int,
+        columns: PairColumns = UNKNOWN,
+    ) -> None:
+        super().__init__(config, model, tokenizers, longest_output)
+        self.columns = columns
 
     @classmethod
-    def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> Translator:
+    def restore(
+        cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: TranslationOptions
+    ) -> Translator:
         """The translator of a model directory; `InputError` where model, settings and vocabularies do not fit."""
-        translator = cls(config, *restored(directory, loaded, options.longest_output))
+        translator = cls(config, *restored(directory, loaded, options.longest_output), options.columns)
         if loaded.source.accepts not in TEXT_KINDS:
             raise InputError(f"a model of {loaded.source} does not translate text", where=directory / CONFIG)
         if (translator.source, translator.outputs) != (loaded.source, loaded.outputs):
@@ -53,6 +83,9 @@ class Translator(TextWriter[Pairs]):
 
     def part_of(self, inputs: Sequence[str]) -> Pairs:
         return Pairs(list(inputs), [""] * len(inputs))
+
+    def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[str]:
+        return table.texts(reading.get("source_column"), self.columns)
 
     def facts(self) -> dict[str, str]:
         sizes = f"vocabulary {self.reader.size:,} source, {self.tokenizers.target.size:,} target"
