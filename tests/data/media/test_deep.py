@@ -134,7 +134,7 @@ def test_several_pictures_in_a_file(kind, name):
     options = {"lossless": True} if kind == "WEBP" else {}
     pages = [Image.new("RGB", (4, 4), colour) for colour in ("white", "black")]
     pages[0].save(buffer, kind, save_all=True, append_images=pages[1:], **options)
-    with pytest.raises(InputError, match=rf"{name}: has 2 pictures: set --picture\.frames first"):
+    with pytest.raises(InputError, match=rf"{name}: has 2 pictures: set --picture\.frames=first"):
         read_image(MediaFile(Path(name), buffer.getvalue()))
     assert (read(buffer.getvalue(), name=name, frames="first") == 255).all()
 
