@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clock import Clock
+
 
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
@@ -17,3 +19,12 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
         yield Path(place)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that a training reads."""
+    clock = Clock()
+    for module in ("loop", "timing"):
+        monkeypatch.setattr(f"sightline.training.{module}.time", clock)
+    return clock

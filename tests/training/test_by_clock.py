@@ -16,14 +16,6 @@ from tests.training import toy
 Validations = list[float]  # shares of the items
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    for module in ("loop", "timing"):
-        monkeypatch.setattr(f"sightline.training.{module}.time", clock)
-    return clock
-
-
 def dear(clock: Clock, whole_s: float, done: Validations) -> Callable[[float], Callable[[Any], dict[str, float]]]:
     """Validations that take `whole_s` for all items."""
 

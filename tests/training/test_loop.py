@@ -85,15 +85,6 @@ def test_the_callers_random_stream_and_signal_handlers_are_left_alone(tmp_path: 
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock that the loop reads."""
-    clock = Clock()
-    for module in ("loop", "timing"):
-        monkeypatch.setattr(f"sightline.training.{module}.time", clock)
-    return clock
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("unit", "budget", "limit"), [("tokens", "500tok", 500), ("flops", "3e6flop", 3e6)])
 def test_budgets_of_work_stop_at_the_first_boundary(tmp_path: Path, unit: str, budget: str, limit: float) -> None:

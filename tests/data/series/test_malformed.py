@@ -131,7 +131,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], None], tuple[SeriesColumns,
     ), PLAIN, ":2", "sort the rows"),
     "parquet, times that are none": ("a.parquet", parquet(time=[True, False], v=[1.0, 2.0]),
         (SeriesColumns(time="time"), Evenness()), "", "must contain times"),
-    "parquet, a time that is no number": ("a.parquet", parquet(time=[1.5, float("nan")], v=[1.0, 2.0]), PLAIN, ":2",
+    "parquet, a time that is NaN": ("a.parquet", parquet(time=[1.5, float("nan")], v=[1.0, 2.0]), PLAIN, ":2",
         "'NaN' is not a number"),
     "thousands in TSV": ("a.tsv", b"t\tv\n1\t1,234\n2\t12,500\n3\t999\n", PLAIN, ":2", ("the cell of 'v' is not a "
         "number: '1,234': write it without commas between thousands, or decimals with a point")),
