@@ -14,6 +14,7 @@ from sightline.core.settings import check_in_range
 from sightline.decoding.choose import Chooser, Proposed
 from sightline.decoding.greedy import Refill, unroll
 from sightline.decoding.hypothesis import Hypothesis, Step, row_limits, state_device
+from sightline.decoding.nucleus import nucleus
 from sightline.decoding.outputs import BatchOutputs, Watch
 from sightline.decoding.top import argmax
 
@@ -198,9 +199,7 @@ def distribution(
         chances = torch.zeros_like(chances).scatter(1, places, kept)
         chances = chances / chances.sum(1, keepdim=True)
     if top_p < 1.0:
-        ordered, places = chances.sort(dim=1, descending=True, stable=True)
-        before = ordered.cumsum(1) - ordered  # mass of the more likely tokens; exactly 0 for the most likely
-        chances = torch.zeros_like(chances).scatter(1, places, ordered.masked_fill(before >= top_p, 0.0))
+        chances = nucleus(chances, top_p)
     if min_p > 0.0:
         chances = chances.masked_fill(chances < min_p * chances.amax(1, keepdim=True), 0.0)
     return chances / chances.sum(1, keepdim=True)
