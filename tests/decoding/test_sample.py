@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from sightline.decoding import sample as module
 from sightline.decoding.greedy import greedy
 from sightline.decoding.sample import REPETITION, distribution, invert, penalise, sample
 from tests.decoding.toys import EOS, Tree, counting, memoryless
@@ -115,6 +116,20 @@ def test_a_row_draws_alike_in_any_batch():
     together = sample(tree.step, tree.start(), batch=20, **arguments)
     for table in range(20):
         assert sample(tree.step, tree.start([table]), batch=1, rows=[table], **arguments) == [together[table]]
+
+
+@pytest.mark.parametrize("logits", [1, 4 * 3, 4 * 19], ids=lambda logits: f"{logits} logits")
+def test_tokens_of_a_large_batch_are_drawn_in_parts(logits, monkeypatch):
+    tree = Tree(4, 6, tables=20, seed=5, scale=1.0)
+    arguments = {"batch": 20, "bos": tree.bos, "eos": EOS, "max_length": 6, "banned": [2]}
+    options = {"top_p": 0.9, "repetition_penalty": 1.2, "seed": 3}
+    expected = sample(tree.step, tree.start(), **arguments, **options)
+    sizes = set()
+    invert = module.invert
+    monkeypatch.setattr(module, "AT_ONCE", logits)
+    monkeypatch.setattr(module, "invert", lambda chances, noise: sizes.add(len(noise)) or invert(chances, noise))
+    assert expected == sample(tree.step, tree.start(), **arguments, **options)
+    assert max(sizes) == max(1, logits // 4)
 
 
 def test_the_seed_decides():

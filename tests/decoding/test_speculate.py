@@ -18,7 +18,7 @@ from sightline.decoding.outputs import BatchOutputs
 from sightline.decoding.sample import accept_or_draw, invert
 from sightline.decoding.speculate import DraftTally
 from sightline.tasks.language.generation import read_prompts
-from tests.decoding.models import NAMES, check_same, continued, language_model, prompts
+from tests.decoding.models import NAMES, VOCABULARY, check_same, continued, language_model, prompts
 from tests.decoding.toys import EOS, Tree
 from tests.unchecked import unchecked
 
@@ -54,6 +54,65 @@ def test_sampled_tokens_with_drafts_from_the_text_are_those_of_plain_sampling(na
     tally = DraftTally()
     check_same(continued(model, texts, replace(config, draft="ngram"), tally=tally), plain)
     assert 0 < tally.accepted < tally.proposed
+
+
+PENALISED = {"sample": True, "repetition_penalty": 2.0, "seed": 8}
+# Of these a draft's seed, None for n-grams: with seed 0 it is the model itself, and always right.
+CHECKED = {
+    "n-grams": ({}, None),
+    "right drafts": ({}, 0),
+    "other drafts": ({}, 1),
+    "n-grams, sampled": (PENALISED | {"temperature": 0.6}, None),
+    "right drafts, penalised": (PENALISED | {"temperature": 0.0}, 0),
+}
+
+
+@pytest.mark.parametrize("columns", [2, 100], ids=lambda columns: f"by {columns}")
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(("options", "seed"), CHECKED.values(), ids=CHECKED.keys())
+def test_proposals_are_checked_several_at_a_time_as_one_by_one(options, seed, rows, columns, monkeypatch):
+    """Limits, ends and a watch fall between them."""
+    model, texts = language_model("softmax"), prompts(6, seed=4)
+    draft = None if seed is None else draft_by(language_model("softmax", seed=seed), texts)
+    plain = DecodingConfig(batch_size=rows, draft_tokens=5, **options)
+    drafted = replace(plain, draft="ngram" if seed is None else "model")
+    limits, runs = [7 + 5 * place % 12 for place in range(6)], []
+    for config, at_once in ((plain, 0), (drafted, 0), (drafted, rows * VOCABULARY * columns)):
+        monkeypatch.setattr("sightline.decoding.outputs.CHECKED_AT_ONCE", at_once)
+        tokens: dict[int, list[int]] = {row: [] for row in range(6)}
+
+        def watch(new, tokens=tokens):
+            for row, token in new:
+                tokens[row].append(token)
+            return [row for row, _ in new if row % 3 == 2 and len(tokens[row]) == 4]
+
+        tally = DraftTally()
+        result = continued(model, texts, config, draft=draft, watch=watch, max_length=limits, tally=tally)
+        assert [tuple(heard) for heard in tokens.values()] == [one.tokens for one in result]
+        runs.append((result, vars(tally)))
+    check_same(runs[1][0], runs[0][0])
+    check_same(runs[2][0], runs[0][0])
+    assert runs[2][1] == runs[1][1]
+
+
+def test_what_follows_all_proposals_is_chosen_in_one_call(monkeypatch):
+    model, texts = language_model("softmax"), [[0, 3, 4]]
+    choices = []
+    choose = MostLikely.choose
+    monkeypatch.setattr(MostLikely, "choose", lambda *arguments: choices.append(0) or choose(*arguments))
+    tally, config = DraftTally(), DecodingConfig(draft="model", draft_tokens=4)
+    continued(model, texts, config, draft=draft_by(model, texts), tally=tally)
+    assert len(choices) == 1 + tally.calls < tally.accepted  # the first token has no proposal
+
+
+@pytest.mark.parametrize("logits", [[0.0, torch.nan], [torch.inf, 0.0], [-torch.inf, -torch.inf]], ids=str)
+def test_a_draft_s_logits_must_be_finite(logits):
+    outputs = BatchOutputs(MostLikely(), 1, 5, EOS, (), None, torch.device("cpu"))
+    place = torch.zeros(1, dtype=torch.long)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        outputs.proposal(torch.tensor([logits]), place, place, outputs.tokens)
+    proposed = outputs.proposal(torch.tensor([[-torch.inf, 0.0]]), place, place, outputs.tokens)
+    assert proposed.tokens.tolist() == [1]
 
 
 def test_a_draft_that_is_always_right_needs_few_calls():

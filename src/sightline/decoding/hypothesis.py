@@ -17,6 +17,7 @@ from sightline.core.state import leaves, select
 
 Step: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 Extend: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
+NOT_FINITE = "the model's logits are NaN or infinite: its weights or its input are not finite"
 
 
 class Hypothesis(NamedTuple):
@@ -59,9 +60,21 @@ def permit(logits: Tensor, banned: Sequence[int]) -> tuple[Tensor, Tensor]:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     chances = logits.log_softmax(1)
     if chances[:, 0].isnan().any():  # then all chances of that row are
-        raise ValueError("the model's logits are NaN or infinite: its weights or its input are not finite")
+        raise ValueError(NOT_FINITE)
+    return _without(logits, banned), chances
+
+
+def permitted(logits: Tensor, banned: Sequence[int]) -> Tensor:
+    """The logits (B, V) of `permit`, where nobody needs the log-probabilities."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if not logits.amax(1).isfinite().all():
+        raise ValueError(NOT_FINITE)
+    return _without(logits, banned)
+
+
+def _without(logits: Tensor, banned: Sequence[int]) -> Tensor:
     if not banned:
-        return logits, chances
+        return logits
     if len(set(banned)) >= logits.shape[1] or not all(0 <= token < logits.shape[1] for token in banned):
         raise ValueError(f"banned tokens {sorted(set(banned))} do not leave a choice among {logits.shape[1]} tokens")
-    return logits.index_fill(1, torch.tensor(banned, device=logits.device), -torch.inf), chances
+    return logits.index_fill(1, torch.tensor(banned, device=logits.device), -torch.inf)

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeAlias, final
+from typing import NamedTuple, TypeAlias, final
 
 import torch
 from torch import Tensor
 
 from sightline.core.doubles import precise
 from sightline.decoding.choose import Chooser, Proposed
-from sightline.decoding.hypothesis import Hypothesis, permit, row_limits
+from sightline.decoding.hypothesis import Hypothesis, permit, permitted, row_limits
 
 # Takes the newest tokens of the active rows as (row, token), without end tokens; returns the rows that end here.
 Watch: TypeAlias = Callable[[list[tuple[int, int]]], Collection[int]]
+
+# Logits of proposals that are checked at a time: small operations are called once for several proposals, while few
+# choices are computed in vain, after the first that is not as proposed.
+CHECKED_AT_ONCE = 2**16
+
+
+class _Taken(NamedTuple):
+    """What rows take of the tokens that they would choose after proposals."""
+
+    numbers: list[int]  # of tokens of each row
+    continues: list[bool]  # of each row
+    columns: int  # of tokens: what the rows that continue have taken
+    as_proposed: bool  # whether rows continue, and have chosen what is proposed in all columns
 
 
 @final
@@ -38,6 +51,29 @@ class BatchOutputs:
         self.counts = torch.zeros(batch, dtype=torch.long, device=device)  # tokens of each row, including eos
         self._scores = torch.zeros(batch, dtype=precise(device), device=device)
 
+    def check(self, logits: Tensor, rows: Tensor, live: Tensor, proposals: Sequence[Proposed]) -> tuple[Tensor, Tensor]:
+        """Choose the next tokens of `rows` (N,) up to the first that is not the proposed one of a row that continues.
+
+        Logits (N, P + 1, V) are those after 0 to P of the proposals. Returns the tokens (N, m), the first m - 1 of
+        which are as proposed, and which rows continue (N,).
+        """
+        drawn = any(one.chances is not None for one in proposals)
+        width = 1 if drawn else max(1, CHECKED_AT_ONCE // (logits.shape[0] * logits.shape[2]))
+        columns: list[Tensor] = []
+        for first in range(0, logits.shape[1], width):
+            some, ahead = logits[:, first : first + width], proposals[first : first + width]
+            if some.shape[1] == 1:
+                tokens, live = self.extend(some.squeeze(1), rows, live, ahead[0] if ahead else None)
+                columns.append(tokens.unsqueeze(1))
+                if not ahead or not live.any() or (live & (tokens != ahead[0].tokens)).any():
+                    break
+                continue
+            tokens, live, as_proposed = self._extend_by_several(some, rows, live, [one.tokens for one in ahead])
+            columns.append(tokens)
+            if not as_proposed:
+                break
+        return torch.cat(columns, 1), live
+
     def extend(
         self, logits: Tensor, rows: Tensor, live: Tensor, proposed: Proposed | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -45,10 +81,8 @@ class BatchOutputs:
 
         Rows that are not `live` (N,) stay as they are. `proposed` as in `Chooser.choose`.
         """
-        logits, chances = permit(logits, self._banned)
         counts = self.counts.index_select(0, rows)
-        chosen = self._chooser.choose(logits, rows, counts, self.tokens, proposed)
-        score = chances.gather(1, chosen.unsqueeze(1)).squeeze(1).to(self._scores.dtype)
+        chosen, score = self._chosen(logits, rows, counts, self.tokens, proposed)
         self.tokens[rows, counts] = torch.where(live, chosen, self._eos)
         self._scores.index_add_(0, rows, torch.where(live, score, 0.0))
         self.counts.index_add_(0, rows, live.long())
@@ -60,10 +94,64 @@ class BatchOutputs:
                 live = live & ~torch.isin(rows, torch.tensor(sorted(ended), device=rows.device))
         return chosen, live
 
+    def _extend_by_several(
+        self, logits: Tensor, rows: Tensor, live: Tensor, proposals: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, bool]:
+        """`check` of logits (N, K, V) with K or K - 1 `proposals` (N,); whether rows continue and all are as proposed.
+
+        What each row would choose after the proposals is computed for all K at once.
+        """
+        count, width = logits.shape[:2]
+        proposed, places = torch.stack(list(proposals), 1), torch.arange(width, device=rows.device)
+        counts = self.counts.index_select(0, rows).unsqueeze(1)  # (N, 1)
+        before = self.tokens.clone()
+        before[rows.unsqueeze(1), counts + places[: len(proposals)]] = proposed
+        chosen, scores = self._chosen(
+            logits.flatten(0, 1), rows.repeat_interleave(width), (counts + places).flatten(), before, None
+        )
+        chosen, scores = chosen.unflatten(0, (count, width)), scores.unflatten(0, (count, width))
+        taken = self._taken(chosen.tolist(), proposed.tolist(), rows, live)
+        chosen, scores, places = chosen[:, : taken.columns], scores[:, : taken.columns], places[: taken.columns]
+        number = torch.tensor(taken.numbers, device=rows.device)  # (N,)
+        here = places < number.unsqueeze(1)
+        self.tokens[rows.unsqueeze(1), counts + places.minimum(number.unsqueeze(1))] = chosen.where(here, self._eos)
+        self._scores.index_add_(0, rows, scores.where(here, 0.0).sum(1))
+        self.counts.index_add_(0, rows, number)
+        return chosen, torch.tensor(taken.continues, device=rows.device), taken.as_proposed
+
+    def _taken(self, chosen: list[list[int]], proposed: list[list[int]], rows: Tensor, live: Tensor) -> _Taken:
+        """Those of the `chosen` tokens (N, K) that `rows` (N,) take, where K or K - 1 of each are `proposed`."""
+        names, continues = rows.tolist(), live.tolist()
+        room = (self.limits - self.counts).index_select(0, rows).tolist()
+        taken = [0] * len(names)
+        for column in range(len(chosen[0])):
+            new: list[tuple[int, int]] = []
+            for i in [i for i, goes_on in enumerate(continues) if goes_on]:
+                taken[i] += 1
+                continues[i] = chosen[i][column] != self._eos and taken[i] < room[i]
+                if chosen[i][column] != self._eos:
+                    new.append((names[i], chosen[i][column]))
+            ended = () if self._watch is None else self._watch(new)
+            continues = [goes_on and name not in ended for goes_on, name in zip(continues, names, strict=True)]
+            last = column == len(proposed[0]) or not any(continues)
+            if last or any(c and a[column] != b[column] for c, a, b in zip(continues, chosen, proposed, strict=True)):
+                return _Taken(taken, continues, column + 1, as_proposed=False)
+        return _Taken(taken, continues, len(chosen[0]), as_proposed=True)
+
+    def _chosen(
+        self, logits: Tensor, rows: Tensor, counts: Tensor, tokens: Tensor, proposed: Proposed | None
+    ) -> tuple[Tensor, Tensor]:
+        """The next tokens (N,) after the first `counts` (N,) of `rows` (N,) of `tokens` (B, T), and their scores (N,).
+
+        A score is the model's log-probability.
+        """
+        allowed, chances = permit(logits, self._banned)
+        chosen = self._chooser.choose(allowed, rows, counts, tokens, proposed)
+        return chosen, chances.gather(1, chosen.unsqueeze(1)).squeeze(1).to(self._scores.dtype)
+
     def proposal(self, logits: Tensor, rows: Tensor, counts: Tensor, tokens: Tensor) -> Proposed:
         """The proposals of a draft with logits (N, V) after the first `counts` (N,) of `tokens` (B, T)."""
-        logits, _ = permit(logits, self._banned)
-        return self._chooser.propose(logits, rows, counts, tokens)
+        return self._chooser.propose(permitted(logits, self._banned), rows, counts, tokens)
 
     def hypotheses(self) -> list[Hypothesis]:
         """The output of each row."""

@@ -14,10 +14,14 @@ from sightline.core.settings import check_in_range
 from sightline.decoding.choose import Chooser, Proposed
 from sightline.decoding.greedy import Refill, unroll
 from sightline.decoding.hypothesis import Hypothesis, Step, row_limits, state_device
+from sightline.decoding.nucleus import nucleus
 from sightline.decoding.outputs import BatchOutputs, Watch
 from sightline.decoding.top import argmax
 
 REPETITION = 0.01, 1e6  # the least and the largest penalty: logits stay finite in float32
+# Logits whose distributions are computed at a time, for each thread: their copies in float64 stay in the caches, and in
+# memory that the process has, while those of large batches would get new pages at every step.
+AT_ONCE = 2**18
 
 
 def sample(
@@ -106,10 +110,11 @@ class Sampler(Chooser):
         logits = self._penalised(logits, rows, counts, generated)
         if self._temperature == 0.0:
             return argmax(logits)
-        chances, noise = self._distribution(logits), self._noise[rows, counts]
+        noise = self._noise[rows, counts]
         if proposed is None or proposed.chances is None:
             # A proposal x that was not drawn is accepted with probability p(x), which is how often x is drawn.
-            return invert(chances, noise)
+            return self._drawn(logits, noise)
+        chances = self._distribution(logits)
         return accept_or_draw(chances, proposed.chances, proposed.tokens, self._drafting[1][rows, counts], noise)
 
     def propose(self, logits: Tensor, rows: Tensor, counts: Tensor, generated: Tensor) -> Proposed:
@@ -125,6 +130,14 @@ class Sampler(Chooser):
         if self._of_drafts is None:
             self._of_drafts = self._draws("drafts"), self._draws("acceptance")
         return self._of_drafts
+
+    def _drawn(self, logits: Tensor, noise: Tensor) -> Tensor:
+        """Tokens (N,) for logits (N, V) and uniform numbers (N,)."""
+        most = max(1, AT_ONCE * torch.get_num_threads() // logits.shape[1])  # rows
+        if len(noise) <= most or logits.device.type != "cpu":
+            return invert(self._distribution(logits), noise)
+        parts = zip(logits.split(most), noise.split(most), strict=True)
+        return torch.cat([invert(self._distribution(some), uniform) for some, uniform in parts])
 
     def _distribution(self, logits: Tensor) -> Tensor:
         return distribution(logits, temperature=self._temperature, **self._truncation)
@@ -192,15 +205,16 @@ def distribution(
     """
     logits = logits.to(precise(logits.device))
     # Subtract the maximum first: a tiny temperature then sends the others to -inf and never gives inf - inf.
-    chances = ((logits - logits.amax(1, keepdim=True)) / temperature).softmax(1)
+    logits = logits - logits.amax(1, keepdim=True)
+    chances = (logits if temperature == 1.0 else logits.div_(temperature)).softmax(1)
+    if (top_k is None or top_k >= chances.shape[1]) and top_p == 1.0 and min_p == 0.0:
+        return chances
     if top_k is not None and top_k < chances.shape[1]:
         kept, places = chances.topk(top_k, 1)
-        chances = torch.zeros_like(chances).scatter(1, places, kept)
+        chances = torch.zeros_like(chances).scatter_(1, places, kept)
         chances = chances / chances.sum(1, keepdim=True)
     if top_p < 1.0:
-        ordered, places = chances.sort(dim=1, descending=True, stable=True)
-        before = ordered.cumsum(1) - ordered  # mass of the more likely tokens; exactly 0 for the most likely
-        chances = torch.zeros_like(chances).scatter(1, places, ordered.masked_fill(before >= top_p, 0.0))
+        chances = nucleus(chances, top_p)
     if min_p > 0.0:
         chances = chances.masked_fill(chances < min_p * chances.amax(1, keepdim=True), 0.0)
     return chances / chances.sum(1, keepdim=True)
@@ -213,4 +227,6 @@ def invert(chances: Tensor, uniform: Tensor) -> Tensor:
     drawn = torch.searchsorted(cumulative, target, right=True).clamp(max=chances.shape[1] - 1)
     # Rounding in a parallel scan may raise the sum at a token of probability zero, which must not be sampled.
     possible = chances.gather(1, drawn) > 0
-    return torch.where(possible, drawn, chances.argmax(1, keepdim=True)).squeeze(1)
+    if not possible.all():
+        drawn = torch.where(possible, drawn, chances.argmax(1, keepdim=True))
+    return drawn.squeeze(1)

@@ -95,16 +95,9 @@ def _checked(
         logits, after = extend(read, state)
     tally.calls += 1
     tally.proposed += len(proposals)
-    chosen: list[Tensor] = []
-    for place in range(len(proposals) + 1):
-        proposed = proposals[place] if place < len(proposals) else None
-        tokens, live = outputs.extend(logits[:, unread.shape[1] - 1 + place], rows, live, proposed)
-        chosen.append(tokens)
-        if proposed is None or not live.any() or (live & (tokens != proposed.tokens)).any():
-            break
-    tally.accepted += len(chosen) - 1
-    new = torch.stack(chosen, 1)
-    if len(chosen) == len(proposals) + 1:
+    new, live = outputs.check(logits[:, unread.shape[1] - 1 :], rows, live, proposals)
+    tally.accepted += new.shape[1] - 1
+    if new.shape[1] == len(proposals) + 1:
         return _DraftedBatch(rows, live, new[:, -1:], new, after)
     retract(state, after)
     return _DraftedBatch(rows, live, torch.cat([unread, new], 1), new, state)
