@@ -177,8 +177,7 @@ def read_prompts(model: Decoder, ids: Sequence[Sequence[int]]) -> Prompted:
     for start in range(0, longest, _CHUNK):
         here = slice(start, start + _CHUNK)
         real = None if mask.all() else mask[:, here].to(device)
-        x, state = model(tokens[:, here].to(device), state, real)
-        logits = x[:, -1]
+        logits, state = model.read(tokens[:, here].to(device), state, real)
     return Prompted(logits, state)
 
 
