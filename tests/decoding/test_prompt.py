@@ -9,6 +9,8 @@ from sightline.decoding.engine import DecodingConfig, decode
 from sightline.decoding.greedy import greedy
 from sightline.decoding.prompt import Prompted, after_prompt
 from sightline.decoding.sample import penalise, sample
+from sightline.tasks.language.generation import read_prompts
+from tests.decoding.models import NAMES, language_model, prompts
 from tests.decoding.toys import EOS, Tree
 
 
@@ -104,3 +106,21 @@ def test_tokens_of_the_prompt_count_as_repeated():
     assert first(torch.tensor([[1]])) == (2,)  # 3 / 2 < 2
     assert first(torch.tensor([[1, 1, 2]])) == (1,)  # each counts once: 3 / 2 > 2 / 2
     assert torch.equal(penalise(logits, torch.tensor([[3]]), 2.0)[0], torch.tensor([1.0, 3.0, 2.0, -2.0]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_prompt_costs_the_logits_of_its_last_position_alone(name):
+    model, texts = language_model(name), prompts(3)
+    longest = max(map(len, texts))
+    projected: list[torch.Size] = []
+    handle = model.head.register_forward_pre_hook(lambda _, inputs: projected.append(inputs[0].shape))
+    try:
+        logits = read_prompts(model, texts).logits
+    finally:
+        handle.remove()
+    assert [shape[:-1] for shape in projected] == [(3,)]
+    tokens = torch.tensor([[0] * (longest - len(text)) + text for text in texts])
+    mask = torch.arange(longest) >= longest - torch.tensor([[len(text)] for text in texts])
+    with torch.no_grad():
+        whole, _ = model(tokens, None, mask)
+    torch.testing.assert_close(logits, whole[:, -1], rtol=1e-12, atol=1e-12)

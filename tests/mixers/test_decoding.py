@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sightline.core.mixer import Memory
+from sightline.mixers.cross import CrossConfig
 from sightline.mixers.softmax import SoftmaxConfig
 from tests.written import Written
 
@@ -37,3 +39,12 @@ def test_a_step_copies_no_cache(config, padded):
             _, later = module.step(torch.randn(1, D), state)
     assert later.keys.tensor.data_ptr() == state.keys.tensor.data_ptr()
     assert written.most < later.keys.tensor.numel()
+
+
+def test_what_every_step_reads_of_a_memory_has_no_gaps():
+    module, memory = CrossConfig(heads=2).build(D), Memory(torch.randn(3, 5, D))
+    with torch.no_grad():
+        state = module.initial_state(3, memory)
+    for stored, expected in zip(state[:2], module.initial_state(3, memory)[:2], strict=True):
+        assert stored.tensor.is_contiguous()
+        assert torch.equal(stored.tensor, expected.tensor)

@@ -104,6 +104,16 @@ def test_a_write_to_a_slice_of_a_parameter_is_a_change(shape, transposed):
             assert for_inference(model) is not copy, (axis, index)
 
 
+def test_a_copy_calls_no_dropout_and_the_model_keeps_its_own():
+    model = Model().train()
+    copy = for_inference(model)
+    assert not any(isinstance(part, nn.Dropout) for part in copy.modules())
+    assert isinstance(model.dropout, nn.Dropout)
+    x = torch.randn(3, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(copy(x), model.eval()(x), rtol=0.0, atol=0.0)
+
+
 def test_hooks_of_a_model_are_heard():
     model = Model().eval()
     for_inference(model)

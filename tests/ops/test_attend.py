@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+import sightline.ops.dense as ops_dense
 import sightline.ops.execute as ops_execute
 from sightline.core.probe import Probe
 from sightline.ops.dense import dense_attention, softmax_average
@@ -139,3 +140,22 @@ def test_a_soft_cap_by_blocks_of_queries(kept, monkeypatch):
     weights = torch.randn(expected.shape, dtype=torch.float64)
     gradients = [torch.autograd.grad((y * weights).sum(), (q, k, v)) for y in (actual, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("width", [ops_dense.WIDE - 1, ops_dense.WIDE])
+@pytest.mark.parametrize("rows", [ops_dense.MANY // 4 - 1, ops_dense.MANY // 4])
+def test_one_query_of_many_rows_equals_the_formula(monkeypatch, rows, width, masked):
+    """On both sides of the sizes from which two products take the place of torch's kernel; one row sees no key."""
+    products = []
+    of_products = ops_dense._by_products
+    monkeypatch.setattr(ops_dense, "_by_products", lambda *one: products.append(1) or of_products(*one))
+    q, k, v = torch.randn(rows, 4, 1, width), torch.randn(rows, 4, 6, width), torch.randn(rows, 4, 6, 5)
+    seen = torch.rand(rows, 1, 1, 6) < 0.6
+    seen[2] = False
+    allowed = seen.expand(rows, 4, 1, 6) if masked else torch.ones(rows, 4, 1, 6, dtype=torch.bool)
+    expected = formula(q.double(), k.double(), v.double(), allowed, torch.zeros(rows, 4, 1, 6), 0.5)
+    with torch.no_grad():
+        y = dense_attention(q, k, v, visible=seen if masked else None, scale=0.5)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-6)
+    assert bool(products) == (4 * rows >= ops_dense.MANY and width >= ops_dense.WIDE)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from sightline.parts.positions import AddPositions, advance, alibi_slopes, rotate, sinusoid
+from sightline.parts.positions import TABLED, AddPositions, AttentionPositions, advance, alibi_slopes, rotate, sinusoid
 
 # Press et al. 2022, § 3 (powers of two) and the authors' get_slopes(12).
 PUBLISHED = {
@@ -54,6 +54,21 @@ def test_rotary_scores_depend_on_distance_alone():
 
     assert score(9, 4) == pytest.approx(score(60005, 60000), abs=1e-9)
     assert score(9, 4) != pytest.approx(score(4, 9), abs=1e-3)
+
+
+@pytest.mark.parametrize("places", [(5, 5, 5), (0, 0, 0), (3, 0, 40), (7, TABLED, 1)], ids=str)
+@pytest.mark.parametrize("width", [6, 7])
+def test_a_step_turns_queries_and_keys_as_a_sequence_does(places, width):
+    """Bit for bit: the turns that layers share, and the rotation of queries and keys at once, change nothing."""
+    positions = torch.tensor(places).unsqueeze(1)
+    q, k = torch.randn(3, 4, 1, width), torch.randn(3, 2, 1, width)
+    module = AttentionPositions("rotary", 4 * width, 4)
+    longer = torch.cat([positions, positions + 1], 1)
+    expected = module.turn(*(torch.cat([x, x], 2) for x in (q, k)), longer)
+    with torch.no_grad():
+        for _ in range(2):
+            for turned, of_both in zip(module.turn(q, k, positions), expected, strict=True):
+                assert torch.equal(turned, of_both[:, :, :1])
 
 
 def test_advance_counts_real_tokens_of_the_current_document():

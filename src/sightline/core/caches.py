@@ -159,9 +159,12 @@ class Growing:
         index, kept = [1] * content.dim(), list(content.shape)
         index[0], index[self.axis] = order.shape
         kept[self.axis] = order.shape[1]
-        columns = content.gather(self.axis, order.view(index).expand(kept))
-        copy = self._with_room(columns, 2 * after.end + SPARE * after.branches.width)
-        copy._paths, copy.length = after, self.length
+        room = kept.copy()
+        room[self.axis] = 2 * after.end + SPARE * after.branches.width
+        copy = Growing(content.new_empty(room), self.axis)
+        columns = copy._buffer.narrow(self.axis, 0, after.end)
+        torch.gather(content, self.axis, order.view(index).expand(kept), out=columns)
+        copy._paths, copy.length, copy._tail.length = after, self.length, after.end
         return copy
 
     def _gathered(self, paths: Paths) -> Tensor:

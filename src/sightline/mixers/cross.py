@@ -13,6 +13,7 @@ from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memo
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Mask, MixedSequences, Queries, Sequences, Starts
 from sightline.core.state import first_to_end
+from sightline.core.transforms import composed
 from sightline.ops.dense import dense_attention
 from sightline.parts.attention_heads import AttentionHeads, PrunableHeads, QKNorm, check_softcap, with_heads
 
@@ -99,6 +100,8 @@ class CrossAttention(SequenceMixer[CrossState], PrunableHeads):
     def initial_state(self, batch: int, memory: Memory | None = None) -> CrossState:
         values, mask, _ = check_memory(memory, batch, self.d_memory, None, "CrossAttention")
         keys, values = self.heads.keys_values(keep(values, mask))
+        if not torch.is_grad_enabled() and not composed():  # every step reads them: once in order is cheaper
+            keys, values = keys.contiguous(), values.contiguous()
         return CrossState(Shared(keys), Shared(values), None if mask is None else Shared(mask))
 
     def forward(

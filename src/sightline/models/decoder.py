@@ -43,6 +43,14 @@ class Decoder(nn.Module):
         x, state = self.mixer(self.dropout(self.embedding(tokens)), state, mask, starts)
         return self.head(self.norm(x)), state
 
+    def read(self, tokens: Tensor, state: Any, mask: Tensor | None = None) -> tuple[Tensor, Any]:
+        """Logits (B, V) of what follows the last of tokens (B, T), T >= 1, and the state after them.
+
+        As `forward`, without the logits of the positions before, which are most of a long prompt's time and memory.
+        """
+        x, state = self.mixer(self.dropout(self.embedding(tokens)), state, mask)
+        return self.head(self.norm(x[:, -1])), state
+
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Logits (B, V) of what follows tokens (B,)."""
         x, state = self.mixer.step(self.dropout(self.embedding(tokens)), state)

@@ -33,6 +33,9 @@ class Pointwise(SequenceMixer[Stateless]):
         check_inputs(x, self.d_model, mask, starts)
         return keep(self.module(keep(x, mask)), mask), Stateless()
 
+    def step(self, x_t: Tensor, state: Stateless) -> tuple[Tensor, Stateless]:
+        return self.module(x_t), state
+
 
 @final
 class Stack(SequenceMixer[tuple[Any, ...]]):

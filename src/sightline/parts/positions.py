@@ -118,19 +118,37 @@ class _Rotation(torch.autograd.Function):
 def _turns(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines (B or 1, 1, T, K/2) of the angles at positions (B, T), K/2 = `half`.
 
-    On a CPU, rows that count alike from 0 share a table, which layers and steps share too.
+    On a CPU, rows that count alike from 0 share a table, which layers and steps share too. The layers of a step share
+    its turns.
     """
     known = type(positions) is Tensor and positions.device.type == "cpu" and positions.numel()
     if known and not composed():
+        if _is_step(positions) and max(at := positions.flatten().tolist()) < TABLED:
+            return _turns_of_step((at[0],) if at.count(at[0]) == len(at) else tuple(at), half, dtype)
         counted = torch.arange(positions.shape[1])
         if bool((positions == counted).all()):
             return _turns_from_zero(positions.shape[1], half, dtype)
 
+    return _turns_looked_up(positions, half, dtype)
+
+
+def _is_step(positions: Tensor) -> bool:
+    """Whether these are positions (B, 1) of a step that records no gradient."""
+    return positions.shape[1] == 1 and not torch.is_grad_enabled()
+
+
+def _turns_looked_up(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     def both(positions: Tensor) -> Tensor:
         return torch.cat(_turns_at(positions, half, dtype), -1).squeeze(1)  # (B, T, K)
 
     turns = looked_up("rotary", positions, 2 * half, both, dtype).unsqueeze(1)
     return turns[..., :half], turns[..., half:]
+
+
+@lru_cache(maxsize=8)
+def _turns_of_step(at: tuple[int, ...], half: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The turns of rows at these positions; (1, 1, 1, K/2) for all rows where there is one."""
+    return _turns_looked_up(torch.tensor(at).unsqueeze(1), half, dtype)
 
 
 @lru_cache(maxsize=8)
@@ -238,5 +256,8 @@ class AttentionPositions(nn.Module):
         if self.kind != "rotary":
             return q, k
         cos, sin = _turns(positions, k.shape[-1] // 2, k.dtype)
+        if not composed() and _is_step(positions):  # one rotation of few numbers costs as much as another
+            q, k = _turned(torch.cat([q, k], 1), cos, sin).split([q.shape[1], k.shape[1]], 1)
+            return q, k
         k = _turned(k, cos, sin)  # first: the order in which gradients are added is that of version 0.1.0
         return _turned(q, cos, sin), k

@@ -13,6 +13,7 @@ from sightline.data.text.corpus import load_text
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import LANGUAGE_MODELS
+from sightline.models.decoder import Decoder
 from sightline.parts.positions import position_limit
 from sightline.tasks.language.config import LanguageConfig, TextTokenizerConfig
 from sightline.tasks.language.generation import GenerationConfig, _Listener
@@ -80,6 +81,16 @@ def test_a_seed_decides_and_every_output_has_its_own_stream(corpus):
     alone = task.generate(["cat"], config(sample=True, samples=3, seed=4), first=3)
     assert [one.text for one in alone] == [one.text for one in drawn[3:]]
     assert task.generate(["the", "cat"], config(sample=True, samples=3, seed=5)) != drawn
+
+
+def test_samples_of_a_prompt_read_it_once(corpus, monkeypatch):
+    task, rows = made(corpus), []
+    of_model = Decoder.read
+    monkeypatch.setattr(Decoder, "read", lambda self, x, *rest: rows.append(len(x)) or of_model(self, x, *rest))
+    drawn = task.generate(["the", "a cat"], config(5, sample=True, samples=3))
+    assert rows == [2]
+    alone = [task.generate([one.prompt], config(5, sample=True), first=n)[0] for n, one in enumerate(drawn)]
+    assert [one.text for one in alone] == [one.text for one in drawn]
 
 
 @pytest.mark.slow

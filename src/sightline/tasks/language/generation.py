@@ -11,10 +11,11 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.settings import check_in_range
+from sightline.core.state import map_state
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.drafts import Draft, ModelDraft
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
-from sightline.decoding.hypothesis import Hypothesis
+from sightline.decoding.hypothesis import Hypothesis, state_device
 from sightline.decoding.prompt import Prompted, after_prompt, extend_after_prompt
 from sightline.decoding.speculate import DraftTally
 from sightline.models.compiled import step_of
@@ -108,7 +109,7 @@ def generate(
     drafter = None if draft is None else for_inference(draft, decoding.precision)
 
     def begin(model: Decoder, chosen: Sequence[int]) -> Prompted:
-        return read_prompts(model, [ids[rows[i]] for i in chosen])
+        return _read_once(model, ids, [rows[i] for i in chosen])
 
     def drafting(drafter: Decoder) -> Callable[[list[int]], Draft]:
         return lambda chosen: ModelDraft(drafter.step, drafter, begin(drafter, chosen).state)
@@ -162,6 +163,19 @@ def _fitted(
     return fitted, dropped
 
 
+def _read_once(model: Decoder, ids: Sequence[Sequence[int]], rows: Sequence[int]) -> Prompted:
+    """`read_prompts` of the prompts `rows`, which may repeat; the model reads each once."""
+    distinct = list(dict.fromkeys(rows))
+    prompted = read_prompts(model, [ids[row] for row in distinct])
+    if len(distinct) == len(rows):
+        return prompted
+    place = {row: number for number, row in enumerate(distinct)}
+    with torch.inference_mode():
+        index = torch.tensor([place[row] for row in rows], device=state_device(prompted))
+        # Copies, not branches: each of many samples would compute with the tokens of all others, to hide them.
+        return map_state(lambda x: x.index_select(0, index), prompted)
+
+
 @torch.inference_mode()
 def read_prompts(model: Decoder, ids: Sequence[Sequence[int]]) -> Prompted:
     """The state after prompts of any lengths, none empty, and the logits of the next tokens."""
@@ -177,8 +191,7 @@ def read_prompts(model: Decoder, ids: Sequence[Sequence[int]]) -> Prompted:
     for start in range(0, longest, _CHUNK):
         here = slice(start, start + _CHUNK)
         real = None if mask.all() else mask[:, here].to(device)
-        x, state = model(tokens[:, here].to(device), state, real)
-        logits = x[:, -1]
+        logits, state = model.read(tokens[:, here].to(device), state, real)
     return Prompted(logits, state)
 
 
