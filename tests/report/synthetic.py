@@ -47,13 +47,14 @@ def make_results(foreign: Callable[[str], str] = lambda text: text) -> Results:
                 state_bytes=1024 * (index + 1) ** 3,
                 state_of="29 source and 10 target tokens in",
                 learning_rate=1e-3,
-                rates=[Rate(5e-4, 0.4, "done"), Rate(1e-3, 0.31, "done"), Rate(2e-3, None, "diverged")],
+                rates=[Rate(5e-4, 0.4, "done", valid=0.4 * level), Rate(1e-3, 0.31, "done", valid=0.5 * level),
+                       Rate(2e-3, None, "diverged")],
                 details=_details(level, index, foreign),
                 by_length=[min(1.0, level * (1.05 - 0.02 * b * (5 - index))) for b in range(5)],
                 finished=1 if arch == "rnn" else 2,
                 started=2,
             )
-        )
+        )  # fmt: skip
     names = sorted(LEVELS, key=lambda name: -LEVELS[name])
     pairs = [
         Pair(a, b, Estimate(LEVELS[a] - LEVELS[b], LEVELS[a] - LEVELS[b] - 0.012, LEVELS[a] - LEVELS[b] + 0.012),

@@ -157,7 +157,7 @@ def print_table(results: Results) -> None:
     from sightline.cli.tables import console_for, table_of
     from sightline.core.digits import significant
     from sightline.report.estimates import score_of
-    from sightline.report.longer import longer_line
+    from sightline.report.longer import longer_lines
     from sightline.report.recommendation import fronts_line, recommendation_line
     from sightline.report.spent import energy, joule_text, timing, training_cost, training_each, training_energy
     from sightline.report.text import capitalised, quantity, size, visible
@@ -192,7 +192,7 @@ def print_table(results: Results) -> None:
     print("\n".join(map(visible, (results.judgement, *(f"caution: {each}" for each in results.cautions)))), end="\n\n")
     print(f"{capitalised(training_each(results))}. {timing(results)} {energy(results)}".strip(), flush=True)
     console.print(table)
-    if line := longer_line(results):
+    for line in longer_lines(results):
         console.print(Text(visible(line)))
     for unfinished in (run for run in results.runs if run.status != "done"):
         text = f"{unfinished.arch}, seed {unfinished.seed}: {unfinished.status}: {unfinished.error}"

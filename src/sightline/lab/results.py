@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Literal, final
@@ -35,6 +35,12 @@ def on_gpu(environment: Mapping[str, Any], asked: str) -> bool:
     return bool(environment.get("gpus")) if device == "auto" else device != "cpu"
 
 
+def best_validation(history: Sequence[Mapping[str, Any]], *, last: bool = False) -> int | None:
+    """The place of the best validation among the records of a training, or of the `last` one; None without any."""
+    places = [at for at, record in enumerate(history) if record.get("event") == "valid"]
+    return next((at for at in reversed(places) if last or history[at].get("best", True)), None)
+
+
 @final
 @dataclass(frozen=True)
 class Estimate:
@@ -63,6 +69,8 @@ class Rate:
     """One trial of the search.
 
     loss: the validation loss at its end; None where it failed
+    valid: the metric that decides, of the best validation; None where it failed, where a validation does not measure
+        it, and in files from before there was this
     parameters: of the model, where sizes were searched too
     share: its length as a multiple of `BudgetPlan.search_each`
     train_s, cpu_s: as of `Run`; None where it failed, and in files from before there were these
@@ -75,6 +83,7 @@ class Rate:
     share: float = 1.0
     train_s: float | None = None
     cpu_s: float | None = None
+    valid: float | None = None
 
 
 @final

@@ -30,6 +30,7 @@ from sightline.lab.results import (
     Results,
     Rounds,
     Run,
+    best_validation,
     on_gpu,
 )
 from sightline.lab.sequential import Look
@@ -200,7 +201,8 @@ def _architecture(
         metrics[prepared.metric] = scores[arch]  # over test items too
     preset = prepared.learning_rates[arch]
     rates = sorted(
-        (_rate(trial, preset) for trial in trials), key=lambda rate: (rate.parameters or 0, rate.lr, rate.share)
+        (_rate(trial, preset, prepared.metric) for trial in trials),
+        key=lambda rate: (rate.parameters or 0, rate.lr, rate.share),
     )
     if not runs:
         return Architecture(arch, metrics, rates=rates, started=started)
@@ -225,11 +227,13 @@ def _architecture(
     )
 
 
-def _rate(trial: Outcome, preset: float) -> Rate:
+def _rate(trial: Outcome, preset: float, metric: str) -> Rate:
     job, result = trial.job, trial.result
     rate = Rate(preset * job.lr_factor, None, "failed", job.parameters, float(length(job.stage)))
     if result is not None:
-        return replace(rate, loss=result.loss, status="done", train_s=result.train_s, cpu_s=result.cpu_s)
+        ended = replace(rate, loss=result.loss, status="done", train_s=result.train_s, cpu_s=result.cpu_s)
+        best = best_validation(result.history)
+        return ended if best is None else replace(ended, valid=result.history[best].get(metric))
     return rate if trial.failure is None else replace(rate, status=trial.failure.kind)
 
 

@@ -1,4 +1,4 @@
-"""The losses of a comparison's runs beside those of the best of the shorter trials.
+"""What a longer budget paid, and what one longer still is expected to pay.
 
 Trials and runs are whole trainings, each with its own warm-up and its own fall of the rate, so that their ends can be
 compared. Within one run they cannot: the end of its curve has smaller rates than a longer run has at that step.
@@ -7,82 +7,144 @@ compared. Within one run they cannot: the end of its curve has smaller rates tha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import final
 
-from sightline.core.digits import amount, significant_apart
-from sightline.core.metrics import defined
+from sightline.core.digits import amount, percent, significant_apart
+from sightline.core.metrics import Metric, defined
 from sightline.core.sourced import Place
-from sightline.lab.results import Architecture, Results
+from sightline.lab.longer_training import LEVEL, Interval, expected
+from sightline.lab.results import Architecture, Rate, Results, best_validation
 from sightline.training.budget import Budget
+
+TIMES = 3  # the length of the trainings about which something is expected, over that of the runs
+LOSS = "loss"
 
 
 @final
 @dataclass(frozen=True)
 class Longer:
-    """The validation loss at the end of the first trial with the best rate, and at the end of the runs, their mean.
+    """A value of the validation at the end of the first trial with the best rate, and that of the runs, their mean.
 
-    trial_from, runs_from: their places in results.json
+    value: "valid", the metric that decides, at the best validation; "loss" at the end where trials do not have it
+    tested: the metric that decides on the test items, the mean of the runs; None where `value` is the loss
+    expected: the interval of that metric for trainings `TIMES` as long
+    trial_from, runs_from: the places of the values in results.json
     """
 
     arch: str
     trial: float
     runs: float
+    value: str = LOSS
+    tested: float | None = None
+    expected: Interval | None = None
     trial_from: list[Place] = field(default_factory=list, compare=False)
     runs_from: list[Place] = field(default_factory=list, compare=False)
 
-    @property
-    def texts(self) -> tuple[str, str]:
-        """Both losses, with as many digits as tell them apart."""
-        trial, runs = significant_apart([self.trial, self.runs])
-        return trial, runs
+    def texts(self, metric: Metric) -> tuple[str, str]:
+        """Both values, with as many digits as tell them apart."""
+        if self.value == LOSS:
+            trial, runs = significant_apart([self.trial, self.runs])
+            return trial, runs
+        metric = metric.apart([self.trial, self.runs])
+        return metric.number(self.trial), metric.number(self.runs)
+
+    def range(self, metric: Metric) -> str:
+        """The interval as text, "76.1–82.0"; "" without one."""
+        if self.expected is None:
+            return ""
+        metric = metric.apart(self.expected)
+        return f"{metric.number(self.expected.low)}–{metric.number(self.expected.high)}"
 
 
 def longer(results: Results) -> list[Longer]:
-    """The architectures of which both losses are known and of the same validation items, best first."""
+    """The architectures of which both values are known and of the same validation items, best first."""
+    trials = {one.arch: _trial(one) for one in results.architectures}
+    value = "valid" if any(trial is not None and defined(trial[1].valid) for trial in trials.values()) else LOSS
     compared = []
     for architecture in results.ranked:
-        trials, lasts = _trial_losses(architecture), _run_losses(results, architecture.arch)
-        trial, ends = next(iter(trials.values()), None), [loss for loss in lasts.values() if defined(loss)]
-        planned = results.planned(architecture.arch)
-        same = not planned or not planned.trial or planned.trial.validation_share == planned.run.validation_share
-        same &= Budget.parse(results.budget.per_run).unit != "wall"  # each training measures its own share of the items
-        if trial is not None and ends and same:
-            at = results.architectures.index(architecture)
-            places: list[Place] = [("architectures", at, "rates", rate, "loss") for rate in trials]
-            compared.append(Longer(architecture.arch, trial, sum(ends) / len(ends), places, list(lasts)))
+        trial = trials[architecture.arch]
+        ends = _ends(results, architecture.arch, LOSS if value == LOSS else results.primary_metric)
+        if trial is None or not ends or not _same_items(results, architecture.arch):
+            continue
+        at, rate = trial
+        if defined(first := getattr(rate, value)):
+            place: Place = ("architectures", results.architectures.index(architecture), "rates", at, value)
+            one = Longer(architecture.arch, first, fmean(ends.values()), value, None, None, [place], list(ends))
+            compared.append(one if value == LOSS else _with_expectation(one, architecture, results))
     return compared
 
 
-def lengths(results: Results) -> tuple[str, str]:
-    """The budget of a trial and that of a run, "10 s" and "45 s"; the first is "" without a search."""
-    return amount(results.budget.search_each or ""), amount(results.budget.final_each)
+def lengths(results: Results) -> tuple[str, str, str]:
+    """The budget of a trial, that of a run, and `TIMES` that of a run: "10 s", "45 s", "135 s"; the first is ""
+    without a search.
+    """
+    plan = results.budget
+    run = Budget.parse(plan.final_each or plan.per_run)
+    return amount(plan.search_each or ""), amount(plan.final_each), amount(str(replace(run, amount=TIMES * run.amount)))
 
 
-def longer_line(results: Results) -> str:
-    """One line: "Validation loss of a trial (10 s) and of the runs (45 s): gru 2.312 → 1.456."; "" without trials."""
-    listed = ", ".join(f"{one.arch} {' → '.join(one.texts)}" for one in longer(results))
-    trial, run = lengths(results)
-    return f"Validation loss of a trial ({trial}) and of the runs ({run}): {listed}." if listed else ""
+def longer_lines(results: Results) -> list[str]:
+    """The table as lines: "Validation loss of a trial (10 s) and of the runs (45 s): gru 2.312 → 1.456."; none without
+    trials.
+    """
+    shown, metric = longer(results), results.metric
+    if not shown:
+        return []
+    trial, run, later = lengths(results)
+    name = "Validation loss" if shown[0].value == LOSS else f"Validation {metric.label}"
+    lines = [f"{name} of a trial ({trial}) and of the runs ({run}): {_listed(shown, metric)}."]
+    ranges = ", ".join(f"{one.arch} {one.range(metric)}{_unit(metric)}" for one in shown if one.expected)
+    if ranges:
+        lines.append(f"Expected after {later}, on the test items, with a probability of {percent(LEVEL)}: {ranges}.")
+    return lines
 
 
-def _trial_losses(architecture: Architecture) -> dict[int, float]:
-    """The loss of the first trial with the rate of the best one, by its place among the rates."""
+def _listed(shown: Iterable[Longer], metric: Metric) -> str:
+    texts = [(one.arch, *one.texts(metric), "" if one.value == LOSS else _unit(metric)) for one in shown]
+    return ", ".join(f"{arch} {trial} → {runs}{unit}" for arch, trial, runs, unit in texts)
+
+
+def _unit(metric: Metric) -> str:
+    return f" {metric.unit}" if metric.unit else ""
+
+
+def _with_expectation(one: Longer, architecture: Architecture, results: Results) -> Longer:
+    """The same with the interval of a longer training, where the runs have a value on the test items."""
+    tested, plan = architecture.metrics[results.primary_metric].mean, results.budget
+    if not defined(tested):
+        return one
+    ratio = Budget.parse(plan.final_each).amount / Budget.parse(plan.search_each or plan.final_each).amount
+    interval = expected(results.metric, one.trial, one.runs, tested, ratio=ratio, times=TIMES)
+    return replace(one, tested=tested, expected=interval)
+
+
+def _same_items(results: Results, arch: str) -> bool:
+    """Whether trials and runs are validated on the same items; by the clock each measures a share of its own."""
+    planned = results.planned(arch)
+    same = not planned or not planned.trial or planned.trial.validation_share == planned.run.validation_share
+    return same and Budget.parse(results.budget.per_run).unit != "wall"
+
+
+def _trial(architecture: Architecture) -> tuple[int, Rate] | None:
+    """The first trial with the rate of the best one, and its place among the rates; None where it was lost."""
     best = architecture.best_trial
-    losses = [
-        (at, one.loss)
+    trials = [
+        (at, one)
         for at, one in enumerate(architecture.rates)
         if best and math.isclose(one.lr, best.lr)
         if one.share == 1 and one.parameters in (None, architecture.parameters)
     ]
-    return {at: loss for at, loss in losses[:1] if defined(loss)}
+    return trials[0] if trials and defined(trials[0][1].loss) else None
 
 
-def _run_losses(results: Results, arch: str) -> dict[Place, float]:
-    """The last validation loss of each finished run, by its place in results.json."""
-    lasts: dict[Place, float] = {}
+def _ends(results: Results, arch: str, value: str) -> dict[Place, float]:
+    """A value of the last validation of each finished run, of the best one unless it is the loss, by its place."""
+    ends: dict[Place, float] = {}
     for at, run in enumerate(results.runs):
-        valid = [(place, one) for place, one in enumerate(run.history) if one.get("event") == "valid"]
-        if run.arch == arch and run.status == "done" and valid and defined(valid[-1][1].get("loss")):
-            lasts["runs", at, "history", valid[-1][0], "loss"] = valid[-1][1]["loss"]
-    return lasts
+        last = best_validation(run.history, last=value == LOSS)
+        if run.arch == arch and run.status == "done" and last is not None and defined(run.history[last].get(value)):
+            ends["runs", at, "history", last, value] = run.history[last][value]
+    return ends
