@@ -23,7 +23,7 @@ FROM = 2**24  # multiplications of one map: 0.2 ms; for fewer the calls from Pyt
 
 PACKED_FROM = 2**18  # numbers of a weight that is stored for several products
 
-Rows = Float[Tensor, "_ _"]
+ProductRows = Float[Tensor, "_ _"]
 MapWeight = Float[Tensor, "O D"]
 MapBias = Float[Tensor, "O"]
 
@@ -89,7 +89,7 @@ class RepeatedProduct:
         if weight.device.type == "cpu" and weight.numel() >= PACKED_FROM and has_products(weight.dtype):
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
 
-    def __call__(self, x: Rows) -> Rows:
+    def __call__(self, x: ProductRows) -> ProductRows:
         return x @ self.weight.T if self.packed is None else _product(x, self.packed, None)
 
 
