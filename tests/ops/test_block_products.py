@@ -72,6 +72,23 @@ def test_logits_are_float32_under_autocast_too(monkeypatch: pytest.MonkeyPatch, 
     assert all(torch.equal(a, b) for a, b in zip((cast, *of_cast), (plain, *of_plain), strict=True))
 
 
+@pytest.mark.parametrize(("steps", "softmaxes"), [(512, 0), (2048, 16)], ids=["short", "long"])
+def test_weights_of_short_rows_are_not_computed_again(steps: int, softmaxes: int) -> None:
+    """Long rows compute them again, block by block: what they keep grows with the length, not with its square."""
+    q, k, v = (torch.randn(1, 1, steps, 64).bfloat16().requires_grad_() for _ in range(3))
+    y = attention_by_products(q, k, v, causal=True)
+    called: list[str] = []
+
+    class Calls(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            called.append(func.name())
+            return func(*args, **(kwargs or {}))
+
+    with Calls():
+        y.sum().backward()
+    assert called.count("aten::_softmax") == softmaxes
+
+
 def test_later_keys_reach_nothing() -> None:
     q, k, v = example(40, 40)
     first = attention_by_products(q, k, v, causal=True)[:, :, :20]

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.transformer import TransformerConfig
+from sightline.ops import affine
 from sightline.ops import projected_loss as projected
 from sightline.ops.projected_loss import SmoothedLabel, Smoothing, projected_cross_entropy
 from sightline.parts.heads import TokenHead, lazy_heads
 from sightline.parts.lazy_logits import LazyLogits, projection_of
 from sightline.parts.token_embedding import Tokens
 from sightline.training import loss as module
+from sightline.training.flops import count_flops
 from sightline.training.loss import Loss, cross_entropy
 
 CLASSES, WIDTH, POSITIONS = 11, 6, 23
@@ -42,13 +44,22 @@ def gradients(loss: Loss, *inputs: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad(0.7 * loss.total, inputs)
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "plain"])
 @pytest.mark.parametrize("chunk", [1, 5, 23, 64])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("smoothing", "epsilon"), [("uniform", 0.0), *((name, 0.1) for name in get_args(Smoothing))])
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
 def test_equals_the_loss_of_whole_logits(
-    chunk: int, bias: bool, smoothing: Smoothing, epsilon: float, dtype: torch.dtype, most: float
+    monkeypatch: pytest.MonkeyPatch,
+    packed: bool,
+    chunk: int,
+    bias: bool,
+    smoothing: Smoothing,
+    epsilon: float,
+    dtype: torch.dtype,
+    most: float,
 ) -> None:
+    monkeypatch.setattr(affine, "PACKED_FROM", 0 if packed else 1 << 60)
     x, linear, labels = example(dtype, bias)
     expected = cross_entropy(linear(x), labels, epsilon=epsilon, smoothing=smoothing)
     target = SmoothedLabel.of(epsilon, smoothing, CLASSES, 0)
@@ -60,7 +71,11 @@ def test_equals_the_loss_of_whole_logits(
         assert (ours - theirs).norm() <= most * theirs.norm()
 
 
-def test_in_bfloat16_it_is_as_close_to_the_exact_loss_as_whole_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "plain"])
+def test_in_bfloat16_it_is_as_close_to_the_exact_loss_as_whole_logits(
+    monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr(affine, "PACKED_FROM", 0 if packed else 1 << 60)
     monkeypatch.setattr(projected, "FEWEST", 3)
     monkeypatch.setitem(projected.CHUNK_BYTES, "cpu", 0)  # eight chunks, four and four for the weights' gradient
     x, linear, labels = example(torch.float32)
@@ -78,6 +93,29 @@ def test_in_bfloat16_it_is_as_close_to_the_exact_loss_as_whole_logits(monkeypatc
                       + [float((ours - theirs).norm() / theirs.norm()) for ours, theirs in each])  # fmt: skip
     for ours, whole in zip(*errors, strict=True):
         assert ours <= max(1.5 * whole, 1e-2)
+
+
+def test_packed_products_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits, and the gradients of positions and weights: three products, each a multiply-add of 2 operations."""
+    x, linear, labels = example(torch.float32)
+    for threshold in (0, 1 << 60):
+        monkeypatch.setattr(affine, "PACKED_FROM", threshold)
+        counted = count_flops(lambda: gradients(cross_entropy(LazyLogits.of(x, linear), labels), x, linear.weight))
+        assert counted == 3 * 2 * POSITIONS * WIDTH * CLASSES
+
+
+def test_a_label_whose_probability_underflows_has_its_loss() -> None:
+    """Logits of 0 and size · 1 for the label 0 of two classes: the loss is log(1 + exp(size)), the gradient bounded."""
+    for size in (50.0, 80.0, 200.0, 1e4):
+        x, linear = torch.ones(3, 1, requires_grad=True), nn.Linear(1, 2, bias=False)
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor([[0.0], [size]]))
+        target = SmoothedLabel.of(0.0, "uniform", 2, 0)
+        labels = torch.tensor([0, 1, 0])
+        total, nll = projected_cross_entropy(x, linear.weight, None, labels, target, chunk=2)
+        assert float(nll) == pytest.approx(2 * size, rel=1e-6)
+        total.backward()
+        torch.testing.assert_close(x.grad, torch.tensor([[size], [0.0], [size]]), rtol=1e-5, atol=1e-5)
 
 
 def test_positions_under_the_mask_reach_neither_loss_nor_gradients() -> None:

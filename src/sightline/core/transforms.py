@@ -24,6 +24,11 @@ def transformed() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_mode()
 
 
+def several_gradients(grad: AnyTensor) -> bool:
+    """Whether a backward gets several gradients at once: `torch.autograd.grad` with `is_grads_batched`."""
+    return _functorch.is_legacy_batchedtensor(grad)
+
+
 def composed() -> bool:
     """Whether a result must be composed of operations that torch can differentiate, batch and compile."""
     return torch.compiler.is_compiling() or transformed()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Float, Int
+from sightline.ops.affine import RepeatedProduct
 
 Smoothing = Literal["uniform", "others", "others_but_pad"]
 Vectors = Float[Tensor, "N D"]
@@ -114,6 +115,16 @@ class _LossGradient(torch.autograd.Function):
         raise RuntimeError("the projected loss has no gradient of its gradient: read the logits before it does")
 
 
+def _log_normaliser(logits: Tensor, p: Tensor, gold: Tensor) -> Tensor:
+    """log Σ exp(logits) (rows,) from a class of each row: log p = logit - log Σ exp(logits)."""
+    of_gold = p.gather(1, gold)
+    log_z = (logits.gather(1, gold) - of_gold.log()).squeeze(1)
+    far = of_gold.squeeze(1) < torch.finfo(p.dtype).tiny * 2.0**24  # too few digits are left, or none
+    if p.device.type == "cpu" and not bool(far.any()):  # two passes over memory less; elsewhere asking takes longer
+        return log_z
+    return torch.where(far, logits.amax(1) - p.amax(1).log(), log_z)  # the largest p is at least 1/V
+
+
 @final
 class _ChunkSums:
     """Both sums, and the gradients of the first, over the chunks so far; buffers that all chunks share."""
@@ -130,6 +141,8 @@ class _ChunkSums:
     ) -> None:
         self.x, self.weight = x.to(product), weight.to(product)
         self.bias, self.target, self.chunk = bias, target, min(chunk, len(x))
+        self.project = RepeatedProduct(self.weight, self.chunk)
+        self.project_back = RepeatedProduct(self.weight.T, self.chunk) if learnt else None
         self.wide = torch.promote_types(product, torch.float32)
         self.total, self.nll = x.new_zeros((), dtype=self.wide), x.new_zeros((), dtype=self.wide)
         self.gradients: tuple[Tensor, ...] | None = None
@@ -142,13 +155,13 @@ class _ChunkSums:
     def add(self, rows: slice, labels: Tensor) -> None:
         """Add the losses and gradients of the positions `rows`."""
         x, gold = self.x[rows], labels[rows].unsqueeze(1)
-        logits = torch.mm(x, self.weight.T, out=self._buffer("product", len(x), self.x.dtype))
+        logits = self.project(x)
         if logits.dtype != self.wide:
             logits = self._buffer("logits", len(x), self.wide).copy_(logits)
         if self.bias is not None:
             logits += self.bias
         p = torch.softmax(logits, 1, out=self._buffer("p", len(x), self.wide))
-        log_z = logits.amax(1) - p.amax(1).log()  # (rows,) the largest p is at least 1/V
+        log_z = _log_normaliser(logits, p, gold)
         gold_nll = (log_z - logits.gather(1, gold).squeeze(1)).sum()
         self.nll += gold_nll
         self._add_total(logits, log_z, gold, gold_nll)
@@ -168,6 +181,7 @@ class _ChunkSums:
     def _add_gradients(self, rows: slice, x: Tensor, p: Tensor, gold: Tensor) -> None:
         """From p - q, or Σq · p - q where q does not add up to 1."""
         assert self.gradients is not None
+        assert self.project_back is not None
         on, other, pad = self.target
         if pad is not None:  # for the label `pad` no class is left out, and q adds up to 1 + other
             is_pad = (gold == pad).to(p.dtype)  # (rows, 1)
@@ -180,12 +194,12 @@ class _ChunkSums:
         for of in of_bias:
             of += p.sum(0)
         if of_weight.dtype == x.dtype:
-            torch.mm(p, self.weight, out=of_x[rows])
+            of_x[rows] = self.project_back(p)
             torch.addmm(of_weight, p.T, x, out=of_weight)
             return
         gathered = slice(self._gathered.start, rows.stop)
         of_logits = self._buffer("gathered", gathered.stop - gathered.start, x.dtype, GATHERED * self.chunk)[-len(x) :]
-        of_x[rows] = torch.mm(of_logits.copy_(p), self.weight)
+        of_x[rows] = self.project_back(of_logits.copy_(p))
         self._gathered = gathered
         if gathered.stop - gathered.start == GATHERED * self.chunk:
             self.finish()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sightline.core.mixer import keep
 from sightline.core.shapes import Attended, Keys, Mask, Queries, Sequences, Values
 from sightline.parts.norm import make_norm
+from sightline.parts.plain_linear import project
 from sightline.parts.projections import Projections, fill_projections
 
 QKNorm = Literal["none", "layer", "rms"]
@@ -71,22 +72,28 @@ class AttentionHeads(nn.Module):
 
     def queries(self, x: Sequences) -> Queries:
         """Queries (B, H, T, K) of x (B, T, D)."""
-        return _normed(self.query_norm, split_heads(self.query(x), self.heads, self.d_head))
+        return self._as_queries(*project(x, self.query))
 
     def keys_values(self, source: Tensor) -> tuple[Keys, Values]:
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
-        keys = _normed(self.key_norm, split_heads(self.key(source), self.key_heads, self.d_head))
-        return keys, split_heads(self.value(source), self.key_heads, self.d_head)
+        return self._as_keys_values(*project(source, self.key, self.value))
+
+    def _as_queries(self, q: Tensor) -> Tensor:
+        return _normed(self.query_norm, split_heads(q, self.heads, self.d_head))
+
+    def _as_keys_values(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        keys = _normed(self.key_norm, split_heads(k, self.key_heads, self.d_head))
+        return keys, split_heads(v, self.key_heads, self.d_head)
 
     def project(self, x: Sequences) -> tuple[Queries, Keys, Values]:
         """Queries (B, H, T, K), keys and values (B, G, T, K) of x (B, T, D), which is its own source."""
         if self.joint is None:
-            k, v = self.keys_values(x)  # first: the order in which gradients of x are summed
-            return self.queries(x), k, v
+            # Keys and values first: the order in which gradients of x are summed.
+            k, v, q = project(x, self.key, self.value, self.query)
+            return self._as_queries(q), *self._as_keys_values(k, v)
         own, shared = self.heads * self.d_head, self.key_heads * self.d_head
         q, k, v = self.joint(x).split([own, shared, shared], -1)
-        q, k = split_heads(q, self.heads, self.d_head), split_heads(k, self.key_heads, self.d_head)
-        return _normed(self.query_norm, q), _normed(self.key_norm, k), split_heads(v, self.key_heads, self.d_head)
+        return self._as_queries(q), *self._as_keys_values(k, v)
 
     def join_products(self) -> None:
         """From now on `project` is one product, with copies of the weights; without heads there is nothing to join."""
@@ -171,7 +178,7 @@ class AttentionHeads(nn.Module):
 
     def join(self, y: Attended, mask: Mask | None) -> Sequences:
         """Head outputs (B, H, T, K) to (B, T, D), zero at masked positions."""
-        return keep(self.out(join_heads(y)), mask)
+        return keep(project(join_heads(y), self.out)[0], mask)
 
 
 def _normed(norm: nn.Module | None, x: Tensor) -> Tensor:

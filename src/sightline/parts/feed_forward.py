@@ -7,6 +7,8 @@ from typing import Literal, final
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.parts.plain_linear import project
+
 Activation = Literal["relu", "gelu", "swiglu"]
 
 
@@ -30,8 +32,10 @@ class FeedForward(nn.Module):
                 nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.widen(x)
+        (x,) = project(x, self.widen)
         if self.activation == "swiglu":
             gate, x = x.chunk(2, -1)
-            return self.narrow(F.silu(gate) * x)
-        return self.narrow(F.relu(x) if self.activation == "relu" else F.gelu(x))
+            x = F.silu(gate) * x
+        else:
+            x = F.relu(x) if self.activation == "relu" else F.gelu(x)
+        return project(x, self.narrow)[0]

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from sightline.parts.plain_linear import is_plain
+
 
 class Projection(NamedTuple):
     """x (…, D) and the layer that projects it."""
@@ -39,17 +41,10 @@ class LazyLogits(Tensor):
 
 
 def projection_of(logits: Tensor) -> Projection | None:
-    """The factors that a loss may multiply by itself; None where logits are computed, or the layer is not a plain one.
-
-    A layer of another type, or with hooks, such as one that is watched, adapted or quantised, is left to itself.
-    """
+    """The factors that a loss may multiply by itself; None where logits are computed, or the layer is not plain."""
     if not isinstance(logits, LazyLogits) or logits._computed is not None:
         return None
-    linear = logits._projection.linear
-    plain = type(linear) is nn.Linear and not (
-        linear._forward_hooks or linear._forward_pre_hooks or linear._backward_hooks or linear._backward_pre_hooks
-    )
-    return logits._projection if plain else None
+    return logits._projection if is_plain(logits._projection.linear) else None
 
 
 def _computed(value: Any) -> Any:

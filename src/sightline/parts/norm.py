@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
-from torch import nn
+from torch import Tensor, nn
+
+from sightline.ops.rms_norm import rms_norm
 
 Norm = Literal["layer", "rms"]
+
+
+@final
+class RootMeanSquareNorm(nn.RMSNorm):
+    """`nn.RMSNorm` over the last axis, which takes less time for many rows (`ops.rms_norm`)."""
+
+    def __init__(self, d_model: int, eps: float = 1e-6) -> None:
+        super().__init__(d_model, eps=eps)
+        self.least = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight, self.least)
 
 
 def make_norm(kind: Norm, d_model: int) -> nn.Module:
@@ -14,5 +28,5 @@ def make_norm(kind: Norm, d_model: int) -> nn.Module:
     if kind == "layer":
         return nn.LayerNorm(d_model)
     if kind == "rms":
-        return nn.RMSNorm(d_model, eps=1e-6)
+        return RootMeanSquareNorm(d_model)
     raise ValueError(f"norm must be 'layer' or 'rms', got {kind!r}")

@@ -54,6 +54,8 @@ FORMULAS: dict[Any, Callable[..., int]] = {
     aten.mv: lambda matrix, *_, **__: 2 * matrix.numel(),
     aten.dot: lambda vector, *_, **__: 2 * vector.numel(),
 }
+if hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # `ops.affine`
+    FORMULAS[torch.ops.mkldnn._linear_pointwise] = lambda x, weight, *_, **__: _products(x, (weight,))
 
 
 @final

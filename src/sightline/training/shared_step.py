@@ -24,7 +24,7 @@ from sightline.training.loss import Loss, Objective
 from sightline.training.optim import build_optimizer
 from sightline.training.shares import Share
 from sightline.training.state import TrainConfig
-from sightline.training.step import Gradients, Stepper, Steps, restore, save
+from sightline.training.step import Gradients, Stepper, Steps, clip, restore, save
 
 
 @final
@@ -107,9 +107,9 @@ class SharedStepper(Steps):
         grads = [p.grad for p in self.parameters if p.grad is not None]
         torch._foreach_mul_(grads, self.team.size / max(labels, 1))
         norm = _whole(nn.utils.get_total_norm(grads))
-        if self.config.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip_norm, norm)
-        return Gradients(total, float(norm), nll, int(labels), int(flops))
+        value = float(norm)
+        clip(self.parameters, self.config.clip_norm, norm, value)
+        return Gradients(total, value, nll, int(labels), int(flops))
 
     def _syncing(self, last: bool) -> AbstractContextManager[None]:
         """Gradients are summed over processes after the last piece only."""

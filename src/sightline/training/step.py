@@ -9,11 +9,14 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import nn
 
+from sightline.core.shapes import AnyTensor
 from sightline.training.buffers import SavedBuffers
 from sightline.training.checkpoint import Checkpoint, Checkpoints, pack, restore_model, restore_optimizer
 from sightline.training.flops import StepFlops, shapes
 from sightline.training.loss import Objective
 from sightline.training.optim import OptimConfig, build_optimizer
+
+CLIP_EPS = 1e-6  # what torch adds to the norm
 
 
 @final
@@ -97,9 +100,8 @@ class Stepper(Steps):
                 loss = self.objective(self.model, batch)
             (loss.total / max(loss.count, 1)).backward()
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        if self.config.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip_norm, norm)
         total, norm_value, nll = torch.stack([loss.total.detach().float(), norm.float(), loss.nll.float()]).tolist()
+        clip(self.parameters, self.config.clip_norm, norm, norm_value)
         return Gradients(total, norm_value, nll, loss.count, self.flops.of(key))
 
     @property
@@ -119,6 +121,15 @@ class Stepper(Steps):
         """Continue from a checkpoint; raises `InputError` where it does not fit the model."""
         if checkpoint is not None:
             restore(self.model, self.optimizer, checkpoint)
+
+
+def clip(parameters: list[nn.Parameter], clip_norm: float | None, norm: AnyTensor, value: float) -> None:
+    """Scale gradients of the global norm `norm`, in numbers `value`, down to `clip_norm`, None = to any.
+
+    Gradients of a smaller norm, which torch multiplies by 1, are left alone: that is a pass over all of them.
+    """
+    if clip_norm is not None and not clip_norm / (value + CLIP_EPS) > 1.0 + 1e-6:  # near 1 torch's rounding decides
+        nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
 
 
 def save(
