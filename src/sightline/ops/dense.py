@@ -107,7 +107,7 @@ def _group_heads(x: Tensor | None, key_heads: int) -> Tensor | None:
 def _products_pay(q: Tensor, k: Tensor, v: Tensor) -> bool:
     """Whether two products are faster than torch's kernel: for one query of each of many rows, over keys without gaps.
 
-    The kernel starts anew for each head of each row. One query a head at 32 rows of 8 heads of 64, 20 keys that caches
+    The kernel starts again for each head of each row. One query a head at 32 rows of 8 heads of 64, 20 keys that caches
     do not hold: 178 µs against 352; with gaps between the heads, as in a cache with room, memory decides.
     """
     if torch.is_grad_enabled() or composed():
