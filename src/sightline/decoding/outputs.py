@@ -126,13 +126,13 @@ class BatchOutputs:
         taken = [0] * len(names)
         for column in range(len(chosen[0])):
             new: list[tuple[int, int]] = []
-            for i in [i for i, goes_on in enumerate(continues) if goes_on]:
+            for i in [i for i, still in enumerate(continues) if still]:
                 taken[i] += 1
                 continues[i] = chosen[i][column] != self._eos and taken[i] < room[i]
                 if chosen[i][column] != self._eos:
                     new.append((names[i], chosen[i][column]))
             ended = () if self._watch is None else self._watch(new)
-            continues = [goes_on and name not in ended for goes_on, name in zip(continues, names, strict=True)]
+            continues = [still and name not in ended for still, name in zip(continues, names, strict=True)]
             last = column == len(proposed[0]) or not any(continues)
             if last or any(c and a[column] != b[column] for c, a, b in zip(continues, chosen, proposed, strict=True)):
                 return _Taken(taken, continues, column + 1, as_proposed=False)
