@@ -194,7 +194,7 @@ def test_with_the_steps_of_an_earlier_comparison_every_length_is_one_that_is_tra
     rates = [Rate(1e-3, 0.5, "done")] * 4  # 4 · 6 s for 5 runs
     results = replace(old, budget=plan, architectures=[Architecture("gru", {}, rates=rates)])
     assert training_each(results) == "48 s of training each after 4.8 s of search"
-    assert lengths(results) == ("6 s", "48 s")
+    assert lengths(results) == ("6 s", "48 s", "144 s")
 
 
 def test_with_as_many_seeds_the_plan_is_that_of_the_earlier_comparison(tmp_path: Path) -> None:

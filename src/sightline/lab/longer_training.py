@@ -30,7 +30,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Gain(NamedTuple):
+class ExpectedGain(NamedTuple):
     """What is expected on the scale g beyond the second training, and its standard deviation."""
 
     mean: float
@@ -54,10 +54,10 @@ class LongerRule(NamedTuple):
     error_floor: float
     spread: float
 
-    def gain(self, pace: float, *, share: bool) -> Gain:
+    def gain(self, pace: float, *, share: bool) -> ExpectedGain:
         """The gain that is expected where the pace of before would give `pace`."""
         floor = self.share_floor if share else self.error_floor
-        return Gain(self.kept * pace, math.hypot(floor, self.spread * pace))
+        return ExpectedGain(self.kept * pace, math.hypot(floor, self.spread * pace))
 
 
 RULE = LongerRule(kept=0.29, share_floor=0.22, error_floor=0.038, spread=0.32)
