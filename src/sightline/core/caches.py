@@ -154,16 +154,13 @@ class Growing:
         """The columns that are still seen, in a buffer with room for as many again."""
         rows, order, after = paths.compact()
         content = self._buffer.narrow(self.axis, 0, paths.end)
-        if len(rows) < len(content):
-            content = content.index_select(0, rows)
-        index, kept = [1] * content.dim(), list(content.shape)
+        content = content if len(rows) == len(content) else content.index_select(0, rows)
+        index, shape = [1] * content.dim(), list(content.shape)
         index[0], index[self.axis] = order.shape
-        kept[self.axis] = order.shape[1]
-        room = kept.copy()
-        room[self.axis] = 2 * after.end + SPARE * after.branches.width
-        copy = Growing(content.new_empty(room), self.axis)
+        shape[self.axis] = 2 * after.end + SPARE * after.branches.width
+        copy = Growing(content.new_empty(shape), self.axis)
         columns = copy._buffer.narrow(self.axis, 0, after.end)
-        torch.gather(content, self.axis, order.view(index).expand(kept), out=columns)
+        torch.gather(content, self.axis, order.view(index).expand_as(columns), out=columns)
         copy._paths, copy.length, copy._tail.length = after, self.length, after.end
         return copy
 

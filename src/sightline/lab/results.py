@@ -69,11 +69,9 @@ class Rate:
     """One trial of the search.
 
     loss: the validation loss at its end; None where it failed
-    valid: the metric that decides, of the best validation; None where it failed, where a validation does not measure
-        it, and in files from before there was this
-    parameters: of the model, where sizes were searched too
-    share: its length as a multiple of `BudgetPlan.search_each`
-    train_s, cpu_s: as of `Run`; None where it failed, and in files from before there were these
+    valid: the metric that decides, of the best validation; None where validations do not measure it
+    parameters: of the model, where sizes were searched too; share: its length over `BudgetPlan.search_each`
+    train_s, cpu_s: as of `Run`; None, like `valid`, where it failed, and in files from before there were these
     """
 
     lr: float
