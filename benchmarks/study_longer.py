@@ -16,7 +16,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from sightline.core.metrics import find_metric
-from sightline.lab.longer_training import RULE, LongerRule, is_share, scaled
+from sightline.lab.longer_training import RULE, LongerRule, is_share, item_noise, scaled
+from study_factors import ITEMS
 from study_results import Line
 
 START = (RULE.kept, *map(math.log, RULE[1:]))
@@ -31,10 +32,11 @@ class Chain:
     pace: float
     gained: float
     share: bool = True
+    noise: float = 0.0  # of the test items
 
     def is_within(self, rule: LongerRule) -> bool:
         """Whether it gained what the interval of the rule has."""
-        low, high = rule.gain(self.pace, share=self.share).ends
+        low, high = rule.gain(self.pace, share=self.share, noise=self.noise).ends
         return low <= self.gained <= high
 
 
@@ -52,7 +54,9 @@ def chains_of(runs: Sequence[Line]) -> list[Chain]:
             pace = scaled(metric, lines[second]["valid"]) - scaled(metric, lines[first]["valid"])
             gained = scaled(metric, lines[third]["test"]) - scaled(metric, lines[second]["test"])
             times = math.log(third / second) / math.log(second / first)
-            chains.append(Chain(data, (first, second, third), pace * times, gained, is_share(metric)))
+            items = min(lines[second]["sizes"]["test"], ITEMS["test"]) if "sizes" in lines[second] else ITEMS["test"]
+            noise = item_noise(metric, lines[second]["test"], items)
+            chains.append(Chain(data, (first, second, third), pace * times, gained, is_share(metric), noise))
     return chains
 
 
@@ -61,14 +65,16 @@ def fitted(chains: Sequence[Chain]) -> LongerRule:
     counts = Counter(chain.data for chain in chains)
     weights = np.array([1 / counts[chain.data] for chain in chains])
     paces, gained = np.array([(chain.pace, chain.gained) for chain in chains]).T
-    shares = np.array([chain.share for chain in chains])
+    shares, noises = (
+        np.array(values) for values in zip(*((chain.share, chain.noise) for chain in chains), strict=True)
+    )
 
     def rule(numbers: np.ndarray) -> LongerRule:
         return LongerRule(float(numbers[0]), *map(float, np.exp(numbers[1:])))
 
     def cost(numbers: np.ndarray) -> float:
         kept, share_floor, error_floor, spread = rule(numbers)
-        deviations = np.hypot(np.where(shares, share_floor, error_floor), spread * paces)
+        deviations = np.sqrt(np.where(shares, share_floor, error_floor) ** 2 + (spread * paces) ** 2 + noises**2)
         return float((weights * (np.log(deviations) + ((gained - kept * paces) / deviations) ** 2 / 2)).sum())
 
     return rule(minimize(cost, START, method="Nelder-Mead", options={"maxiter": 8000, "maxfev": 8000}).x)

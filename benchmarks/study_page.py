@@ -44,12 +44,13 @@ The table of a comparison says what a training of three times the budget is expe
 the runs (`sightline.lab.longer_training`). The rule was learned from chains of three trainings here, each about three
 times as long as the one before, which differ in nothing else. On its scale (log odds of a share, logarithm of an error)
 a training gains {RULE.kept:.2f} of what the pace from the first to the second would give, with a standard deviation of
-{RULE.share_floor:.2f} for shares and {RULE.error_floor:.3f} for errors, joined with {RULE.spread:.2f} of that pace.
+{RULE.share_floor:.2f} for shares and {RULE.error_floor:.3f} for errors, joined with {RULE.spread:.2f} of that pace and,
+of a share, with what its number of test items adds.
 
 Below, each data set is left out in turn: how often does a rule from the others contain what was reached on its test
-items? Where an error of one item is worth much (spoken-labels, above 98 %), or where validation chose by luck (etth1),
-it does not. Curves of one training, continued by a power law, did worse: their intervals of 90 % contained what a
-training of 180 s reached after one of 60 s in 44 of 58 cases, and gave no answer in 22 others."""
+items? Where validation chose by luck (etth1) it does not. Curves of one training, continued by a power law, did worse:
+their intervals of 90 % contained what a training of 180 s reached after one of 60 s in 44 of 58 cases, and gave no
+answer in 22 others."""
 CHOICE = """\
 *Default* is the package's default before the study, *best* has the best validation metric of all that were trained on
 that data set with that budget."""

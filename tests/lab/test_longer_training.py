@@ -12,6 +12,7 @@ from sightline.core.metrics import METRICS, find_metric
 from sightline.lab.longer_training import EDGE, LEVEL, RULE, expected, scaled, unscaled
 
 ACCURACY, BITS, BLEU, SMAPE = map(find_metric, ("accuracy", "bits_per_byte", "bleu", "smape"))
+MANY = 10**15  # items: no noise of theirs
 QUANTILE = 1.2815515655446004  # of the standard normal distribution at 0.9
 ON_A_SCALE = [metric for metric in METRICS.values() if metric.decides]
 
@@ -21,7 +22,7 @@ def test_the_interval_of_an_accuracy_written_out():
     pace = (math.log(3) - math.log(1.5)) / 2
     deviation = math.sqrt(RULE.share_floor**2 + (RULE.spread * pace) ** 2)
     odds = [math.log(0.8 / 0.2) + RULE.kept * pace + side * QUANTILE * deviation for side in (-1, 1)]
-    interval = expected(ACCURACY, 0.6, 0.75, 0.8, ratio=9, times=3)
+    interval = expected(ACCURACY, 0.6, 0.75, 0.8, ratio=9, times=3, items=MANY)
     assert LEVEL == 0.8
     assert interval == pytest.approx([1 / (1 + math.exp(-place)) for place in odds])
 
@@ -30,7 +31,7 @@ def test_the_interval_of_an_error_written_out():
     """From 4 to 2 bits per byte in a tripling: the pace is ln 2, the next tripling multiplies by exp(−kept · ln 2)."""
     pace = math.log(2)
     deviation = math.sqrt(RULE.error_floor**2 + (RULE.spread * pace) ** 2)
-    interval = expected(BITS, 4.0, 2.0, 2.2, ratio=3, times=3)
+    interval = expected(BITS, 4.0, 2.0, 2.2, ratio=3, times=3, items=MANY)
     assert interval == pytest.approx(
         [2.2 * math.exp(-RULE.kept * pace + side * QUANTILE * deviation) for side in (-1, 1)]
     )
@@ -60,7 +61,7 @@ def test_better_values_are_higher_on_the_scale(metric):
 def test_the_interval_is_within_the_limits(metric, values, ratio):
     low, high = metric.limits
     shorter, longer, now = (value * (high if math.isfinite(high) else 5.0) for value in values)
-    interval = expected(metric, shorter, longer, now, ratio=ratio, times=3)
+    interval = expected(metric, shorter, longer, now, ratio=ratio, times=3, items=MANY)
     if interval is None:
         assert metric is BITS
         assert 0.0 in (shorter, longer, now)
@@ -69,9 +70,25 @@ def test_the_interval_is_within_the_limits(metric, values, ratio):
 
 
 def test_a_training_that_gained_nothing_is_expected_to_stay():
-    interval = expected(ACCURACY, 0.75, 0.75, 0.75, ratio=3, times=3)
+    interval = expected(ACCURACY, 0.75, 0.75, 0.75, ratio=3, times=3, items=MANY)
     assert interval is not None
     assert interval.low < 0.75 < interval.high
+
+
+def test_few_items_widen_the_interval_of_a_share():
+    """No gain, 80 of 100 items are right: the log odds have the variance floor² + 1 / (100 · .8 · .2)."""
+    interval = expected(ACCURACY, 0.8, 0.8, 0.8, ratio=3, times=3, items=100)
+    beside = QUANTILE * math.sqrt(RULE.share_floor**2 + 1 / 16)
+    assert interval == pytest.approx([1 / (1 + math.exp(-math.log(4) - side * beside)) for side in (-1, 1)])
+    assert expected(BITS, 2.0, 1.9, 1.9, ratio=3, times=3, items=5) == expected(
+        BITS, 2.0, 1.9, 1.9, ratio=3, times=3, items=MANY
+    )
+
+
+def test_all_right_is_half_an_item_from_the_limit():
+    interval = expected(ACCURACY, 1.0, 1.0, 1.0, ratio=3, times=3, items=50)
+    assert interval is not None
+    assert 0.98 < interval.low < 1.0
 
 
 def test_more_pace_more_gain_and_more_doubt():
@@ -92,9 +109,9 @@ def test_more_pace_more_gain_and_more_doubt():
     ],
 )
 def test_no_interval(metric, shorter, longer, now, ratio):
-    assert expected(metric, shorter, longer, now, ratio=ratio, times=3) is None
+    assert expected(metric, shorter, longer, now, ratio=ratio, times=3, items=MANY) is None
 
 
 def test_times_must_be_more():
     with pytest.raises(ValueError, match=r"^times must be more than 1, got 1$"):
-        expected(ACCURACY, 0.4, 0.5, 0.5, ratio=3, times=1)
+        expected(ACCURACY, 0.4, 0.5, 0.5, ratio=3, times=1, items=MANY)

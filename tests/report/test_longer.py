@@ -61,7 +61,7 @@ def with_metric(**changes) -> Results:
 
 
 def test_the_metric_of_the_best_validations_and_what_three_times_the_budget_would_give() -> None:
-    interval = expected(with_metric().metric, 0.4, 0.7, 0.68, ratio=4.5, times=3)
+    interval = expected(with_metric().metric, 0.4, 0.7, 0.68, ratio=4.5, times=3, items=1000)
     assert interval is not None
     assert longer(with_metric()) == [Longer("gru", 0.4, 0.7, "valid", 0.68, interval)]
     low, high = (f"{100 * end:.1f}" for end in interval)

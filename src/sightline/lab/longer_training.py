@@ -4,7 +4,9 @@ On a scale g of the metric on which gains can be compared, with trainings of len
 the second:
 
     gain = (g₂ − g₁) · ln(times) / ln(T₂ / T₁)          what it would add at the pace from the first to the second
-    g₃ = g₂ + kept · gain,   standard deviation √(floor² + (spread · gain)²)
+    g₃ = g₂ + kept · gain,   standard deviation √(floor² + (spread · gain)² + 1 / (n p (1 − p)))
+
+The last part is that of a share p of n test items, on the log odds; a metric of another kind has none.
 
 The numbers of `RULE` are those that make the trainings of the study of defaults most likely; docs/defaults.md says how
 often the intervals contained what data sets reached that were left out. Imports no torch.
@@ -54,17 +56,17 @@ class LongerRule(NamedTuple):
     error_floor: float
     spread: float
 
-    def gain(self, pace: float, *, share: bool) -> ExpectedGain:
-        """The gain that is expected where the pace of before would give `pace`."""
+    def gain(self, pace: float, *, share: bool, noise: float = 0.0) -> ExpectedGain:
+        """The gain that is expected where the pace of before would give `pace`; `noise`: that of the test items."""
         floor = self.share_floor if share else self.error_floor
-        return ExpectedGain(self.kept * pace, math.hypot(floor, self.spread * pace))
+        return ExpectedGain(self.kept * pace, math.hypot(floor, self.spread * pace, noise))
 
 
-RULE = LongerRule(kept=0.29, share_floor=0.22, error_floor=0.038, spread=0.32)
+RULE = LongerRule(kept=0.37, share_floor=0.16, error_floor=0.037, spread=0.19)
 
 
 def expected(
-    metric: Metric, shorter: float, longer: float, now: float, *, ratio: float, times: float
+    metric: Metric, shorter: float, longer: float, now: float, *, ratio: float, times: float, items: int
 ) -> Interval | None:
     """The interval of the metric of a training `times` as long as one that has `now`.
 
@@ -72,7 +74,7 @@ def expected(
 
     shorter, longer: the metric of two trainings on the same items, such as those of validation; ratio: the length of
         the second over that of the first
-    now: the metric of the second one, on the items that the interval is about
+    now: the metric of the second one, on the `items` that the interval is about
 
     Raises:
         ValueError: "times must be more than 1, got 1".
@@ -84,13 +86,24 @@ def expected(
         return None
     first, second, last = on_scale
     pace = (second - first) * math.log(times) / math.log(ratio)
-    ends = [unscaled(metric, last + end) for end in RULE.gain(pace, share=is_share(metric)).ends]
+    gain = RULE.gain(pace, share=is_share(metric), noise=item_noise(metric, now, items))
+    ends = [unscaled(metric, last + end) for end in gain.ends]
     return Interval(min(ends), max(ends))
 
 
 def is_share(metric: Metric) -> bool:
     """Whether the metric has two limits."""
     return all(map(math.isfinite, metric.limits))
+
+
+def item_noise(metric: Metric, value: float, items: int) -> float:
+    """The standard deviation that a share of so many items has on the scale g; 0 for a metric of another kind."""
+    if not is_share(metric):
+        return 0.0
+    low, high = metric.limits
+    edge = max(EDGE, 0.5 / items)
+    share = min(max((value - low) / (high - low), edge), 1 - edge)
+    return (items * share * (1 - share)) ** -0.5
 
 
 def scaled(metric: Metric, value: float | None) -> float:

@@ -117,7 +117,9 @@ def _with_expectation(one: Longer, architecture: Architecture, results: Results)
     if not defined(tested):
         return one
     ratio = Budget.parse(plan.final_each).amount / Budget.parse(plan.search_each or plan.final_each).amount
-    interval = expected(results.metric, one.trial, one.runs, tested, ratio=ratio, times=TIMES)
+    interval = expected(
+        results.metric, one.trial, one.runs, tested, ratio=ratio, times=TIMES, items=results.data.tested
+    )
     return replace(one, tested=tested, expected=interval)
 
 
