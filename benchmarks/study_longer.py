@@ -54,7 +54,7 @@ def chains_of(runs: Sequence[Line]) -> list[Chain]:
             pace = scaled(metric, lines[second]["valid"]) - scaled(metric, lines[first]["valid"])
             gained = scaled(metric, lines[third]["test"]) - scaled(metric, lines[second]["test"])
             times = math.log(third / second) / math.log(second / first)
-            items = min(lines[second]["sizes"]["test"], ITEMS["test"]) if "sizes" in lines[second] else ITEMS["test"]
+            items = min(lines[second]["sizes"]["test"], ITEMS["test"])
             noise = item_noise(metric, lines[second]["test"], items)
             chains.append(Chain(data, (first, second, third), pace * times, gained, is_share(metric), noise))
     return chains

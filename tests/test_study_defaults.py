@@ -54,6 +54,7 @@ def line_of(run: StudyRun, valid: float | None, test: float | None = None, **mor
         "valid": valid,
         "test": valid if test is None else test,
         "wall_s": run.budget_s + 10.0,
+        "sizes": {"test": 1000},
         "stage": "choose",
         **more,
     }
