@@ -7,9 +7,9 @@ import pytest
 
 from sightline.cli.app import main
 from sightline.core.config import to_yaml
+from sightline.core.measured import Measured
 from sightline.decoding.engine import DecodingConfig
 from sightline.tasks.load import load
-from sightline.tasks.outcomes import Measured
 from sightline.tasks.translation.config import TranslationRun
 from tests.tasks.translation.small import corpus, untrained
 

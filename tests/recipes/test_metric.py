@@ -28,7 +28,7 @@ def test_every_task_that_writes_texts_has_it(task: str, tmp_path: Path) -> None:
     measured = subject.task.measure(subject.corpus.test)
     ratio = sum(map(len, measured.outputs)) / sum(map(len, measured.references))
     assert measured.metrics["length_ratio"] == pytest.approx(ratio)
-    assert "length_ratio" in subject.task.validator(subject.corpus.valid)(subject.task.model)
+    assert "length_ratio" in subject.task.validator(subject.corpus.valid)(subject.task.model).metrics
     names = subject.kind.metrics(subject.corpus, subject.run)
     assert deciding(names, "length_ratio") == "length_ratio"
     assert deciding(names, "auto") != "length_ratio"
@@ -72,7 +72,7 @@ def test_running_text_has_it(tmp_path: Path) -> None:
     values, details = measured.metrics, measured.details
     assert values["bytes_per_token"] == pytest.approx(details["bytes"] / details["tokens"])
     assert values["bits_per_token"] == pytest.approx(values["bits_per_byte"] * values["bytes_per_token"])
-    assert "bytes_per_token" in subject.task.validator(subject.corpus.valid)(subject.task.model)
+    assert "bytes_per_token" in subject.task.validator(subject.corpus.valid)(subject.task.model).metrics
     assert deciding(subject.kind.metrics(subject.corpus, subject.run), "bits_per_token") == "bits_per_token"
     check_task(subject, ["items make up the metrics", "metrics decide", "data is described"])
 

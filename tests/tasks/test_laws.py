@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from sightline.core.errors import CheckFailed, InputError
+from sightline.core.measured import Measured
 from sightline.core.settings import flat, key
 from sightline.data.batches import START, Cursor, PairBatches
 from sightline.data.pairs.corpus import PairCorpus, Pairs
-from sightline.tasks.outcomes import Measured
 from sightline.tasks.table import TASKS
 from sightline.testing import TASK_LAWS, TaskSubject, check_task
 from tests.recipes.tagging import small
@@ -117,9 +117,9 @@ class RanksByCoverage(TaggingTask):
 
 
 class ValidatesTheLossAlone(TaggingTask):
-    def validator(self, part: Pairs, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: Pairs, share: float = 1.0) -> Callable[[nn.Module], Measured]:
         validate = super().validator(part, share)
-        return lambda model: {"loss": validate(model)["loss"]}
+        return lambda model: Measured({"loss": validate(model).metrics["loss"]})
 
 
 class StaysInEvaluation(TaggingTask):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sightline.core.measured import Measured
 from sightline.training import TrainConfig, TrainResult, train
 from tests.clock import Clock
 from tests.training import toy
@@ -16,14 +17,14 @@ from tests.training import toy
 Validations = list[float]  # shares of the items
 
 
-def dear(clock: Clock, whole_s: float, done: Validations) -> Callable[[float], Callable[[Any], dict[str, float]]]:
+def dear(clock: Clock, whole_s: float, done: Validations) -> Callable[[float], Callable[[Any], Measured]]:
     """Validations that take `whole_s` for all items."""
 
-    def validator(share: float) -> Callable[[Any], dict[str, float]]:
-        def validate(_: Any) -> dict[str, float]:
+    def validator(share: float) -> Callable[[Any], Measured]:
+        def validate(_: Any) -> Measured:
             clock.now += share * whole_s
             done.append(share)
-            return {"loss": 1.0}
+            return Measured({"loss": 1.0})
 
         return validate
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, exit_status
+from sightline.core.measured import Measured
 from sightline.training import Loss, Progress, TrainConfig, TrainResult, train
 from sightline.training.checkpoint import Checkpoints
 from sightline.training.flops import count_flops
@@ -175,7 +176,7 @@ def test_nan_stops_before_the_step_and_keeps_the_last_good_state(tmp_path: Path,
 def test_a_validation_loss_that_is_not_finite_stops_too_and_its_state_is_not_kept(tmp_path: Path) -> None:
     values = iter([1.0, float("nan")])
     with pytest.raises(Diverged, match="step 20: the validation loss is nan: "):
-        run_toy(tmp_path / "run", toy.config(), validate=lambda _: {"loss": next(values)})
+        run_toy(tmp_path / "run", toy.config(), validate=lambda _: Measured({"loss": next(values)}))
     result = Checkpoints(tmp_path / "run" / "checkpoints").newest()
     assert result is not None
     assert result.step == 10
@@ -209,7 +210,7 @@ def test_a_step_without_labels_changes_nothing_but_the_decay(tmp_path: Path) -> 
     assert all(map(torch.equal, weights(model), before))
 
 
-def test_patience_ends_the_run_and_best_is_the_best(tmp_path: Path) -> None:
+def test_patience_ends_the_run_and_best_is_the_latest_of_the_best(tmp_path: Path) -> None:
     values = iter([3.0, 1.0, 2.0, 1.5, 1.0, 0.1])
     model, saved = toy.Toy(), []
 
@@ -221,12 +222,12 @@ def test_patience_ends_the_run_and_best_is_the_best(tmp_path: Path) -> None:
         tmp_path / "run",
         toy.config("60steps", validate_every=5, patience=3),
         model=model,
-        validate=lambda _: {"loss": next(values)},
+        validate=lambda _: Measured({"loss": next(values)}),
         save_model=save,
     )
-    assert (result.status, result.steps, result.best_metric, result.best_step) == ("early_stopped", 25, 1.0, 10)
-    assert saved == ["best.tmp", "best.tmp", "last.tmp"]
-    assert [record["best"] for record in records(tmp_path / "run", "valid")] == [True, True, False, False, False]
+    assert (result.status, result.steps, result.best_metric, result.best_step) == ("early_stopped", 25, 1.0, 25)
+    assert saved == ["best.tmp", "best.tmp", "best.tmp", "last.tmp"]
+    assert [record["best"] for record in records(tmp_path / "run", "valid")] == [True, True, False, False, True]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -239,7 +240,7 @@ def test_better_is_what_the_metric_says_and_no_number_is_never_best(
     result = run_toy(
         tmp_path / "run",
         toy.config("8steps", validate_every=2, metric=metric),
-        validate=lambda _: {"loss": 1.0, metric: next(values)},
+        validate=lambda _: Measured({"loss": 1.0, metric: next(values)}),
     )
     assert (result.best_metric, result.best_step) == best
     assert [record[metric] for record in records(tmp_path / "run", "valid")] == [0.2, None, 0.5, 0.4]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from sightline.core.files import write_new
+from sightline.core.measured import Measured
 from sightline.data.batches import Batch, PairBatches
 from sightline.training import Loss, OptimConfig, TrainConfig, cross_entropy
 
@@ -49,12 +51,13 @@ def batches() -> PairBatches:
     return PairBatches(*pairs(), max_tokens=40, seed=3)
 
 
-def validate(model: nn.Module) -> dict[str, float]:
-    total, count = 0.0, 0
+def validate(model: nn.Module) -> Measured:
+    total, count, rows = 0.0, 0, []
     for batch in PairBatches(*pairs(20), max_tokens=64, seed=0, shuffle=False).epoch(0):
         loss = objective(model, batch)
         total, count = total + float(loss.nll), count + loss.count
-    return {"loss": total / count}
+        rows.append([float(loss.nll), loss.count])
+    return Measured({"loss": total / count}, {"loss": np.array(rows)})
 
 
 def save_to(model: nn.Module) -> Callable[[Path], None]:

@@ -1,16 +1,11 @@
-"""Results of a task: answers, measurements and costs."""
+"""Results of a task: answers and costs."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar, final
-
-import numpy as np
-
-from sightline.core.metrics import metrics_of
 
 T = TypeVar("T")
 
@@ -33,35 +28,6 @@ class Costs(NamedTuple):
     per: str = "item"  # the unit that `ms` is measured for: "token", "item"
     state_bytes: int | None = None  # carried from step to step
     state_of: str = ""  # at which lengths, such as "29 source and 10 target tokens in"
-
-
-@final
-@dataclass(frozen=True)
-class Measured:
-    """The metrics of a model on some items.
-
-    metrics: by name, in the units of `core.metrics`
-    items: for each metric rows (N, K) that `core.metrics.Metric.value` takes to the metric, (N, 2) for one that is not
-        in that table: one row for each item in order, or, where items overlap and have no text, for each group of
-        neighbours
-    outputs, references: of every item, as people read them; empty where they are not text
-    details: further results, such as a confusion matrix, in plain JSON types
-    """
-
-    metrics: dict[str, float]
-    items: dict[str, np.ndarray]
-    outputs: tuple[str, ...] = ()
-    references: tuple[str, ...] = ()
-    details: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, outputs: Mapping[str, Sequence[Any]], **rest: Any) -> Measured:
-        """Every metric of `core.metrics` that is made of these kinds of outputs, given as its `rows` takes them."""
-        chosen = metrics_of(*outputs)
-        items = {metric.name: metric.rows_of(*outputs[metric.of]).astype(float) for metric in chosen}
-        with np.errstate(divide="ignore", invalid="ignore"):  # of a metric that is undefined
-            values = {metric.name: float(metric.value(items[metric.name][None])[0]) for metric in chosen}
-        return cls(values, items, **rest)
 
 
 def median_ms(calls: Iterable[Callable[[], Any]]) -> float | None:

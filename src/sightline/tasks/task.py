@@ -19,6 +19,7 @@ from torch import nn
 from sightline.core.config import decode
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline, written
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
@@ -29,7 +30,7 @@ from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.opened import OpenedInput
-from sightline.tasks.outcomes import Costs, Measured
+from sightline.tasks.outcomes import Costs
 from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.predicting import PredictingTask
 from sightline.tasks.run import RunConfig
@@ -235,13 +236,13 @@ class Task(PredictingTask, Generic[D, P, R]):
         items = number_of(data.sizes["train"], cls.unit.removesuffix("s"), cls.unit)
         return f"{data.name}: {items}, sha256 of the data {data.sha256}"
 
-    def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
-        """A function of the model in training that returns "loss" and the other metrics to show while training.
+    def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], Measured]:
+        """A function of the model in training that measures "loss" and the other metrics to show while training.
 
         share: of the items that it scores by default
         """
         part = self.spaced(part, at_least_one(share * len(part)))
-        return lambda model: self.measure(part).metrics
+        return lambda model: self.measure(part)
 
     def baselines(self, train: P, valid: P, part: P) -> list[Baseline]:
         """Model-free baselines with their scores on `part`: learned from `train`, their settings chosen by `valid`."""

@@ -161,7 +161,7 @@ def metrics_decide(subject: TaskSubject) -> Iterator[str]:
         if metric.decides and not _alike(metric.value(rows, twice)[0, 0], metric.value(rows.repeat(2, 1))[0]):
             yield f"{name} of items drawn twice is not that of all items twice"
     for share in (1.0, 0.01):
-        validated = task.validator(data.valid, share)(task.model)
+        validated = task.validator(data.valid, share)(task.model).metrics
         if "loss" not in validated or not all(isinstance(value, float) for value in validated.values()):
             yield f"a validation of {percent(share)} of the items gives {validated}, not numbers with 'loss' among them"
         elif missing := [name for name in names if name not in validated]:

@@ -25,9 +25,10 @@ from torch import nn
 from sightline.core.config import decode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
 from sightline.core.json_text import finite
-from sightline.core.metrics import find_metric
+from sightline.core.measured import Measured
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
+from sightline.training.best import is_kept
 from sightline.training.budget import Spent
 from sightline.training.checkpoint import Checkpoint
 from sightline.training.distributed import ALONE, Team
@@ -79,7 +80,7 @@ def train(
 ) -> TrainResult:
     """Train `model` until the budget is used up, and leave a run in `run_dir`.
 
-    `objective(model, batch)` gives a `Loss`; `validate(model)` a dict with the key "loss" at least, called in
+    `objective(model, batch)` gives a `Loss`; `validate(model)` a `Measured` with the metric "loss" at least, called in
     evaluation mode without gradients; `validator(share)`, instead, makes one for a share of the validation items.
     `save_model(directory)` writes the current model into an empty directory, for `best/` and `last/`. The texts by name
     of `files(config)` are written into the run directory; in that config a budget in seconds has become steps. What
@@ -200,7 +201,7 @@ class _Trainer:
 
     def _check_same_run(self, before: TrainConfig, where: Path) -> None:
         """A resumed run may change how long it trains and how often it saves, nothing that the result depends on."""
-        for name in ("seed", "optim", "metric", "validate_every", "dtype"):
+        for name in ("seed", "optim", "metric", "best_within", "validate_every", "dtype"):
             then, now = getattr(before, name), getattr(self.config, name)
             if then != now:
                 raise InputError(f"{name} was {then} when the run began, now {now}", where=where)
@@ -298,7 +299,8 @@ class _Trainer:
         """Measure, keep the best model, and save a checkpoint; a signal interrupts it and discards its result."""
         self._report_validating()
         self.stepper.gather()
-        values, (seconds, cpu_seconds) = self.team.from_first(self._validated)
+        measured, (seconds, cpu_seconds) = self.team.from_first(self._validated)
+        values = measured.metrics
         if not math.isfinite(values.get("loss", 0.0)):
             self._diverged(self.state.spent.steps, f"the validation loss is {values['loss']}", [])
         state = self.state
@@ -308,36 +310,21 @@ class _Trainer:
         state.last_validation_s = seconds
         state.validation_s += seconds
         state.validated = state.spent
-        better = self._is_best(values)
-        self._log({"event": "valid", **asdict(state.spent), **finite(values), "best": better})
+        kept = is_kept(state, measured, self.config.metric, self.config.best_within)
+        self._log({"event": "valid", **asdict(state.spent), **finite(values), "best": kept})
         self.save()
-        if better:
+        if kept:
             self.save_as("best")
 
-    def _validated(self) -> tuple[dict[str, float], tuple[float, float]]:
-        """The values of a validation, and the seconds that it took."""
+    def _validated(self) -> tuple[Measured, tuple[float, float]]:
+        """What a validation measured, without texts, and the seconds that it took."""
         timer = Timer()
         assert self.validate is not None
         self.model.eval()
         with torch.no_grad(), self.stepper.autocast(), self.stop.interruptible():
-            values = {name: float(value) for name, value in self.validate(self.model).items()}
-        return values, timer.read()
-
-    def _is_best(self, values: dict[str, float]) -> bool:
-        """Record the metric of these values, and return whether it is the best so far."""
-        state, name = self.state, self.config.metric
-        if name not in values:
-            raise InputError(f"validation has no value {name!r}, only {', '.join(values)}", where="metric")
-        state.metric = values[name] if math.isfinite(values[name]) else None
-        sign = 1.0 if find_metric(name).higher_is_better else -1.0
-        better = state.metric is not None and (
-            state.best_metric is None or sign * state.metric > sign * state.best_metric
-        )
-        if better:
-            state.best_metric, state.best_step, state.without_better = state.metric, state.spent.steps, 0
-        else:
-            state.without_better += 1
-        return better
+            measured = self.validate(self.model)
+        values = {name: float(value) for name, value in measured.metrics.items()}
+        return Measured(values, measured.items), timer.read()
 
     def save(self) -> None:
         """Save a checkpoint, unless one of this step exists."""

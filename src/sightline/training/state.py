@@ -10,6 +10,7 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.json_text import finite
+from sightline.core.measured import Measured
 from sightline.core.settings import CheckedConfig, key
 from sightline.data.batches import Batches
 from sightline.training.budget import Budget, Spent
@@ -17,7 +18,7 @@ from sightline.training.loss import perplexity
 from sightline.training.optim import OptimConfig
 from sightline.training.plan import StepPlan
 
-Validate = Callable[[nn.Module], dict[str, float]]
+Validate = Callable[[nn.Module], Measured]
 
 
 @final
@@ -25,8 +26,9 @@ Validate = Callable[[nn.Module], dict[str, float]]
 class TrainConfig(CheckedConfig):
     """Settings of training.
 
-    `metric` picks `best/`, in the direction that `core.metrics` says. A checkpoint is saved with each validation and
-    whenever `checkpoint_every_s` seconds have passed, or more where the checkpoints would take over 1 % of the time.
+    `metric` picks `best/`, in the direction that `core.metrics` says, by the rule of `training.best`. A checkpoint is
+    saved with each validation and whenever `checkpoint_every_s` seconds have passed, or more where the checkpoints
+    would take over 1 % of the time.
 
     Raises:
         InputError: "keep: must be at least 1, found 0"; what `Budget.parse` raises.
@@ -53,6 +55,12 @@ class TrainConfig(CheckedConfig):
         None, "Steps between validations; null: as many validations as `validations` says.", at_least=1
     )
     metric: str = key("loss", "Validation metric that picks the best model.")
+    best_within: float = key(
+        1.0,
+        "Standard errors of the paired difference by which a later model may be behind the best one by that metric and "
+        "is still kept in its place: the best is in part luck, and later ones have trained longer; 0: the best one.",
+        at_least=0,
+    )
     patience: int | None = key(
         None, "Validations in a row without a better one after which training stops; null: never.", at_least=1
     )
@@ -126,7 +134,7 @@ class TrainResult:
     """The end of a training; `history` has the records of metrics.jsonl.
 
     `cpu_seconds` is the processor time of the thread that trained, within `seconds`; `epochs` the number of complete
-    passes over the data.
+    passes over the data; `best_metric` and `best_step` are those of the model that is kept.
     """
 
     status: Literal["completed", "early_stopped"]
@@ -172,8 +180,10 @@ class State:
     last_validation_s: float = 0.0
     validation_share: float | None = None  # of the items, that a budget by the clock pays for
     metric: float | None = None
-    best_metric: float | None = None
+    best_metric: float | None = None  # of the model that is kept
     best_step: int | None = None
+    top_metric: float | None = None  # the best of all validations
+    top_rows: list[list[float]] = field(default_factory=list)  # of its items
     without_better: int = 0
     looked: Spent = field(default_factory=Spent)  # when the last look of `training.looks` ended
     looks: tuple[float, ...] | None = None  # shares of the budget at which to look; None = not planned yet

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
+from sightline.core.measured import Measured
 from sightline.core.modes import evaluating
 from sightline.core.settings import flat, key
 from sightline.core.suggest import look_up
@@ -21,7 +22,6 @@ from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.models import ENCODERS, SizedConfig
 from sightline.models.store import LoadedModel
 from sightline.parts.token_embedding import Tokens
-from sightline.tasks.outcomes import Measured
 from sightline.tasks.run import RunConfig, TaskConfig
 from sightline.tasks.saved import Options
 from sightline.tasks.task import Task

@@ -57,7 +57,7 @@ def test_it_learns_and_its_measures_agree(trained):
         assert all(sum(one.probabilities.values()) == pytest.approx(1) for one in labelled)
     assert json.loads(json.dumps(found.details)) == found.details
     assert not task.model.training
-    validated = task.validator(of.test)(task.model)
+    validated = task.validator(of.test)(task.model).metrics
     assert {name: found.metrics[name] for name in validated} == pytest.approx(validated)
 
 

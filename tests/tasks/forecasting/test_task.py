@@ -219,7 +219,7 @@ def test_the_median_alone_is_a_quantile_forecast() -> None:
     task, data = built(small(data="builtin:ar?length=600&series=1", loss="quantile", quantiles=(0.5,)))
     measured = task.measure(data.test)
     assert measured.metrics["pinball"] == pytest.approx(measured.metrics["mae"] / 2)
-    assert task.validator(data.valid)(task.model)["loss"] > 0
+    assert task.validator(data.valid)(task.model).metrics["loss"] > 0
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics import TER
 
-from sightline.tasks.outcomes import Measured
+from sightline.core.measured import Measured
 from sightline.tasks.texts_out.scores import score_texts
 
 WORDS = st.text("abc", max_size=7)

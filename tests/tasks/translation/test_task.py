@@ -220,7 +220,7 @@ def test_the_score_of_a_resample_is_the_score_of_those_items(name, metric):
 def test_a_validation_measures_what_an_evaluation_does(trained):
     task, valid = trained[1].task, corpus().valid
     task.model.eval()
-    measured = task.validator(valid)(task.model)
+    measured = task.validator(valid)(task.model).metrics
     assert measured == pytest.approx(task.measure(valid).metrics, rel=1e-5)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from torch import Tensor, nn
 
+from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline, metric_names
 from sightline.data.labelled.corpus import LabelledCorpus, kind_of_data
 from sightline.data.labelled.part import LabelledPart, content_sha256
@@ -28,7 +29,7 @@ from sightline.tasks.classification.metrics import KINDS
 from sightline.tasks.classification.opened import open_item
 from sightline.tasks.classification.planted import planted_items
 from sightline.tasks.input_source import InputSource
-from sightline.tasks.outcomes import Costs, Measured, median_ms
+from sightline.tasks.outcomes import Costs, median_ms
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 
@@ -114,17 +115,18 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         """How far the outputs for a batch are from those of another model, see `label_divergence`."""
         return label_divergence(outputs, reference, batch.labels)
 
-    def validator(self, part: LabelledPart, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: LabelledPart, share: float = 1.0) -> Callable[[nn.Module], Measured]:
         """A function of the model: the metrics of `measure` on evenly spaced items, first loss and accuracy."""
         scored = self.spaced(part, at_least_one(share * min(len(part), self.config.validation_items)))
         batches, labels = self.trained.batches(scored, shuffle=False), scored.numbers(self.classes)
 
-        def validate(model: nn.Module) -> dict[str, float]:
+        def validate(model: nn.Module) -> Measured:
             scores = self.trained.scores_by(model, batches, len(labels))
             if not np.isfinite(scores).all():
-                return {"loss": float("nan")}
-            metrics = SCORE[self.many](scores, labels, self.classes).metrics
-            return {name: metrics[name] for name in dict.fromkeys(["loss", "accuracy", "macro_f1", *metrics])}
+                return Measured({"loss": float("nan")})
+            measured = SCORE[self.many](scores, labels, self.classes)
+            shown = dict.fromkeys(["loss", "accuracy", "macro_f1", *measured.metrics])
+            return Measured({name: measured.metrics[name] for name in shown}, measured.items)
 
         return validate
 

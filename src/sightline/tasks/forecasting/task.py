@@ -8,6 +8,7 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
 
+from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline, metric_names
 from sightline.core.modes import evaluating
 from sightline.data.series.windows import WindowBatch, WindowBatches, WindowCorpus, Windows
@@ -25,7 +26,7 @@ from sightline.tasks.forecasting.predict import futures_drawn
 from sightline.tasks.forecasting.scores import ForecastScores, items_sha256, kinds_of, score_windows
 from sightline.tasks.input_source import InputSource
 from sightline.tasks.opened import OpenedInput
-from sightline.tasks.outcomes import Costs, Measured, median_ms
+from sightline.tasks.outcomes import Costs, median_ms
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 
@@ -88,14 +89,15 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         """How far forecasts of a batch are from those of another model: squared differences, summed as the loss is."""
         return (outputs - reference).float().square().mean(3).sum()
 
-    def validator(self, part: Windows, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: Windows, share: float = 1.0) -> Callable[[nn.Module], Measured]:
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
         part = self.spaced(part, at_least_one(share * min(len(part), self.config.validation_windows)))
         batches = list(self.fitted.in_order(part))
 
-        def validate(model: nn.Module) -> dict[str, float]:
-            metrics = self.score(part, self.trained.predictor(model), batches).metrics()
-            return {"loss": metrics[self.config.metric_name], **metrics}
+        def validate(model: nn.Module) -> Measured:
+            scores = self.score(part, self.trained.predictor(model), batches)
+            metrics, items, name = scores.metrics(), scores.items(part.record, part.origin), self.config.metric_name
+            return Measured({"loss": metrics[name], **metrics}, {"loss": items[name], **items})
 
         return validate
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline, metric_names
 from sightline.core.precision import Precision
 from sightline.core.spelling import respelled
@@ -28,7 +29,6 @@ from sightline.tasks.language.language_model import LanguageModel
 from sightline.tasks.language.likelihood import LIKELIHOODS, items_sha256
 from sightline.tasks.language.opened import open_text, stretches
 from sightline.tasks.language.planted import planted_texts
-from sightline.tasks.outcomes import Measured
 from sightline.tasks.predicting import in_python
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.trained import TrainedModelTask
@@ -114,11 +114,11 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         """How far the outputs for a batch are from those of another model, in nats, summed as the loss is."""
         return divergence(outputs[0], reference[0], batch.mask)
 
-    def validator(self, part: TextPart, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: TextPart, share: float = 1.0) -> Callable[[nn.Module], Measured]:
         """A function of the model: loss, bits per byte and perplexity of `validation_bytes`, evenly spaced."""
         most = at_least_one(share * min(part.size, self.config.validation_bytes))
         held = list(part.numbered(part.sample(most), most))
-        return lambda model: self.trained.score(iter(held), self.config).measured().metrics
+        return lambda model: self.trained.score(iter(held), self.config).measured()
 
     def measure(self, part: TextPart, decoding: Any = None) -> Measured:
         """Bits per byte, loss and perplexity of all of a part; `details` has the loss by position in the context."""

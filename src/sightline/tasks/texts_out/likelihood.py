@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from sightline.core.measured import Measured
 from sightline.tasks.likelihoods import Likelihoods
-from sightline.tasks.outcomes import Measured
 from sightline.training.loss import perplexity
 
 LIKELIHOODS = "likelihoods", "tokens", "ranked tokens"  # kinds of metrics (`Metric.of`)

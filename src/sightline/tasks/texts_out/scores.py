@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from sightline.core.measured import Measured
 from sightline.core.metrics import metrics_of
-from sightline.tasks.outcomes import Measured
 from sightline.tasks.texts_out.scripts import bleu_metric, bleu_tokenizer
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
+from sightline.core.measured import Measured
 from sightline.core.metrics import metric_names
 from sightline.core.modes import evaluating
 from sightline.core.precision import Precision
@@ -18,7 +19,7 @@ from sightline.data.spaced import at_least_one
 from sightline.models.inference import at_precision
 from sightline.parts.heads import lazy_heads
 from sightline.parts.positions import position_limit
-from sightline.tasks.outcomes import Costs, Measured
+from sightline.tasks.outcomes import Costs
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import Options
 from sightline.tasks.task import D
@@ -122,7 +123,7 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
         """How far the outputs for a batch are from those of another model, in nats, summed as the loss is."""
         return divergence(outputs, reference, batch.target_mask[:, 1:])
 
-    def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], Measured]:
         """A function of the model: the metrics of `measure`, on evenly spaced items and greedy outputs of some."""
         size = min(len(part), self.validation_size)
         scored = self.spaced(part, at_least_one(share * size))
@@ -130,11 +131,12 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
         sources = self.trained.sources_of(decoded)
         batches = self.in_order(scored)
 
-        def validate(model: nn.Module) -> dict[str, float]:
-            measured = likelihood(model, batches, self.device).metrics
-            if not math.isfinite(measured["loss"]):
+        def validate(model: nn.Module) -> Measured:
+            measured = likelihood(model, batches, self.device)
+            if not math.isfinite(measured.metrics["loss"]):
                 return measured  # the outputs of a model that has diverged mean nothing
-            return {**measured, **self.score(texts_of(self.trained.write(sources)), decoded.targets).metrics}
+            scores = self.score(texts_of(self.trained.write(sources)), decoded.targets)
+            return Measured(measured.metrics | scores.metrics, measured.items | scores.items)
 
         return validate
 

@@ -1,0 +1,126 @@
+"""Which model a training keeps: the latest within a standard error of the best."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.core.measured import Measured
+from sightline.core.metrics import find_metric
+from sightline.training import train
+from sightline.training.best import is_kept, standard_error
+from sightline.training.checkpoint import Checkpoints
+from sightline.training.state import State
+from tests.training import toy
+
+LOSS = find_metric("loss")
+
+
+def rows(losses: np.ndarray) -> np.ndarray:
+    """Rows of items with a label each."""
+    return np.stack([losses, np.ones_like(losses)], 1)
+
+
+def measured(losses: np.ndarray) -> Measured:
+    return Measured({"loss": float(losses.mean())}, {"loss": rows(losses)})
+
+
+def kept(validations: list[Measured], name: str = "loss", within: float = 1.0) -> list[bool]:
+    """Whether each validation's model is kept; step n is validation n."""
+    state, flags = State(), []
+    for number, one in enumerate(validations):
+        state.spent = replace(state.spent, steps=number)
+        flags.append(is_kept(state, one, name, within))
+    assert state.best_step == max(number for number, flag in enumerate(flags) if flag)
+    assert state.best_metric == validations[state.best_step].metrics[name]
+    return flags
+
+
+def test_the_standard_error_is_that_of_paired_items() -> None:
+    """Items differ a hundred times more than a model does from the next on one item."""
+    generator = np.random.default_rng(1)
+    before = generator.gamma(1.0, 10.0, 400)
+    change = generator.normal(0.0, 0.1, 400)
+    exact = change.std(ddof=1) / 20
+    assert standard_error(LOSS, rows(before), rows(before + change)) == pytest.approx(exact, rel=0.15)
+
+
+def test_the_standard_error_of_a_ratio_follows_the_weights_of_its_items() -> None:
+    """Against the delta method, for items of 1 to 50 labels."""
+    generator = np.random.default_rng(2)
+    labels = generator.integers(1, 50, 500).astype(float)
+    before = labels * generator.normal(2.0, 0.5, 500)
+    after = before + labels * generator.normal(0.1, 0.3, 500)
+    residuals = (after - before) - labels * (after - before).sum() / labels.sum()
+    exact = np.sqrt((residuals**2).sum()) / labels.sum()
+    found = standard_error(LOSS, np.stack([before, labels], 1), np.stack([after, labels], 1))
+    assert found == pytest.approx(exact, rel=0.15)
+
+
+@pytest.mark.parametrize("other", [np.zeros((3, 2)), np.full((4, 2), np.inf), np.zeros((4, 3))])
+def test_rows_that_cannot_be_compared_have_no_error(other: np.ndarray) -> None:
+    assert standard_error(LOSS, np.ones((4, 2)), other) == 0.0
+
+
+def test_a_later_model_is_kept_within_an_error_of_the_best_and_not_beyond() -> None:
+    generator = np.random.default_rng(3)
+    base, noise = generator.gamma(1.0, 1.0, 400), generator.normal(0.0, 0.2, 400)
+    noise -= noise.mean()
+    error = noise.std(ddof=1) / 20
+    best, near, far = (measured(base + shift + (noise if shift else 0.0)) for shift in (0.0, 0.7 * error, 1.4 * error))
+    assert kept([best, near, far]) == [True, True, False]
+    assert kept([far, near, best]) == [True, True, True]
+    assert kept([best, near, far], within=0) == [True, False, False]
+    assert kept([best, far], within=2) == [True, True]
+
+
+def test_models_do_not_drift_away_from_the_best_in_small_steps() -> None:
+    """Each is within an error of the one before; only those within an error of the best are kept."""
+    generator = np.random.default_rng(4)
+    base, noise = np.ones(400), generator.normal(0.0, 0.2, 400)
+    noise -= noise.mean()
+    error = noise.std(ddof=1) / 20
+    steps = [measured(base + 0.8 * error * number + (number % 2) * noise) for number in range(4)]
+    assert kept(steps)[:3] == [True, True, False]
+
+
+def test_where_items_are_unknown_only_ties_are_kept() -> None:
+    values = [Measured({"loss": value}) for value in (1.0, 1.0, 1.001, 0.9)]
+    assert kept(values) == [True, True, False, True]
+
+
+def test_where_higher_is_better() -> None:
+    right = np.arange(100) < 90
+    one, other, worse = (Measured({"accuracy": float(x.mean())}, {"accuracy": rows(x.astype(float))})
+                         for x in (right, np.roll(right, 1) & (np.arange(100) > 0), np.arange(100) < 60))  # fmt: skip
+    assert kept([one, other, worse], "accuracy") == [True, True, False]
+    assert kept([worse, other, one], "accuracy") == [True, True, True]
+
+
+def test_a_metric_that_was_not_measured_is_named() -> None:
+    with pytest.raises(InputError, match="validation has no value 'bleu', only loss"):
+        is_kept(State(), Measured({"loss": 1.0}), "bleu", 1.0)
+
+
+def test_a_resumed_training_keeps_the_same_model(tmp_path: Path) -> None:
+    """The rows of the best validation are in the checkpoint."""
+    generator = np.random.default_rng(5)
+    base, noise = generator.gamma(1.0, 1.0, 50), generator.normal(0.0, 0.2, 50)
+    noise -= noise.mean()
+    losses = [base, base + noise + 0.5 * noise.std() / 50**0.5, base + 1.0]
+
+    def run(place: Path, *budgets: str) -> int | None:
+        numbers, best = iter(range(3)), None
+        for number, budget in enumerate(budgets):
+            best = train(toy.Toy(), toy.objective, toy.batches(), toy.config(budget), place, resume=number > 0,
+                         validate=lambda _: measured(losses[next(numbers)])).best_step  # fmt: skip
+        return best
+
+    assert run(tmp_path / "whole", "30steps") == run(tmp_path / "parts", "10steps", "30steps") == 20
+    checkpoint = Checkpoints(tmp_path / "parts" / "checkpoints").newest()
+    assert checkpoint is not None
+    assert checkpoint.state["state"]["top_rows"] == rows(base).tolist()
