@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -22,6 +23,7 @@ REPETITION = 0.01, 1e6  # the least and the largest penalty: logits stay finite 
 # Logits whose distributions are computed at a time, for each thread: their copies in float64 stay in the caches, and in
 # memory that the process has, while those of large batches would get new pages at every step.
 AT_ONCE = 2**18
+NO_TOKEN = -1
 
 
 def sample(
@@ -49,7 +51,7 @@ def sample(
     `temperature=0` is greedy decoding. Row i has its own random stream, derived from `seed` and `rows[i]` (default: i),
     so that its output does not depend on the rest of the batch. A token of probability zero is never sampled. `score`
     is the model's log-probability before any modification. `repetition_penalty` also covers the tokens `prompts`
-    (B, P). The other arguments are as in `greedy`.
+    (B, P), where `NO_TOKEN` fills short rows up. The other arguments are as in `greedy`.
 
     Raises:
         InputError: an option out of range, e.g. "top_p: must be above 0 and at most 1, found 2.0".
@@ -98,7 +100,9 @@ class Sampler(Chooser):
         check_truncation(top_k, top_p, min_p, repetition_penalty)
         names = range(names) if isinstance(names, int) else names
         self.size = len(names)
-        self._temperature, self._penalty, self._prompts = temperature, repetition_penalty, prompts
+        # A subnormal number, which some threads take for 0, has the limit that 0 stands for.
+        self._temperature = 0.0 if temperature < sys.float_info.min else temperature
+        self._penalty, self._prompts = repetition_penalty, prompts
         self._truncation = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
         self._draws = lambda purpose: _uniform(names, longest, seed, purpose, device or torch.device("cpu"))
         self._noise = self._draws("sampling")  # (B, T)
@@ -147,7 +151,7 @@ class Sampler(Chooser):
             return logits
         before = generated[rows, : int(counts.max()) if len(counts) else 0]  # (N, t)
         places = torch.arange(before.shape[1], device=before.device)
-        before = torch.where(places < counts.unsqueeze(1), before, before[:, :1])  # each counts once
+        before = torch.where(places < counts.unsqueeze(1), before, NO_TOKEN)
         before = before if self._prompts is None else torch.cat([self._prompts[rows], before], 1)
         return penalise(logits, before, self._penalty)
 
@@ -187,11 +191,18 @@ def check_truncation(top_k: int | None, top_p: float, min_p: float, repetition_p
 def penalise(logits: Tensor, generated: Tensor, penalty: float) -> Tensor:
     """Logits (N, V), those of the tokens `generated` (N, t) divided by `penalty` if positive, else multiplied by it.
 
+    `NO_TOKEN` stands for none; a token counts once.
+
     Keskar et al. 2019 (CTRL, arXiv:1909.05858, section 4.1) always divide, which favours repeated tokens with negative
     logits. Like most implementations, this one respects the sign: a penalty above 1 never favours repetition.
     """
-    before = logits.gather(1, generated)
-    return logits.scatter(1, generated, torch.where(before > 0, before / penalty, before * penalty))
+    if not generated.shape[1]:
+        return logits
+    own = generated.amax(1, keepdim=True)  # a token of the row, which stands where there is none
+    places = torch.where(generated == NO_TOKEN, own, generated).clamp(min=0)
+    before = logits.gather(1, places)
+    after = torch.where(before > 0, before / penalty, before * penalty)
+    return logits.scatter(1, places, torch.where(own == NO_TOKEN, before, after))
 
 
 def distribution(
