@@ -53,10 +53,10 @@ def test_several_gradients_at_once(steps: int, length: int, causal: bool) -> Non
     exact = [x.detach().double().requires_grad_() for x in inputs]
     y, expected = attention_by_products(*inputs, causal=causal), attention(*exact, causal=causal)
     towards = torch.linspace(-1, 1, 3 * y.numel()).reshape(3, *y.shape).to(torch.bfloat16)
-    found = torch.autograd.grad(y, inputs, towards, is_grads_batched=True)
+    several = torch.autograd.grad(y, inputs, towards, is_grads_batched=True)
     for number in range(3):
         right = torch.autograd.grad(expected, exact, towards[number].double(), retain_graph=True)
-        for ours, theirs in zip(found, right, strict=True):
+        for ours, theirs in zip(several, right, strict=True):
             assert ours.dtype == torch.bfloat16
             assert (ours[number].double() - theirs).norm() < 1e-2 * theirs.norm()
 

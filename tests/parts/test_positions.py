@@ -61,8 +61,8 @@ def test_several_gradients_of_a_rotation_at_once():
     x = torch.randn(2, 3, 5, 7, requires_grad=True)
     positions = torch.tensor([[0, 1, 2, 3, 4], [7, 100, 8, 0, 1]])
     towards = torch.randn(4, 2, 3, 5, 7)
-    found = torch.autograd.grad(rotate(x, positions), x, towards, is_grads_batched=True)[0]
-    for one, to in zip(found, towards, strict=True):
+    turned_back = torch.autograd.grad(rotate(x, positions), x, towards, is_grads_batched=True)[0]
+    for one, to in zip(turned_back, towards, strict=True):
         torch.testing.assert_close(one, rotate(to, -positions), rtol=1e-5, atol=1e-5)
 
 

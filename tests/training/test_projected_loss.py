@@ -111,9 +111,9 @@ def test_with_16_bit_parameters_it_is_as_close_to_the_exact_loss_as_whole_logits
     errors = []
     for logits in (LazyLogits.of(x, linear), linear(x)):
         loss = cross_entropy(logits, labels)
-        found = gradients(loss, x, *linear.parameters())
-        assert {one.dtype for one in found} == {dtype}
-        errors.append([float((ours.double() - right).norm() / right.norm()) for ours, right in zip(found, of_exact)])
+        mine = gradients(loss, x, *linear.parameters())
+        assert {one.dtype for one in mine} == {dtype}
+        errors.append([float((ours.double() - right).norm() / right.norm()) for ours, right in zip(mine, of_exact)])
         errors[-1].append(float((loss.nll - exact.nll).abs() / exact.nll))
     for ours, whole in zip(*errors, strict=True):
         assert ours <= 1.5 * whole
@@ -122,8 +122,8 @@ def test_with_16_bit_parameters_it_is_as_close_to_the_exact_loss_as_whole_logits
 def test_autocast_leaves_float64_alone() -> None:
     x, linear, labels = example(torch.float64)
     with torch.autocast("cpu", torch.bfloat16):
-        found, expected = cross_entropy(LazyLogits.of(x, linear), labels), cross_entropy(linear(x), labels)
-    torch.testing.assert_close(found[:2], expected[:2], rtol=1e-12, atol=0.0)
+        mine, expected = cross_entropy(LazyLogits.of(x, linear), labels), cross_entropy(linear(x), labels)
+    torch.testing.assert_close(mine[:2], expected[:2], rtol=1e-12, atol=0.0)
 
 
 def test_the_scale_of_16_bit_gradients_is_not_rounded() -> None:
