@@ -106,8 +106,9 @@ class _Products(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         if several_gradients(grads[0]):
-            with without_autocast(grads[0].device):
-                return *_plain_gradients(*ctx.saved_tensors[:3], grads[0], ctx.causal, ctx.scale), None, None
+            q, k, v, *_ = ctx.saved_tensors
+            with without_autocast(q.device):
+                return *_plain_gradients(q, k, v, grads[0], ctx.causal, ctx.scale), None, None
         return *_ProductsGradient.apply(*grads, ctx.cuts, ctx.causal, ctx.scale, *ctx.saved_tensors), None, None
 
 
