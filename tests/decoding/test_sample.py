@@ -180,11 +180,13 @@ def test_a_strong_repetition_penalty_forbids_a_repeat():
 
 
 def test_what_stands_for_no_token_is_not_penalised():
-    logits = torch.tensor([[1.0, 3.0, -2.0], [1.0, 3.0, -2.0], [1.0, 3.0, -2.0]])
-    before = torch.tensor([[NO_TOKEN, NO_TOKEN, NO_TOKEN], [0, NO_TOKEN, 0], [2, 1, NO_TOKEN]])
-    expected = torch.tensor([[1.0, 3.0, -2.0], [0.5, 3.0, -2.0], [1.0, 1.5, -4.0]])
-    assert torch.equal(penalise(logits, before, 2.0), expected)
-    assert torch.equal(penalise(logits, before[:, :0], 2.0), logits)
+    """Logits 3 and 2.9 of tokens 1 and 2, which a penalty of 2 halves."""
+    prompts = torch.tensor([[NO_TOKEN, NO_TOKEN], [0, NO_TOKEN], [1, NO_TOKEN], [2, 1]])
+    result = sample(
+        memoryless(torch.tensor([1.0, 3.0, 2.9])), counting(4), batch=4, bos=0, eos=NEVER, max_length=2,
+        temperature=0.0, repetition_penalty=2.0, prompts=prompts,
+    )  # fmt: skip
+    assert [one.tokens for one in result] == [(1, 2), (1, 2), (2, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("penalty", REPETITION)

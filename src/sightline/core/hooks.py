@@ -10,12 +10,8 @@ from torch.nn.modules import module as torchs
 from torch.utils.hooks import RemovableHandle
 
 # Those of every module, as `nn.modules.module.register_module_forward_hook` adds them.
-_OF_ALL = (
-    torchs._global_forward_hooks,
-    torchs._global_forward_pre_hooks,
-    torchs._global_backward_hooks,
-    torchs._global_backward_pre_hooks,
-)
+_after, _before = torchs._global_forward_hooks, torchs._global_forward_pre_hooks
+_after_backward, _before_backward = torchs._global_backward_hooks, torchs._global_backward_pre_hooks
 
 
 def hooked(module: nn.Module) -> bool:
@@ -29,7 +25,10 @@ def hooked(module: nn.Module) -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
         or "forward" in module.__dict__
-        or any(_OF_ALL)
+        or _after
+        or _before
+        or _after_backward
+        or _before_backward
     )
 
 

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 
 from sightline.core.shapes import AnyTensor
 
-_functorch = torch._C._functorch
+_functorch, _is_tracing = torch._C._functorch, torch._C._is_tracing
 
 
 def forward_mode() -> bool:
@@ -32,7 +32,7 @@ def several_gradients(grad: AnyTensor) -> bool:
 
 def composed() -> bool:
     """Whether a result must be composed of operations that torch can differentiate, batch and compile."""
-    return torch.compiler.is_compiling() or torch._C._is_tracing() or transformed()
+    return torch.compiler.is_compiling() or _is_tracing() or transformed()
 
 
 def in_place() -> bool:

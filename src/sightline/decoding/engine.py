@@ -210,9 +210,12 @@ def _of_batch(watch: Watch, rows: Sequence[int]) -> Watch:
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Token ids (B, P); `NO_TOKEN` fills short rows up."""
+    """Token ids (B, P); a short row is filled up with its first token, which adds no new one, an empty one with
+    `NO_TOKEN`.
+    """
     longest = max(map(len, rows), default=0)
-    return torch.tensor([[*row, *[NO_TOKEN] * (longest - len(row))] for row in rows], dtype=torch.long)
+    filled = [[*row, *[row[0] if row else NO_TOKEN] * (longest - len(row))] for row in rows]
+    return torch.tensor(filled, dtype=torch.long)
 
 
 def plan(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:

@@ -103,6 +103,7 @@ class Sampler(Chooser):
         # A subnormal number, which some threads take for 0, has the limit that 0 stands for.
         self._temperature = 0.0 if temperature < sys.float_info.min else temperature
         self._penalty, self._prompts = repetition_penalty, prompts
+        self._gaps = prompts is not None and prompts.numel() > 0 and bool((prompts == NO_TOKEN).any())
         self._truncation = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
         self._draws = lambda purpose: _uniform(names, longest, seed, purpose, device or torch.device("cpu"))
         self._noise = self._draws("sampling")  # (B, T)
@@ -151,9 +152,15 @@ class Sampler(Chooser):
             return logits
         before = generated[rows, : int(counts.max()) if len(counts) else 0]  # (N, t)
         places = torch.arange(before.shape[1], device=before.device)
-        before = torch.where(places < counts.unsqueeze(1), before, NO_TOKEN)
-        before = before if self._prompts is None else torch.cat([self._prompts[rows], before], 1)
-        return penalise(logits, before, self._penalty)
+        before = torch.where(places < counts.unsqueeze(1), before, before[:, :1])  # each counts once
+        if self._prompts is None:
+            return penalise(logits, before, self._penalty)
+        before = torch.cat([self._prompts[rows], before], 1)
+        if not self._gaps:
+            return penalise(logits, before, self._penalty)
+        own = before.amax(1, keepdim=True)  # a token of the row, `NO_TOKEN` if it has none
+        before = torch.where(before == NO_TOKEN, own, before).clamp(min=0)
+        return torch.where(own == NO_TOKEN, logits, penalise(logits, before, self._penalty))
 
 
 def _uniform(names: Sequence[int], longest: int, seed: int, purpose: str, device: torch.device) -> Tensor:
@@ -191,18 +198,11 @@ def check_truncation(top_k: int | None, top_p: float, min_p: float, repetition_p
 def penalise(logits: Tensor, generated: Tensor, penalty: float) -> Tensor:
     """Logits (N, V), those of the tokens `generated` (N, t) divided by `penalty` if positive, else multiplied by it.
 
-    `NO_TOKEN` stands for none; a token counts once.
-
     Keskar et al. 2019 (CTRL, arXiv:1909.05858, section 4.1) always divide, which favours repeated tokens with negative
     logits. Like most implementations, this one respects the sign: a penalty above 1 never favours repetition.
     """
-    if not generated.shape[1]:
-        return logits
-    own = generated.amax(1, keepdim=True)  # a token of the row, which stands where there is none
-    places = torch.where(generated == NO_TOKEN, own, generated).clamp(min=0)
-    before = logits.gather(1, places)
-    after = torch.where(before > 0, before / penalty, before * penalty)
-    return logits.scatter(1, places, torch.where(own == NO_TOKEN, before, after))
+    before = logits.gather(1, generated)
+    return logits.scatter(1, generated, torch.where(before > 0, before / penalty, before * penalty))
 
 
 def distribution(
