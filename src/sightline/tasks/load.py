@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,12 +12,14 @@ from sightline.core.errors import InputError
 from sightline.data.corpus import Corpus, first_items
 from sightline.models.store import CONFIG, stored_task
 from sightline.tasks.located import located
-from sightline.tasks.recipe import resolve_run
+from sightline.tasks.recipe import data_sha256, resolve_run
 from sightline.tasks.run import log_notes
 from sightline.tasks.scores import best_scores
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
 from sightline.tasks.winner import chosen_run
+
+logger = logging.getLogger("sightline")
 
 PartName = Literal["train", "valid", "test"]
 RUN_CONFIG = "config.yaml"
@@ -78,7 +81,8 @@ def run_config(run: Path) -> Any:
 
 
 def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) -> Part:
-    """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items; logs notes.
+    """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items; logs notes,
+    and whether the data has changed since then.
 
     Raises:
         InputError: "runs/x: no config.yaml here says what it was trained on: set --data".
@@ -87,7 +91,21 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
     if config is None:
         raise InputError(f"no {RUN_CONFIG} here says what it was trained on: set --data", where=run)
     directory = run if (run / RUN_CONFIG).is_file() else run.parent
-    return _part(located(config, directory), part, limit)
+    chosen = _part(located(config, directory), part, limit)
+    if data_sha256(directory) not in (None, chosen.sha256):
+        logger.warning("%s: the data has changed since the model was trained: %s", run, chosen.whole)
+    return chosen
+
+
+def check_part(part: PartName, data: Any) -> None:
+    """Refuse a part of data that is measured as a whole: only a run's own data and built-in data are divided.
+
+    Raises:
+        InputError: "--part: other data is measured as a whole: leave out valid, or the data".
+    """
+    divided = data is None or (isinstance(data, str) and data.startswith("builtin:"))
+    if part != "test" and not divided:
+        raise InputError(f"other data is measured as a whole: leave out {part}, or the data", where="--part")
 
 
 def part_of_data(
