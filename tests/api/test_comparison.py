@@ -91,6 +91,8 @@ def test_the_command_names_the_plan_in_place_of_a_budget():
         ({"seeds": 0}, "seeds: must be at least 1, found 0"),
         ({"archs": ["gru", "gru"]}, "archs: gru is listed twice"),
         ({"archs": "gru, lstm, gru"}, "archs: gru is listed twice"),
+        ({"archs": []}, "archs: expected at least one architecture"),
+        ({"archs": " , "}, "archs: expected at least one architecture"),
         ({"seeds": 2.5}, "seeds: expected an integer, written in full, found 2.5"),
         ({"task": "classified"}, "task: unknown task 'classified', did you mean 'classification'?"),
         ({"data": []}, "data: has no rows"),

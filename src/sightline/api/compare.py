@@ -89,7 +89,9 @@ def compare(
 
 def names_of(archs: Sequence[str] | str | None, task: str) -> list[str]:
     """The architectures that were asked for, as names or as text with commas between them, or the task's usual ones."""
-    return [name.strip() for name in archs.split(",")] if isinstance(archs, str) else list(archs or compared(task))
+    if isinstance(archs, str):
+        return [name.strip() for name in archs.split(",") if name.strip()]
+    return list(compared(task) if archs is None else archs)
 
 
 def new_directory(out_dir: str | Path | None, data: Any, verb: str) -> Path:
