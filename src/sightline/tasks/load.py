@@ -64,7 +64,6 @@ class Part(NamedTuple):
     size: int
     unit: str
     sha256: str | None  # of all the data that they are a part of; None for a file of their own
-    whole: str = ""  # that data, such as "train.csv, test.csv"
 
     @classmethod
     def of(cls, data: Corpus[Any], part: PartName, unit: str, limit: int | None = None) -> Part:
@@ -90,11 +89,19 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
     config = run_config(run)
     if config is None:
         raise InputError(f"no {RUN_CONFIG} here says what it was trained on: set --data", where=run)
+    return _part(*data_of_run(run, config), part, limit)
+
+
+def data_of_run(run: Path, config: Any) -> tuple[Any, Corpus[Any]]:
+    """The configuration of a run, or of the run of a model, with paths that exist, and all the data that it trained on,
+    divided as it was then; logs whether the data has changed since.
+    """
     directory = run if (run / RUN_CONFIG).is_file() else run.parent
-    chosen = _part(located(config, directory), part, limit)
-    if data_sha256(directory) not in (None, chosen.sha256):
-        logger.warning("%s: the data has changed since the model was trained: %s", run, chosen.whole)
-    return chosen
+    config = located(config, directory)
+    data = task_class(config.task).load_data(config)
+    if data_sha256(directory) not in (None, data.sha256):
+        logger.warning("%s: the data has changed since the model was trained: %s", run, _whole(config, data))
+    return config, data
 
 
 def check_part(part: PartName, data: Any) -> None:
@@ -131,17 +138,19 @@ def part_of_data(
         raise InputError(f"unknown flag{f', did you mean --{near}?' if near else ''}", where=f"--{unknown}")
     config = override(config, dict(keys), prefix="--")
     if config.corpus.data.startswith("builtin:"):
-        return _part(config, part, limit)
+        return _part(config, task_class(config.task).load_data(config), part, limit)
     items = first_items(task.read_as_trained(config), limit)
     return Part(config.corpus.data, items, len(items), task.unit, None)
 
 
-def _part(config: Any, part: PartName, limit: int | None) -> Part:
-    kind = task_class(config.task)
-    data = kind.load_data(config)
+def _part(config: Any, data: Corpus[Any], part: PartName, limit: int | None) -> Part:
     log_notes(data.name, data.notes)
-    files = [str(file) for key in ("valid", "test") if (file := getattr(config.corpus, key, None))]
     own = getattr(config.corpus, part, None) if part != "train" else None
-    chosen = Part.of(data, part, kind.unit, limit)
-    name = f"{own}, the {part} part" if own else chosen.name
-    return chosen._replace(name=name, whole=", ".join([data.name, *files]))
+    chosen = Part.of(data, part, task_class(config.task).unit, limit)
+    return chosen._replace(name=f"{own}, the {part} part") if own else chosen
+
+
+def _whole(config: Any, data: Corpus[Any]) -> str:
+    """The names of all the data, such as "train.csv, test.csv"."""
+    files = [str(file) for key in ("valid", "test") if (file := getattr(config.corpus, key, None))]
+    return ", ".join([data.name, *files])

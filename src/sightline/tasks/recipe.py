@@ -153,7 +153,7 @@ def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     may change as long as the content is the same.
     """
     before = data_sha256(place)
-    if before not in (None, data.sha256):  # where nothing is known the checkpoint's own checks must do
+    if before is not None and before != data.sha256:  # where nothing is known the checkpoint's own checks must do
         raise InputError(
             f"the data has changed since the run began (sha256 {before[:12]}… then, {data.sha256[:12]}… now); "
             "start again with --overwrite",
