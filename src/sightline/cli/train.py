@@ -130,7 +130,6 @@ def _resolved(
 
     from sightline.cli.messages import messages, tell
     from sightline.core.errors import InputError
-    from sightline.lab.directory import name_of_data
     from sightline.tasks.located import located
     from sightline.tasks.recipe import resolve_training
 
@@ -140,8 +139,7 @@ def _resolved(
     with messages():
         if not resume or config is not None or out_dir is None:
             run, line = resolving(file=config)
-        name = f"{name_of_data(run.corpus.data)}-{run.settings.arch}-{run.training.seed}"
-        place = out_dir or Path("runs", name)
+        place = out_dir or _usual_place(run)
         own = place / "config.yaml"
         if resume and config is None and own.exists() and (run is None or run.corpus.data):
             run, line = resolving(file=own)
@@ -153,6 +151,13 @@ def _resolved(
         if line and say:
             tell(line)
     return run, place
+
+
+def _usual_place(run: Any) -> Path:
+    """The directory of a run where none is named."""
+    from sightline.lab.directory import name_of_data
+
+    return Path("runs", f"{name_of_data(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
 
 
 def _show(run: Any, shown: Shown) -> None:

@@ -251,7 +251,9 @@ class LabelledInputs:
             raise InputError(f"expected a series (T,) or (T, C) of numbers, found shape {series.shape}", where=place)
         if not np.isfinite(series).all():
             step = np.argwhere(~np.isfinite(series))[0]
-            raise InputError(f"step {step[0] + 1} of the series is {series[tuple(step)]}: numbers must be finite", where=place)
+            raise InputError(
+                f"step {step[0] + 1} of the series is {series[tuple(step)]}: numbers must be finite", where=place
+            )
         return series if series.ndim == 2 else series[:, None]
 
     def _picture(self, pixels: np.ndarray, place: str | None) -> np.ndarray:
