@@ -8,10 +8,10 @@ import pytest
 from sightline.cli.app import main
 from sightline.core.config import to_yaml
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.decoding.engine import DecodingConfig
 from sightline.tasks.load import load, part_of_run
 from sightline.tasks.translation.config import TranslationRun
+from sightline.training.measured import Measured
 from tests.tasks.translation.small import corpus, untrained
 
 NAMES = {"exact_match", "bleu", "chrf", "loss", "perplexity", "token_accuracy"}

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.metrics import find_metric
 from sightline.lab.jobs import Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.preparing import deciding
 from sightline.lab.results import Data
 from sightline.lab.summary import Outcome, summarise
+from sightline.training.measured import Measured
 from tests.tasks.subjects import SUBJECTS
 
 

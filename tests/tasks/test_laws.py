@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from sightline.core.errors import CheckFailed, InputError
-from sightline.core.measured import Measured
 from sightline.core.settings import flat, key
 from sightline.data.batches import START, Cursor, PairBatches
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.tasks.table import TASKS
 from sightline.testing import TASK_LAWS, TaskSubject, check_task
+from sightline.training.measured import Measured
 from tests.recipes.tagging import small
 from tests.recipes.tagging.task import TaggingConfig, TaggingOptions, TaggingRun, TaggingTask
 from tests.tasks.subjects import SUBJECTS

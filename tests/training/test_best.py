@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.metrics import find_metric
 from sightline.training import train
 from sightline.training.best import is_kept, standard_error
 from sightline.training.checkpoint import Checkpoints
-from sightline.training.state import State
+from sightline.training.measured import Measured
+from sightline.training.state import AUTO, State, settled
 from tests.training import toy
 
 LOSS = find_metric("loss")
@@ -99,6 +100,21 @@ def test_where_higher_is_better() -> None:
                          for x in (right, np.roll(right, 1) & (np.arange(100) > 0), np.arange(100) < 60))  # fmt: skip
     assert kept([one, other, worse], "accuracy") == [True, True, False]
     assert kept([worse, other, one], "accuracy") == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("metric", "most_epochs", "expected"), [(AUTO, AUTO, ("accuracy", 3)), ("loss", None, ("loss", None))]
+)
+def test_what_is_left_to_the_task_is_settled_and_nothing_else(
+    metric: str, most_epochs: Any, expected: tuple[str, int | None]
+) -> None:
+    config = settled(toy.config(metric=metric, most_epochs=most_epochs), "accuracy", 3)
+    assert (config.metric, config.most_epochs) == expected
+
+
+def test_by_itself_a_training_keeps_the_least_loss_of_any_number_of_epochs() -> None:
+    config = settled(toy.config())
+    assert (config.metric, config.most_epochs) == ("loss", None)
 
 
 def test_a_metric_that_was_not_measured_is_named() -> None:

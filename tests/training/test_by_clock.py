@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sightline.core.measured import Measured
 from sightline.training import TrainConfig, TrainResult, train
+from sightline.training.measured import Measured
 from tests.clock import Clock
 from tests.training import toy
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, exit_status
-from sightline.core.measured import Measured
 from sightline.training import Loss, Progress, TrainConfig, TrainResult, train
 from sightline.training.checkpoint import Checkpoints
 from sightline.training.flops import count_flops
+from sightline.training.measured import Measured
 from tests.clock import Clock
 from tests.training import toy
 

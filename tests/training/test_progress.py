@@ -17,9 +17,8 @@ class Terminal(io.StringIO):
 
 
 def at(step: int, validating: bool = False) -> Progress:
-    return Progress(
-        step, 2.0, 0.5 if step > 50 else None, 1000.0, step / 100, step * 0.1, 10 - step * 0.1, 1e-3, validating
-    )
+    metric = 0.5 if step > 50 else None
+    return Progress(step, 2.0, metric, 1000.0, step / 100, step * 0.1, 10 - step * 0.1, 1e-3, validating, named="bleu")
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_plain_lines_every_tenth_of_the_budget(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    with reporting("bleu") as show:
+    with reporting() as show:
         assert show is not None
         for step in range(1, 101):
             show(at(step))
@@ -55,9 +54,9 @@ def test_plain_lines_every_ten_seconds_of_a_slow_training(clock: Clock, capsys: 
 
 
 def test_small_losses_are_not_zero(capsys: pytest.CaptureFixture[str]) -> None:
-    with reporting("mse") as show:
+    with reporting() as show:
         assert show is not None
-        show(replace(at(60), loss=0.0004321, metric=0.00012346))
+        show(replace(at(60), loss=0.0004321, metric=0.00012346, named="mse"))
     assert "loss 0.0004321 · validation mse 0.0001235" in capsys.readouterr().err
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.files import write_new
-from sightline.core.measured import Measured
 from sightline.data.batches import Batch, PairBatches
 from sightline.training import Loss, OptimConfig, TrainConfig, cross_entropy
+from sightline.training.measured import Measured
 
 VOCABULARY = 12
 

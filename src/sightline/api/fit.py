@@ -99,7 +99,7 @@ def fit(
         read = read if out_dir else replace(read, name=stored.named(read.name))
         silent = quiet or on_progress is not None or not in_notebook()
         unkept = respelled(partial(_unkept, place)) if out_dir is None else nullcontext()
-        with unkept, reporting(run.training.metric, counted=kind.counted.split()[-1], quiet=silent) as bar:
+        with unkept, reporting(kind.counted.split()[-1], quiet=silent) as bar:
             how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress or bar, "trackers": trackers}
             return _trained(kind.build(read, matched(kind, read, run)), read, place, run, how)
 

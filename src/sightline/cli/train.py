@@ -216,7 +216,7 @@ def _train(
             check_same_run(directory, run, dataset)
         return kind.build(dataset, matched(kind, dataset, run))
 
-    with messages(quiet=quiet), reporting(run.training.metric, counted=counted, quiet=quiet) as on_progress:
+    with messages(quiet=quiet), reporting(counted, quiet=quiet) as on_progress:
         task = team.once_per_node(built)
         if dataset is None:
             train_beside(task, directory, run.training, team, resume=resume)

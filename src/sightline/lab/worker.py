@@ -129,8 +129,10 @@ def measure(job: Job) -> Timed:
         say(f"measuring the speed of {arch}")
         run = run_config(config, arch)
         data = kind.load_prepared(run, job.prepared)
-        rehearsal = rehearse(built_for(kind, data, run, job.prepared), data, run.training)
-        batches[arch], most[arch] = rehearsal.batch_size, most_steps(run.training, rehearsal.batches)
+        task = built_for(kind, data, run, job.prepared)
+        rehearsal = rehearse(task, data, run.training)
+        batches[arch] = rehearsal.batch_size
+        most[arch] = most_steps(task.settled_training(run.training), rehearsal.batches)
         if not job.budget:
             continue
         try:

@@ -11,10 +11,10 @@ from typing import Any, final, get_args
 from sightline.core.config import override
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.metrics import written
 from sightline.tasks.data_paths import DataPaths, data_paths
 from sightline.tasks.load import Part, PartName, check_part, part_of_data, part_of_run
+from sightline.training.measured import Measured
 
 
 @final

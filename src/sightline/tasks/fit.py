@@ -31,7 +31,7 @@ T = TypeVar("T", bound=Task[Any, Any, Any])
 @final
 @dataclass(frozen=True)
 class Trained(Generic[T]):
-    """The result of a training, and the task with the weights of its best validation."""
+    """The result of a training, and the task with the weights of the model that was kept."""
 
     task: T
     training: TrainResult
@@ -56,6 +56,7 @@ def train_run(
         InputError: the run to resume began on other data or with other settings (see `check_same_run`); "--metric:
             unknown metric 'accurracy', did you mean 'accuracy'?".
     """
+    run = run.changed(training=task.settled_training(run.training))
     metric = run.training.metric
     if metric != "loss" and metric not in (known := ("loss", *task.metrics(data, run))):
         raise InputError(unknown("metric", metric, dict.fromkeys(known)), where="--metric")
@@ -79,7 +80,7 @@ def train_run(
 
 def rehearse(task: Task[Any, Any, Any], data: Corpus[Any], config: TrainConfig) -> Rehearsal:
     """The training of `train_task`, to be timed; the task is useless afterwards."""
-    device = resolve_device(config.device)
+    config, device = task.settled_training(config), resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device, task.model)
     stepper = make_stepper(task.model.to(device), task.loss, config, device, dtype, ALONE)
     batches = in_shares(task.batches(data.train, seed=derive(config.seed, "order")), config.pieces, ALONE)
@@ -105,10 +106,11 @@ def train_task(
     The order of batches and the dropout derive from `train_config.seed`. `files(task, train_config)` gives texts to
     keep with the run, such as its config; in that config a budget in seconds has become steps. The other arguments are
     those of `training.train`, and so is what it raises; a validation part must not be empty. In a `team` the first
-    process has the weights of the best validation, the others those of the last step.
+    process has the weights of the model that was kept, the others those of the last step.
     """
     if not data.sizes["valid"]:
         raise InputError(f"no validation {task.unit}", where=data.name)
+    train_config = task.settled_training(train_config)
     result = train(
         task.model,
         task.loss,
@@ -135,4 +137,4 @@ def train_beside(
     task: Task[Any, Any, Any], run_dir: str | Path, config: TrainConfig, team: Team, *, resume: bool
 ) -> None:
     """The part that a process without data has in the `train_run` of the other processes of a team; raises as that."""
-    train(task.model, task.loss, None, config, run_dir, resume=resume, team=team)
+    train(task.model, task.loss, None, task.settled_training(config), run_dir, resume=resume, team=team)

@@ -8,11 +8,11 @@ from typing import Any, final, get_args
 
 from sightline.core.cpu_clock import CpuClock
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.metrics import written
 from sightline.core.precision import Precision
 from sightline.decoding.engine import DecodingConfig
 from sightline.tasks.load import Part
+from sightline.training.measured import Measured
 
 
 @final

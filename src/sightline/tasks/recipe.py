@@ -22,7 +22,7 @@ from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
 from sightline.training.environment import environment
-from sightline.training.state import TrainConfig
+from sightline.training.state import AUTO, TrainConfig
 
 ENVIRONMENT = "environment.json"
 OF_MODEL = ("model", "match", "front_end")  # keys that some architectures refuse and others take
@@ -167,5 +167,6 @@ def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     check_loaded(needed, where=place)
     free = MAY_CHANGE | set(run.data_keys) | ({"model"} if run.match else set())
     for key, value in run.dotted().items():
-        if key.split(".")[0] not in free and began.get(key) != value:
+        left = key == "metric" and value == AUTO  # to the task, as when the run began
+        if key.split(".")[0] not in free and not left and began.get(key) != value:
             raise InputError(f"was {began.get(key)!r} when the run began, now {value!r}", where=f"--{key}")

@@ -19,7 +19,6 @@ from torch import nn
 from sightline.core.config import decode
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline, written
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
@@ -35,6 +34,8 @@ from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.predicting import PredictingTask
 from sightline.tasks.run import RunConfig
 from sightline.training.loss import Loss
+from sightline.training.measured import Measured
+from sightline.training.state import TrainConfig, settled
 
 if TYPE_CHECKING:
     from sightline.tasks.evaluation import Evaluation
@@ -235,6 +236,12 @@ class Task(PredictingTask, Generic[D, P, R]):
         """The data of a training, in a line."""
         items = number_of(data.sizes["train"], cls.unit.removesuffix("s"), cls.unit)
         return f"{data.name}: {items}, sha256 of the data {data.sha256}"
+
+    def settled_training(self, config: TrainConfig) -> TrainConfig:
+        """The settings of a training with what they leave to the task: the metric that picks the best model, and the
+        passes over the data that pay.
+        """
+        return settled(config)
 
     def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], Measured]:
         """A function of the model in training that measures "loss" and the other metrics to show while training.

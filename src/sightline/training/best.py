@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.metrics import Metric, find_metric
+from sightline.training.measured import Measured
 from sightline.training.state import State
 
 RESAMPLES = 200  # a standard error of 5 %

@@ -25,7 +25,6 @@ from torch import nn
 from sightline.core.config import decode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
 from sightline.core.json_text import finite
-from sightline.core.measured import Measured
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
 from sightline.training.best import is_kept
@@ -35,6 +34,7 @@ from sightline.training.distributed import ALONE, Team
 from sightline.training.environment import resolve_device, resolve_dtype
 from sightline.training.looks import Looks, WatchModel
 from sightline.training.loss import Objective
+from sightline.training.measured import Measured
 from sightline.training.memory import MemoryGuard
 from sightline.training.pace import Pace
 from sightline.training.plan import CHECKPOINT_SHARE
@@ -50,6 +50,7 @@ from sightline.training.state import (
     TrainConfig,
     TrainResult,
     Validate,
+    settled,
     training_record,
 )
 from sightline.training.step import Stepper
@@ -95,7 +96,7 @@ def train(
         Diverged: a loss or gradient norm is NaN or infinite: `step 12: the loss is nan (rows 3, 17, …): …`.
         Interrupted: SIGINT or SIGTERM, after the state was saved.
     """
-    path, device = Path(run_dir), team.device(resolve_device(config.device))
+    config, path, device = settled(config), Path(run_dir), team.device(resolve_device(config.device))
     dtype = resolve_dtype(config.dtype, device, model)
     generators = [device] if device.type == "cuda" else []
     with (
@@ -375,9 +376,8 @@ class _Trainer:
             return
         spent, fraction = self.state.spent, self.pace.fraction(self.state)
         left = spent.seconds * (1.0 - fraction) / max(fraction, 1e-9)
-        self.last_progress = Progress(
-            spent.steps, loss, self.state.metric, tokens_per_s, fraction, spent.seconds, left, lr
-        )
+        seen = tokens_per_s, fraction, spent.seconds, left, lr
+        self.last_progress = Progress(spent.steps, loss, self.state.metric, *seen, named=self.config.metric)
         self.on_progress(self.last_progress)
 
     def _report_validating(self) -> None:

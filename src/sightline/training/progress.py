@@ -17,22 +17,17 @@ DECAY = 0.95  # of the running averages that are shown
 
 
 @contextmanager
-def reporting(
-    metric: str = "loss", *, counted: str = "tokens", quiet: bool = False
-) -> Iterator[Callable[[Progress], None] | None]:
-    """An `on_progress` for `train`, None with `quiet`.
-
-    `metric` is the name of `Progress.metric`, `counted` the name of the labels, for "tokens/s".
-    """
+def reporting(counted: str = "tokens", *, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
+    """An `on_progress` for `train`, None with `quiet`; `counted` is the name of the labels, for "tokens/s"."""
     if quiet:
         yield None
     elif in_notebook():
-        yield _Bar(metric, counted)
+        yield _Bar(counted)
     elif sys.stderr.isatty():
-        with _live(metric, counted) as show:
+        with _live(counted) as show:
             yield show
     else:
-        yield _Lines(metric, counted)
+        yield _Lines(counted)
 
 
 @final
@@ -49,13 +44,13 @@ class _Averages:
         self.tokens_per_s += (1 - DECAY) * (progress.tokens_per_s - self.tokens_per_s)
 
 
-def _parts(metric: str, counted: str, progress: Progress, averages: _Averages) -> list[str]:
+def _parts(counted: str, progress: Progress, averages: _Averages) -> list[str]:
     """The numbers of a line."""
     return [
         f"step {progress.step:,}",
         f"{percent(progress.fraction)}",
         f"loss {significant(averages.loss)}",
-        *([] if progress.metric is None else [f"validation {metric} {significant(progress.metric)}"]),
+        *([] if progress.metric is None else [f"validation {progress.named} {significant(progress.metric)}"]),
         f"{averages.tokens_per_s:,.0f} {counted}/s",
         f"{span(progress.seconds_left)} left",
     ]
@@ -65,14 +60,14 @@ def _parts(metric: str, counted: str, progress: Progress, averages: _Averages) -
 class _Bar:
     """One bar in a notebook."""
 
-    def __init__(self, metric: str, counted: str) -> None:
-        self.metric, self.counted = metric, counted
+    def __init__(self, counted: str) -> None:
+        self.counted = counted
         self.averages, self.pane = _Averages(), Pane()
 
     def __call__(self, progress: Progress) -> None:
         if not progress.validating:
             self.averages.update(progress)
-        line = " · ".join(_parts(self.metric, self.counted, progress, self.averages))
+        line = " · ".join(_parts(self.counted, progress, self.averages))
         self.pane.show(progress.fraction, [line], now=progress.fraction >= 1)
 
 
@@ -80,8 +75,8 @@ class _Bar:
 class _Lines:
     """A line after each tenth of the budget, and at least every ten seconds."""
 
-    def __init__(self, metric: str, counted: str) -> None:
-        self.metric, self.counted = metric, counted
+    def __init__(self, counted: str) -> None:
+        self.counted = counted
         self.averages = _Averages()
         self.tenth, self.at = 0, time.monotonic()
 
@@ -93,12 +88,12 @@ class _Lines:
         if tenth == self.tenth and now - self.at < LINE_EVERY_S:
             return
         self.tenth, self.at = tenth, now
-        parts = _parts(self.metric, self.counted, progress, self.averages)
+        parts = _parts(self.counted, progress, self.averages)
         print("sightline: " + " · ".join(parts), file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _live(metric: str, counted: str) -> Iterator[Callable[[Progress], None]]:
+def _live(counted: str) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Display
@@ -118,7 +113,7 @@ def _live(metric: str, counted: str) -> Iterator[Callable[[Progress], None]]:
                 averages.update(progress)
             numbers = [f"loss {significant(averages.loss)}"]
             if progress.metric is not None:
-                numbers.append(f"valid {metric} {significant(progress.metric)}")
+                numbers.append(f"valid {progress.named} {significant(progress.metric)}")
             numbers += [f"{averages.tokens_per_s:,.0f} {counted}/s", f"{span(progress.seconds_left)} left"]
             display.update(
                 task,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final
 
 from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.json_text import finite
-from sightline.core.measured import Measured
 from sightline.core.settings import CheckedConfig, key
 from sightline.data.batches import Batches
 from sightline.training.budget import Budget, Spent
 from sightline.training.loss import perplexity
+from sightline.training.measured import Measured
 from sightline.training.optim import OptimConfig
 from sightline.training.plan import StepPlan
 
 Validate = Callable[[nn.Module], Measured]
+AUTO: Final = "auto"  # a key that is left to the task
 
 
 @final
@@ -54,7 +55,11 @@ class TrainConfig(CheckedConfig):
     validate_every: int | None = key(
         None, "Steps between validations; null: as many validations as `validations` says.", at_least=1
     )
-    metric: str = key("loss", "Validation metric that picks the best model.")
+    metric: str = key(
+        AUTO,
+        "Validation metric that picks the best model; auto: the accuracy of classifiers of one label each, otherwise "
+        "the loss.",
+    )
     best_within: float = key(
         1.0,
         "Standard errors of the paired difference by which a later model may be behind the best one by that metric and "
@@ -64,10 +69,11 @@ class TrainConfig(CheckedConfig):
     patience: int | None = key(
         None, "Validations in a row without a better one after which training stops; null: never.", at_least=1
     )
-    most_epochs: int | None = key(
-        None,
+    most_epochs: int | Literal["auto"] | None = key(
+        AUTO,
         "Passes over the training data that a budget in seconds pays for at most: small data is learnt in few, and "
-        "more of them overfit it; null: any number.",
+        "more of them overfit it; auto: 10 for classifiers of texts with a vocabulary of 1,000 words or more, "
+        "otherwise any number; null: any number.",
         at_least=1,
     )
     checkpoint_every_s: float = key(
@@ -104,13 +110,22 @@ class TrainConfig(CheckedConfig):
         return self.pieces is not None and self.pieces > 1
 
 
+def settled(config: TrainConfig, metric: str = "loss", most_epochs: int | None = None) -> TrainConfig:
+    """The settings with these values where they leave them to the task."""
+    return replace(
+        config,
+        metric=metric if config.metric == AUTO else config.metric,
+        most_epochs=most_epochs if config.most_epochs == AUTO else config.most_epochs,
+    )
+
+
 def most_steps(config: TrainConfig, batches: Batches) -> int | None:
     """The steps of `most_epochs`, by the batches of the first epoch; None: any number.
 
     Raises:
         InputError: "most_epochs: requires batches that have a length, those of an epoch".
     """
-    if config.most_epochs is None:
+    if config.most_epochs is None or config.most_epochs == AUTO:
         return None
     try:
         return config.most_epochs * len(batches)  # type: ignore[arg-type]
@@ -157,13 +172,14 @@ class Progress:
 
     step: int
     loss: float  # nats per label of the last step, unsmoothed
-    metric: float | None  # the last validation's `TrainConfig.metric`
+    metric: float | None  # the last validation's
     tokens_per_s: float
     fraction: float  # of the budget
     seconds: float
     seconds_left: float
     lr: float
     validating: bool = False
+    named: str = "loss"  # the metric, by its name
 
 
 @final

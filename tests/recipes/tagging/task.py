@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.modes import evaluating
 from sightline.core.settings import flat, key
 from sightline.core.suggest import look_up
@@ -27,6 +26,7 @@ from sightline.tasks.saved import Options
 from sightline.tasks.task import Task
 from sightline.tasks.translation.config import PairsConfig
 from sightline.training.loss import Loss, cross_entropy
+from sightline.training.measured import Measured
 
 UNKNOWN = 0
 

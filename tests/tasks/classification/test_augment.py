@@ -1,10 +1,12 @@
-"""Moved pictures: every one is the picture somewhere else, and every place comes up."""
+"""Moved pictures: every one is the picture somewhere else, and every place comes up. Texts that lose words."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from sightline.tasks.classification.augment import shifted
+from sightline.tasks.classification.augment import shifted, without_words
+from sightline.tasks.classification.config import TextConfig
 from tests.tasks.classification.small import data, untrained
 
 
@@ -33,3 +35,42 @@ def test_only_training_moves_pictures():
         losses[training] = {float(task.loss(task.model, batch).nll) for _ in range(3)}
     assert len(losses[False]) == 1
     assert len(losses[True]) == 3
+
+
+def test_each_word_is_lost_with_the_same_probability_and_padding_never():
+    tokens = torch.arange(10, 20).expand(4000, -1)
+    mask = torch.ones_like(tokens, dtype=torch.bool)
+    mask[:, 7:] = False
+    torch.manual_seed(0)
+    changed = without_words(tokens, mask, 0.3, unknown=1)
+    assert torch.equal(changed[:, 7:], tokens[:, 7:])
+    gone = (changed != tokens)[:, :7]
+    assert (changed[:, :7][gone] == 1).all()
+    # Of 7 words all are drawn in .3^7 = .0002 of the texts, which then lose none.
+    assert gone.float().mean(0).tolist() == pytest.approx([0.3] * 7, abs=4 * (0.3 * 0.7 / 4000) ** 0.5 + 0.0002)
+    assert torch.corrcoef(gone.float().T).fill_diagonal_(0).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_text_of_which_nothing_would_be_left_remains_whole(masked: bool):
+    tokens = torch.tensor([[5, 6, 0, 0]]).expand(2000, -1) if masked else torch.tensor([[5, 6]]).expand(2000, -1)
+    torch.manual_seed(0)
+    changed = without_words(tokens, tokens > 0 if masked else None, 0.9, unknown=1)[:, :2]
+    assert not (changed == 1).all(1).any()
+    whole = (changed == tokens[:, :2]).all(1).float().mean()
+    assert float(whole) == pytest.approx(0.9**2 + 0.1**2, abs=0.03)
+
+
+def test_no_share_changes_nothing():
+    tokens = torch.tensor([[5, 6]])
+    assert without_words(tokens, None, 0.0, unknown=1) is tokens
+
+
+@pytest.mark.parametrize(("share", "losses"), [(0.5, 3), (None, 1)])  # by default words of so few kinds are not lost
+def test_only_training_loses_words(share: float | None, losses: int):
+    task = untrained("text", text=TextConfig(word_dropout=share))
+    batch, _ = next(task.batches(data("text").train, seed=0).stream())
+    for training in (True, False):
+        task.model.train(training)
+        seen = {float(task.loss(task.model, batch).nll) for _ in range(3)}
+        assert len(seen) == (losses if training else 1)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics import TER
 
-from sightline.core.measured import Measured
 from sightline.tasks.texts_out.scores import score_texts
+from sightline.training.measured import Measured
 
 WORDS = st.text("abc", max_size=7)
 

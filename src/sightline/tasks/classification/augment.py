@@ -1,4 +1,4 @@
-"""Random shifts of training pictures, so that a model sees each of them in many places."""
+"""Random changes of training items: pictures move, and texts lose words, so that a model sees each in many forms."""
 
 from __future__ import annotations
 
@@ -20,3 +20,19 @@ def shifted(pictures: Tensor, most: int, ground: int = 0) -> Tensor:
     columns = torch.arange(width, device=pictures.device) + right  # (B, W)
     item = torch.arange(batch, device=pictures.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[item, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+
+def without_words(tokens: Tensor, mask: Tensor | None, share: float, unknown: int) -> Tensor:
+    """Token ids (B, T) with `share` of the real ones, drawn at random, replaced by `unknown`.
+
+    Word dropout, Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods for text classification". A
+    text of which nothing would be left remains whole. Draws from torch's CPU generator on every device.
+
+    mask: (B, T) bool, True = real; None where all are
+    """
+    if not share:
+        return tokens
+    gone = (torch.rand(tokens.shape) < share).to(tokens.device)
+    real = torch.ones_like(gone) if mask is None else mask
+    some_left = (real & ~gone).any(1, keepdim=True)
+    return tokens.masked_fill(gone & real & some_left, unknown)

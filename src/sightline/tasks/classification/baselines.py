@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from sightline.core.cpu_clock import CpuClock
-from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import LabelledSource
@@ -27,6 +26,7 @@ from sightline.tasks.classification.plain import (
     radial_machine,
     spaced_rows,
 )
+from sightline.training.measured import Measured
 
 # Bounds of what plain classifiers learn from, so that each takes a few seconds of one core.
 MOST_CHOOSING = 1000  # validation items that choose settings

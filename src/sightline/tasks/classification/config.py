@@ -70,6 +70,13 @@ class TextConfig(CheckedConfig):
     size: int = key(20_000, "Maximum size of the vocabulary.", at_least=1)
     # Rare words of training train the embedding of unknown words.
     min_count: int = key(2, "How often a word must occur in training to be in the vocabulary.", at_least=1)
+    word_dropout: float | None = key(
+        None,
+        "Share of the tokens of each text that are unknown to the model in a training step (word dropout, Iyyer et al. "
+        "2015); null: 0.5 where the vocabulary has 1,000 words or more, otherwise 0.",
+        at_least=0,
+        below=1,
+    )
 
 
 @final
@@ -147,7 +154,8 @@ class ClassificationConfig(TaskConfig):
 
     @classmethod
     def own(cls, arch: str) -> dict[str, Any]:
-        return {"model": _pooled(arch)}
+        text = {"text": TextConfig(word_dropout=0.0)} if arch in NAMED_ENCODERS else {}  # the paper has none
+        return {"model": _pooled(arch), **text}
 
     @classmethod
     def optimizer(cls, arch: str) -> OptimConfig:

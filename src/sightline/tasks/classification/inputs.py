@@ -29,6 +29,8 @@ from sightline.tasks.one_or_several import dimensions
 from sightline.tasks.text_inputs import USUAL
 
 VOCABULARY = "tokenizer.json"
+LANGUAGE_WORDS = 1_000
+LANGUAGE_EPOCHS, WORD_DROPOUT = 10, 0.5  # of texts of a language, by default (LOG.md)
 MOST_POSITIONS = 256  # of a series, by default
 _CHANNELS = (1, 3, 4)  # of a picture as bytes (H, W, C): grey, RGB, RGB with transparency
 # A channel that changes by less than float32 can tell at its largest value is not divided by its deviation.
@@ -94,6 +96,8 @@ class LabelledInputs:
         """
         config.front_end.check(READ_AS[kind])
         if kind == "text":
+            if config.text.word_dropout and config.front_end.kind(USUAL) != USUAL:
+                raise InputError("requires a vocabulary; this front end reads letters", where="text.word_dropout")
             words = _VOCABULARIES[config.front_end.kind(USUAL)](
                 [source for source in sources if isinstance(source, str)], config.text, lowercase
             )
@@ -113,6 +117,24 @@ class LabelledInputs:
         config = replace(config, picture=picture.settled([array.shape for array in arrays[:1]], config.front_end))
         grey = all(bool((array == array[:1]).all()) for array in arrays)
         return cls(kind, config, config.fitted(kind), grey=grey)
+
+    @property
+    def in_language(self) -> bool:
+        """Whether sources are texts of a language, where a word can be missing and is learnt in few passes; in texts of
+        a few symbols every one may decide.
+        """
+        return isinstance(self.words, Words) and self.words.size >= LANGUAGE_WORDS
+
+    @property
+    def word_dropout(self) -> float:
+        """The share of a text's tokens that training makes unknown."""
+        share = self.config.text.word_dropout
+        return (WORD_DROPOUT if self.in_language else 0.0) if share is None else share
+
+    @property
+    def unknown(self) -> int | None:
+        """The token of an unknown word; None where there is no vocabulary."""
+        return getattr(self.words, "UNK", None)
 
     @property
     def channels(self) -> int:

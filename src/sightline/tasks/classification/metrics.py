@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sightline.core.measured import Measured
 from sightline.tasks.likelihoods import Likelihoods
+from sightline.training.measured import Measured
 
 BINS = 15
 # The kinds of metrics (`Metric.of`), by whether an item may have any number of labels.

@@ -62,7 +62,8 @@ def _built(task: ClassificationTask, problem: PlantedTexts, seed: int, sizes: Pl
         problem.name, train, held, held, "", classes=tuple(sorted({name for names in train.labels for name in names}))
     )
     plain = replace(task.config.sound, augment=None)
-    config = replace(task.config, class_weights="none", label_smoothing=0.0, shift_pixels=0, sound=plain)
+    text = replace(task.config.text, word_dropout=0.0)
+    config = replace(task.config, class_weights="none", label_smoothing=0.0, shift_pixels=0, sound=plain, text=text)
     built = type(task).build(data, task.run.changed(settings=config, seed=derive(seed, problem.name), match=None))
 
     def right(opened: OpenedInput, item: PlantedItem) -> bool:

@@ -11,18 +11,17 @@ from typing import Any, ClassVar, final
 import numpy as np
 from torch import Tensor, nn
 
-from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline, metric_names
 from sightline.data.labelled.corpus import LabelledCorpus, kind_of_data
 from sightline.data.labelled.part import LabelledPart, content_sha256
 from sightline.data.rows.in_memory import LABELLED
 from sightline.data.spaced import at_least_one, spaced
-from sightline.tasks.classification.augment import shifted
+from sightline.tasks.classification.augment import shifted, without_words
 from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.classifier import Classifier, LabelOptions
 from sightline.tasks.classification.config import ClassificationRun
-from sightline.tasks.classification.inputs import LabelledInputs
+from sightline.tasks.classification.inputs import LANGUAGE_EPOCHS, LabelledInputs
 from sightline.tasks.classification.labelling import Labelling
 from sightline.tasks.classification.loss import class_weights, label_divergence, label_loss
 from sightline.tasks.classification.metrics import KINDS
@@ -32,6 +31,8 @@ from sightline.tasks.input_source import InputSource
 from sightline.tasks.outcomes import Costs, median_ms
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
+from sightline.training.measured import Measured
+from sightline.training.state import TrainConfig, settled
 
 TIMED = 20  # items
 
@@ -100,14 +101,23 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
     def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
         return metric_names(*KINDS[data.many], first=["accuracy", "macro_f1", "auroc", "loss"])
 
+    def settled_training(self, config: TrainConfig) -> TrainConfig:
+        """By accuracy: the loss is least where a classifier of small data is not yet too sure of itself, long before
+        its answers are best (LOG.md). Texts of a language are learnt in few passes.
+        """
+        epochs = LANGUAGE_EPOCHS if self.inputs.in_language else None
+        return settled(config, "accuracy" if self.one_label else "loss", epochs)
+
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         return self.trained.batches(part, seed=seed)
 
     def loss(self, model: nn.Module, batch: LabelledBatch) -> Loss:
-        """The loss of the labels, see `label_loss`; pictures are shifted in training."""
+        """The loss of the labels, see `label_loss`; in training pictures are shifted and texts lose words."""
         source = batch.source
         if model.training and self.inputs.kind == "image":
             source = shifted(source, self.config.shift_pixels, self.config.picture.ground)
+        elif model.training and self.inputs.unknown is not None:
+            source = without_words(source, batch.source_mask, self.inputs.word_dropout, self.inputs.unknown)
         logits = model(source, batch.source_mask)
         return label_loss(logits, batch.labels, self.trained.weights, self.config.label_smoothing or 0.0)
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
 
-from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline, metric_names
 from sightline.core.modes import evaluating
 from sightline.data.series.windows import WindowBatch, WindowBatches, WindowCorpus, Windows
@@ -29,6 +28,7 @@ from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, median_ms
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
+from sightline.training.measured import Measured
 
 TIMED = 20  # windows whose forecast is timed
 

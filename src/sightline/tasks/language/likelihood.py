@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.core.measured import Measured
 from sightline.data.text.positions import Stretch, stretches
 from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import Window, batched
 from sightline.data.tokens.text import TextTokenizer
 from sightline.tasks.likelihoods import Likelihoods
+from sightline.training.measured import Measured
 
 LIKELIHOODS = "running text", "likelihoods", "tokens"  # kinds of metrics (`Metric.of`)
 ITEM = 1024  # positions: a longer document is several items of a bootstrap

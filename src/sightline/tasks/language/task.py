@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.metrics import Baseline, metric_names
 from sightline.core.precision import Precision
 from sightline.core.spelling import respelled
@@ -33,6 +32,7 @@ from sightline.tasks.predicting import in_python
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss, cross_entropy, divergence
+from sightline.training.measured import Measured
 
 
 @final

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.core.measured import Measured
 from sightline.tasks.likelihoods import Likelihoods
 from sightline.training.loss import perplexity
+from sightline.training.measured import Measured
 
 LIKELIHOODS = "likelihoods", "tokens", "ranked tokens"  # kinds of metrics (`Metric.of`)
 

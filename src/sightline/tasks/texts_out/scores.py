@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sightline.core.measured import Measured
 from sightline.core.metrics import metrics_of
 from sightline.tasks.texts_out.scripts import bleu_metric, bleu_tokenizer
+from sightline.training.measured import Measured
 
 
 def score_texts(hypotheses: Sequence[str], references: Sequence[str], kinds: Sequence[str] = ("texts",)) -> Measured:

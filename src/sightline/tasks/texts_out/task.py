@@ -11,7 +11,6 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
-from sightline.core.measured import Measured
 from sightline.core.metrics import metric_names
 from sightline.core.modes import evaluating
 from sightline.core.precision import Precision
@@ -30,6 +29,7 @@ from sightline.tasks.texts_out.scripts import metric_for
 from sightline.tasks.texts_out.writer import P, TextWriter, texts_of
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss, cross_entropy, divergence
+from sightline.training.measured import Measured
 
 TIMED = 20  # items
 
