@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
+from sightline.decoding.beam import beam
 from sightline.decoding.greedy import greedy
 from sightline.decoding.hypothesis import Hypothesis
+from sightline.decoding.nucleus import LONG
+from sightline.decoding.sample import sample
 from tests.decoding.toys import EOS, Tree, counting, memoryless, scripted
 
 
@@ -83,6 +88,19 @@ def test_logits_that_are_not_finite_are_refused(poison):
     logits = torch.tensor([0.0, poison, 1.0])
     with pytest.raises(ValueError, match="NaN or infinite"):
         greedy(memoryless(logits), counting(2), batch=2, bos=1, eos=EOS, max_length=3)
+
+
+@pytest.mark.parametrize("tokens", [5, LONG], ids=["few tokens", "many"])
+@pytest.mark.parametrize("kind", ["greedy", "sample", "top_p", "beam"])
+def test_where_no_permitted_token_is_possible_the_error_says_so(kind, tokens):
+    """A step of one's own may allow few tokens, and forbid the others by logits of -infinity."""
+    logits = torch.full((tokens,), -torch.inf)
+    logits[2] = 0.0
+    options = {"batch": 2, "bos": 1, "eos": 4, "max_length": 3}
+    decoders = {"greedy": greedy, "sample": sample, "top_p": partial(sample, top_p=0.9), "beam": beam}
+    assert decoders[kind](memoryless(logits), counting(2), **options)
+    with pytest.raises(ValueError, match="every token that is not banned has the logit -infinity"):
+        decoders[kind](memoryless(logits), counting(2), banned=[2], **options)
 
 
 def test_wrong_arguments_are_named():

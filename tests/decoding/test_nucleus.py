@@ -8,6 +8,7 @@ import torch
 
 from sightline.decoding import nucleus as module
 from sightline.decoding.nucleus import FEW, LONG, nucleus
+from sightline.decoding.sample import distribution
 
 MASSES = (1e-9, 0.1, 0.5, 0.9, 0.95, 0.999, 1 - 1e-9, 1 - 1e-13, 1 - 2**-53)
 
@@ -78,3 +79,21 @@ def test_no_vocabulary_is_put_in_order_for_an_ordinary_mass(kind, monkeypatch):
     monkeypatch.setattr(module, "by_sorting", fail)
     for mass in MASSES[:6]:
         nucleus(rows(kind, LONG + 1, seed=1), mass)
+
+
+def test_a_distribution_of_many_tokens_has_its_gradient():
+    """Of the tokens that are kept p/mass is left: the gradient of log q(x) is onehot(x) - q, and 0 elsewhere."""
+    logits = torch.randn(2, LONG, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    q = distribution(logits, top_p=0.3)
+    token = q[0].argmax()
+    gradient = torch.autograd.grad(q[0, token].log(), logits)[0]
+    expected = torch.zeros_like(gradient)
+    expected[0] = -q[0].detach()
+    expected[0, token] += 1.0
+    torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-14)
+
+
+def test_transforms_of_torch_see_the_operations():
+    chances = rows("any", LONG, seed=1)
+    mapped = torch.func.vmap(lambda row: nucleus(row.unsqueeze(0), 0.9).squeeze(0))(chances)
+    assert torch.equal(mapped, by_definition(chances, 0.9))

@@ -10,7 +10,7 @@ from sightline.decoding.greedy import greedy
 from sightline.decoding.prompt import Prompted, after_prompt
 from sightline.decoding.sample import penalise, sample
 from sightline.tasks.language.generation import read_prompts
-from tests.decoding.models import NAMES, language_model, prompts
+from tests.decoding.models import NAMES, check_same, continued, language_model, prompts
 from tests.decoding.toys import EOS, Tree
 
 
@@ -106,6 +106,27 @@ def test_tokens_of_the_prompt_count_as_repeated():
     assert first(torch.tensor([[1]])) == (2,)  # 3 / 2 < 2
     assert first(torch.tensor([[1, 1, 2]])) == (1,)  # each counts once: 3 / 2 > 2 / 2
     assert torch.equal(penalise(logits, torch.tensor([[3]]), 2.0)[0], torch.tensor([1.0, 3.0, 2.0, -2.0]))
+
+
+@pytest.mark.parametrize("texts", [[[], [], []], [[3, 4], [], [2]]], ids=["all", "one"])
+def test_an_empty_prompt_has_no_token_to_penalise(texts):
+    """A source decodes as it does alone, where nothing is said about prompts."""
+    tree = Tree(5, 4, tables=3, scale=0.5)
+    config = DecodingConfig(sample=True, repetition_penalty=5.0, seed=3)
+    options = {"bos": 5, "eos": 0, "max_length": 4}
+    together = decode(tree.start, tree.step, [1, 1, 1], config, prompts=texts, **options)
+    for row in (row for row, text in enumerate(texts) if not text):
+        (alone,) = decode(lambda _, row=row: tree.start([row]), tree.step, [1], config, names=[row], **options)
+        assert together[row].tokens == alone.tokens
+
+
+@pytest.mark.parametrize("draft", ["none", "ngram"])
+def test_a_watch_that_only_listens_may_return_nothing(draft):
+    model, texts = language_model("softmax"), prompts(3, seed=4)
+    heard = []
+    config = DecodingConfig(draft=draft, max_length=14)
+    check_same(continued(model, texts, config, watch=heard.append), continued(model, texts, config))
+    assert heard
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from sightline.core.subnormals import subnormals_flushed
 from sightline.decoding import sample as module
 from sightline.decoding.greedy import greedy
-from sightline.decoding.sample import REPETITION, distribution, invert, penalise, sample
+from sightline.decoding.sample import NO_TOKEN, REPETITION, distribution, invert, penalise, sample
 from tests.decoding.toys import EOS, Tree, counting, memoryless
 
 LOGITS = torch.tensor([1.0, 0.3, -0.5, 2.0, -1.5, 0.0, -torch.inf, 1.2])
@@ -103,6 +104,17 @@ def test_temperature_to_zero_is_greedy(temperature):
     )
 
 
+@pytest.mark.parametrize("temperature", [1e-300, 1e-310])
+def test_temperature_to_zero_is_greedy_where_subnormal_numbers_are_zero(temperature):
+    """As in the processes of the commands."""
+    logits = torch.tensor([1.0, 2.0, -torch.inf, 1.5])
+    with subnormals_flushed():
+        (result,) = sample(
+            memoryless(logits), counting(1), batch=1, bos=0, eos=NEVER, max_length=3, temperature=temperature, top_p=0.9
+        )
+    assert result.tokens == (1, 1, 1)
+
+
 @pytest.mark.parametrize("options", [{"top_k": 1}, {"top_p": 1e-9}, {"min_p": 1.0}], ids=["top_k", "top_p", "min_p"])
 def test_the_narrowest_truncation_is_greedy(options):
     tree = Tree(4, 6, tables=50, seed=8)
@@ -165,6 +177,16 @@ def test_a_strong_repetition_penalty_forbids_a_repeat():
     for hypothesis in sample(memoryless(logits), counting(20), **arguments, repetition_penalty=1e6):
         assert len(set(hypothesis.tokens)) == 30
     assert any(len(set(h.tokens)) < 30 for h in sample(memoryless(logits), counting(20), **arguments))
+
+
+def test_what_stands_for_no_token_is_not_penalised():
+    """Logits 3 and 2.9 of tokens 1 and 2, which a penalty of 2 halves."""
+    prompts = torch.tensor([[NO_TOKEN, NO_TOKEN], [0, NO_TOKEN], [1, NO_TOKEN], [2, 1]])
+    result = sample(
+        memoryless(torch.tensor([1.0, 3.0, 2.9])), counting(4), batch=4, bos=0, eos=NEVER, max_length=2,
+        temperature=0.0, repetition_penalty=2.0, prompts=prompts,
+    )  # fmt: skip
+    assert [one.tokens for one in result] == [(1, 2), (1, 2), (2, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("penalty", REPETITION)

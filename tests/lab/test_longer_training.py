@@ -112,6 +112,18 @@ def test_no_interval(metric, shorter, longer, now, ratio):
     assert expected(metric, shorter, longer, now, ratio=ratio, times=3, items=MANY) is None
 
 
+def test_no_interval_without_items():
+    assert expected(ACCURACY, 0.4, 0.5, 0.5, ratio=3, times=3, items=0) is None
+
+
+def test_no_interval_of_a_training_that_diverged():
+    """A perplexity of e^500 after one of 5: three times the budget would go beyond the numbers of a float."""
+    perplexity = find_metric("perplexity")
+    assert expected(perplexity, 5.0, 1e217, 1e217, ratio=1.5, times=30, items=MANY) is None
+    assert unscaled(perplexity, -1e4) == math.inf
+    assert unscaled(ACCURACY, -1e4) == 0.0
+
+
 def test_times_must_be_more():
     with pytest.raises(ValueError, match=r"^times must be more than 1, got 1$"):
         expected(ACCURACY, 0.4, 0.5, 0.5, ratio=3, times=1, items=MANY)

@@ -240,6 +240,16 @@ def test_a_model_that_cannot_be_compiled_keeps_its_step(caplog):
     assert notes(caplog) == ["the step cannot be compiled, and runs as it is: a step changes the form of the state"]
 
 
+def test_a_model_with_hooks_keeps_its_step():
+    model, heard = language_model(), []
+    handle = model.head.register_forward_hook(lambda *_: heard.append(1))
+    step = step_of(for_inference(model), "float32", (1,))
+    logits_of(step, model, tokens_of(1, 12))
+    assert len(heard) == 8, "seven steps, and the prompt"
+    handle.remove()
+    assert step_of(for_inference(model), "float32", (1,)) != step
+
+
 def test_no_state_is_kept(monkeypatch):
     model = for_inference(language_model())
     calls = stand_in(monkeypatch)

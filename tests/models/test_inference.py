@@ -8,7 +8,10 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.models.inference import for_inference
+from sightline.models.language_model import LanguageModelConfig
+from sightline.models.layers import SELF_MIXERS
 from sightline.parts.packed_linear import KINDS, Int8Linear, PackedLinear, check_precision, pack_linears, packs
+from sightline.parts.token_embedding import Tokens
 
 SHAPES = [(7, 13), (64, 48), (256, 1000)]
 ERRORS = {"float32": 1e-6, "bf16": 1e-2, "int8": 2e-2}
@@ -28,6 +31,15 @@ def test_a_packed_layer_is_as_near_as_its_precision_allows(precision, bias):
             assert (y.shape, y.dtype) == (expected.shape, torch.float32)
             error = (y - expected).square().mean().sqrt() / expected.square().mean().sqrt()
             assert error < ERRORS[precision]
+
+
+@pytest.mark.parametrize("precision", KINDS)
+def test_a_packed_layer_reads_a_bias_of_any_strides(precision):
+    linear = nn.Linear(64, 48)
+    for bias in (torch.ones(1).expand(48), torch.arange(96.0)[::2]):
+        linear.bias = nn.Parameter(bias)
+        with torch.inference_mode():
+            torch.testing.assert_close(KINDS[precision](linear)(torch.zeros(3, 64)), bias.expand(3, -1))
 
 
 def test_a_row_in_int8_depends_on_no_other_row():
@@ -109,6 +121,7 @@ def test_a_copy_calls_no_dropout_and_the_model_keeps_its_own():
     copy = for_inference(model)
     assert not any(isinstance(part, nn.Dropout) for part in copy.modules())
     assert isinstance(model.dropout, nn.Dropout)
+    assert copy.dropout.p == 0.5, "which the model may read"
     x = torch.randn(3, 4)
     with torch.no_grad():
         torch.testing.assert_close(copy(x), model.eval()(x), rtol=0.0, atol=0.0)
@@ -124,6 +137,83 @@ def test_hooks_of_a_model_are_heard():
     assert heard == [1]
     handle.remove()
     assert for_inference(model) is not model
+
+
+def test_hooks_of_all_modules_hear_each_part():
+    model, heard = Model().eval(), []
+    handle = nn.modules.module.register_module_forward_hook(lambda module, *_: heard.append(module))
+    try:
+        with torch.no_grad():
+            for_inference(model)(torch.randn(1, 4))
+    finally:
+        handle.remove()
+    assert heard == [model.first, model.dropout, model.second[0], model.second, model]
+
+
+def test_a_layer_whose_forward_was_replaced_keeps_it():
+    model = Model().eval()
+    for_inference(model)
+    model.first.forward = torch.zeros_like  # after a copy was kept
+    x = torch.randn(1, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(for_inference(model)(x), model(x), rtol=0.0, atol=0.0)
+        assert torch.equal(model(x), model(torch.zeros_like(x)))
+
+
+class Adapted(nn.Module):
+    """x Wᵀ + b of a layer and a product of low rank (Hu et al. 2021, arXiv:2106.09685)."""
+
+    def __init__(self, base: nn.Linear):
+        super().__init__()
+        self.base = base
+        self.down, self.up = nn.Linear(base.in_features, 2, False), nn.Linear(2, base.out_features, False)
+
+    def forward(self, x):
+        return self.base(x) + self.up(self.down(x))
+
+
+class AdaptedAsInPeft(Adapted):
+    """Has the weight of what it adapts, as layers of the library peft do."""
+
+    weight = property(lambda self: self.base.weight)
+    bias = property(lambda self: self.base.bias)
+    in_features = property(lambda self: self.base.in_features)
+    out_features = property(lambda self: self.base.out_features)
+
+
+class Quantised(nn.Module):
+    """Has a method in place of the weight and no parameters, as torch's quantised layers do."""
+
+    def __init__(self, base: nn.Linear):
+        super().__init__()
+        self._packed = [base.weight.detach(), None if base.bias is None else base.bias.detach()]
+
+    def weight(self):
+        return self._packed[0]
+
+    def forward(self, x):
+        return nn.functional.linear(x, *self._packed)
+
+
+def replace_linears(module: nn.Module, kind) -> None:
+    for name, part in list(module.named_children()):
+        if type(part) is nn.Linear:
+            setattr(module, name, kind(part))
+        else:
+            replace_linears(part, kind)
+
+
+@pytest.mark.parametrize("kind", [Adapted, AdaptedAsInPeft, Quantised])
+@pytest.mark.parametrize("mixer", SELF_MIXERS)
+def test_layers_that_were_replaced_stay_so(mixer, kind):
+    torch.manual_seed(0)
+    config = LanguageModelConfig(d_model=8, layers=1, heads=2, mixers=(mixer,), tie=False)
+    model = config.build(Tokens(11)).eval()
+    replace_linears(model, kind)
+    tokens = torch.randint(11, (2, 5))
+    with torch.no_grad():
+        expected, _ = model(tokens, None)
+        torch.testing.assert_close(for_inference(model)(tokens, None)[0], expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

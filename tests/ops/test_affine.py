@@ -94,14 +94,47 @@ def test_no_gradient_is_computed_for_what_needs_none() -> None:
     assert x.grad is not None
 
 
-def test_several_gradients_at_once() -> None:
+@pytest.mark.parametrize("outputs", [(5,), (5, 5, 5)], ids=["one", "three"])
+def test_several_gradients_at_once(outputs: tuple[int, ...]) -> None:
     """`torch.autograd.functional.jacobian(vectorize=True)` asks for them."""
-    x, linears = example(outputs=(5,))
+    x, linears = example(outputs=outputs)
     towards = torch.linspace(-1, 2, 3 * 2 * 9 * 5).reshape(3, 2, 9, 5)
     inputs = [x, *linears.parameters()]
-    values = [torch.autograd.grad(y, inputs, towards, is_grads_batched=True)
-              for y in (project(x, linears[0])[0], linears[0](x))]  # fmt: skip
+    values = [torch.autograd.grad(sum(y.sin() for y in ys), inputs, towards, is_grads_batched=True)
+              for ys in (project(x, *linears), [linear(x) for linear in linears])]  # fmt: skip
     torch.testing.assert_close(*values, rtol=1e-5, atol=1e-5)
+
+
+def test_one_vector_is_mapped_too() -> None:
+    x, linears = example(outputs=(5,))
+    (y,) = project(x[0, 0], *linears)
+    torch.testing.assert_close(y, linears[0](x[0, 0]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [torch.ones(1).expand(5), torch.arange(10.0)[::2]], ids=["expanded", "strided"])
+def test_a_bias_may_have_any_strides(bias: Tensor) -> None:
+    x, linears = example(outputs=(5,))
+    (y,) = affine_maps(x, [AffineMap(linears[0].weight, bias)])
+    torch.testing.assert_close(y, F.linear(x, linears[0].weight, bias), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_sparse_weights_and_inputs_of_another_width_are_left_to_the_layer() -> None:
+    x, linears = example(outputs=(5,))
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+        project(x[..., :4], *linears)
+    expected = linears[0](x[0])
+    linears[0].weight = nn.Parameter(linears[0].weight.detach().to_sparse_csr())
+    with torch.no_grad():
+        torch.testing.assert_close(project(x[0], *linears)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_a_traced_function_takes_other_numbers_of_rows() -> None:
+    x, linears = example(outputs=(5,))
+    linears.requires_grad_(False)
+    traced = torch.jit.trace(lambda x: project(x, linears[0])[0], x.detach())
+    torch.testing.assert_close(traced(x[:, :2]), linears[0](x[:, :2]), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("transform", ["vmap", "jvp", "grad"])
@@ -148,6 +181,18 @@ def test_a_layer_that_somebody_listens_to_is_called() -> None:
     y = project(x, *linears)
     assert len(heard) == 1
     assert y[1] is heard[0]
+
+
+def test_hooks_of_all_modules_hear_each_layer() -> None:
+    x, linears = example()
+    heard = []
+    handle = nn.modules.module.register_module_forward_hook(lambda module, _inputs, _output: heard.append(module))
+    try:
+        project(x, *linears)
+    finally:
+        handle.remove()
+    assert heard == list(linears)
+    assert calls(lambda: project(x, *linears)).count(OURS) == 3
 
 
 def test_operations_are_those_of_the_layers() -> None:

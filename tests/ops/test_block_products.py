@@ -46,6 +46,21 @@ def test_is_as_close_to_exact_as_bfloat16_can_be(
     assert max(differences(steps, length, groups, causal, torch.bfloat16)) < 1e-2
 
 
+@pytest.mark.parametrize(("steps", "length", "causal"), [(9, 9, True), (3, 7, True), (9, 9, False)])
+def test_several_gradients_at_once(steps: int, length: int, causal: bool) -> None:
+    """`torch.autograd.functional.jacobian(vectorize=True)` asks for them."""
+    inputs = example(steps, length)
+    exact = [x.detach().double().requires_grad_() for x in inputs]
+    y, expected = attention_by_products(*inputs, causal=causal), attention(*exact, causal=causal)
+    towards = torch.linspace(-1, 1, 3 * y.numel()).reshape(3, *y.shape).to(torch.bfloat16)
+    several = torch.autograd.grad(y, inputs, towards, is_grads_batched=True)
+    for number in range(3):
+        right = torch.autograd.grad(expected, exact, towards[number].double(), retain_graph=True)
+        for ours, theirs in zip(several, right, strict=True):
+            assert ours.dtype == torch.bfloat16
+            assert (ours[number].double() - theirs).norm() < 1e-2 * theirs.norm()
+
+
 def test_blocks_and_rows_are_joined_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in any blocks: only the order of sums differs."""
     inputs = example(21, 21)

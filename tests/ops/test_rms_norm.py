@@ -9,6 +9,7 @@ from torch import Tensor
 from sightline.ops import rms_norm as module
 from sightline.ops.rms_norm import rms_norm
 from sightline.parts.norm import make_norm
+from tests.unchecked import unchecked
 
 EPS = 1e-2
 
@@ -100,6 +101,31 @@ def test_float64_and_small_inputs_are_those_of_torch_to_the_bit(monkeypatch: pyt
     assert torch.equal(rms_norm(x.double(), gain.double(), EPS), torchs(x.double(), (6,), gain.double(), EPS))
     monkeypatch.setattr(module, "FROM", x.numel() + 1)
     assert torch.equal(rms_norm(x, gain, EPS), torchs(x, (6,), gain, EPS))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_a_traced_norm_takes_other_numbers_of_rows() -> None:
+    x, gain = (one.detach() for one in example())
+    traced = torch.jit.trace(lambda x: rms_norm(x, gain, EPS), x)
+    torch.testing.assert_close(traced(x[2:5]), formula(x[2:5], gain), rtol=1e-5, atol=1e-5)
+
+
+def test_an_input_of_another_width_is_an_error_as_it_is_of_torchs() -> None:
+    x, _ = example()
+    with unchecked(), pytest.raises(RuntimeError, match="normalized_shape"):
+        rms_norm(x, torch.ones(1), EPS)
+
+
+def test_the_layer_computes_with_the_eps_that_it_has() -> None:
+    x, gain = example()
+    layer = make_norm("rms", 6)
+    layer.eps = EPS  # as a loader of other models' weights sets it
+    with torch.no_grad():
+        layer.weight.copy_(gain)
+    torch.testing.assert_close(layer(x), formula(x, gain), rtol=1e-5, atol=1e-5)
+    layer.eps = None
+    expected = torch.nn.functional.rms_norm(x, (6,), gain, None)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_layer_has_the_names_of_torchs() -> None:

@@ -56,6 +56,16 @@ def test_rotary_scores_depend_on_distance_alone():
     assert score(9, 4) != pytest.approx(score(4, 9), abs=1e-3)
 
 
+def test_several_gradients_of_a_rotation_at_once():
+    """`torch.autograd.functional.jacobian(vectorize=True)` asks for them; each is the rotation back."""
+    x = torch.randn(2, 3, 5, 7, requires_grad=True)
+    positions = torch.tensor([[0, 1, 2, 3, 4], [7, 100, 8, 0, 1]])
+    towards = torch.randn(4, 2, 3, 5, 7)
+    turned_back = torch.autograd.grad(rotate(x, positions), x, towards, is_grads_batched=True)[0]
+    for one, to in zip(turned_back, towards, strict=True):
+        torch.testing.assert_close(one, rotate(to, -positions), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("places", [(5, 5, 5), (0, 0, 0), (3, 0, 40), (7, TABLED, 1)], ids=str)
 @pytest.mark.parametrize("width", [6, 7])
 def test_a_step_turns_queries_and_keys_as_a_sequence_does(places, width):

@@ -59,9 +59,10 @@ def test_every_front_is_a_file_and_a_figure_that_names_what_is_on_it(tmp_path: P
 
 
 def test_the_recommended_one_is_used_by_its_run_with_the_lowest_validation_loss() -> None:
-    losses = {0: [0.9, 0.4], 1: [0.3, 0.5], 2: [None]}
+    """That of the model that was kept: seed 2 had a lower one before."""
+    losses = {0: [0.9, 0.4], 1: [0.3, 0.35], 2: [0.1, 0.6], 3: [None]}
     runs = [
-        Run("fast", seed, "done", history=[{"event": "valid", "loss": loss} for loss in own])
+        Run("fast", seed, "done", history=[{"event": "valid", "loss": loss, "best": True} for loss in own])
         for seed, own in losses.items()
     ]
     results = made(FOUR, WORSE, runs=runs, prefer="speed")

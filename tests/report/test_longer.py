@@ -71,6 +71,16 @@ def test_the_metric_of_the_best_validations_and_what_three_times_the_budget_woul
     ]
 
 
+def test_nothing_is_expected_of_a_longer_budget_where_passes_are_bounded() -> None:
+    plan = StepPlan(45.0, 300, 10, 1.0, Speed(0.05), most_steps=300)
+    budget = BudgetPlan("60s", [0, 1], 0.25, 3, "10s", "45s", steps=[PlannedSteps("gru", "batch_size 64", plan)])
+    (one,) = longer(with_metric(budget=budget))
+    assert (one.expected, one.bounded, one.tested) == (None, True, 0.68)
+    assert longer_lines(with_metric(budget=budget))[1:] == [
+        "A longer budget trains gru no longer: most_epochs allows no more passes."
+    ]
+
+
 def test_runs_that_are_hardly_longer_than_trials_say_nothing_of_longer_ones() -> None:
     shown = longer(with_metric(budget=BudgetPlan("60s", [0, 1], 0.5, 2, "30s", "40s")))
     assert [one.expected for one in shown] == [None]
@@ -113,3 +123,14 @@ def test_the_page_has_the_metric_or_else_the_losses() -> None:
     assert "validation loss<small>" not in page
     assert "validation loss<small>" in losses
     assert "after 135 s" not in losses
+
+
+@pytest.mark.slow
+def test_the_page_says_where_passes_are_bounded() -> None:
+    free = make_results()
+    plan = StepPlan(45.0, 300, 10, 1.0, Speed(0.05), most_steps=300)
+    steps = [PlannedSteps(one.arch, "batch_size 64", plan) for one in free.architectures]
+    page = render(replace(free, budget=replace(free.budget, steps=steps)))
+    assert ">as now<" in page
+    assert "since <code>most_epochs</code> allows no more passes" in page
+    assert "as now" not in render(free).lower()

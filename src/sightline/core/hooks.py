@@ -1,11 +1,35 @@
-"""Hooks of modules for the length of a block."""
+"""Hooks of modules: for the length of a block, and whether calling a module runs any."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from torch import nn
+from torch.nn.modules import module as torchs
 from torch.utils.hooks import RemovableHandle
+
+# Those of every module, as `nn.modules.module.register_module_forward_hook` adds them.
+_after, _before = torchs._global_forward_hooks, torchs._global_forward_pre_hooks
+_after_backward, _before_backward = torchs._global_backward_hooks, torchs._global_backward_pre_hooks
+
+
+def hooked(module: nn.Module) -> bool:
+    """Whether calling the module does more than the `forward` of its class, or something else.
+
+    It has hooks, or all modules have, or somebody has given this one a `forward` of its own.
+    """
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in module.__dict__
+        or _after
+        or _before
+        or _after_backward
+        or _before_backward
+    )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Whether torch transforms a function instead of running it.
 
-torch's compiler and the transforms of `torch.func` read a function operation by operation. They, and forward-mode
-differentiation, know the derivatives of torch's operations, and nothing of a kernel with a backward of its own.
+torch's compiler, `torch.jit.trace` and the transforms of `torch.func` read a function operation by operation. They, and
+forward-mode differentiation, know the derivatives of torch's operations, and nothing of a kernel with a backward of its
+own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch.autograd import forward_ad
 
 from sightline.core.shapes import AnyTensor
 
-_functorch = torch._C._functorch
+_functorch, _is_tracing = torch._C._functorch, torch._C._is_tracing
 
 
 def forward_mode() -> bool:
@@ -31,7 +32,7 @@ def several_gradients(grad: AnyTensor) -> bool:
 
 def composed() -> bool:
     """Whether a result must be composed of operations that torch can differentiate, batch and compile."""
-    return torch.compiler.is_compiling() or transformed()
+    return torch.compiler.is_compiling() or _is_tracing() or transformed()
 
 
 def in_place() -> bool:

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from sightline.core.doubles import precise
 from sightline.core.interruption import interruption_point
-from sightline.decoding.hypothesis import Hypothesis, Step, permit, reorder, row_limits, state_device
+from sightline.decoding.hypothesis import (
+    NONE_POSSIBLE,
+    Hypothesis,
+    Step,
+    permit,
+    reorder,
+    row_limits,
+    state_device,
+)
 from sightline.decoding.top import top
 
 LENGTH_PENALTY = 0.6  # alpha of Vaswani et al. 2017, section 6.1
@@ -57,7 +65,8 @@ def beam(
 
     Raises:
         ValueError: "beam width must be at least 1, got 0"; "length penalty alpha must be between -100 and 100, got
-            1000"; n_best out of range; logits that are not finite.
+            1000"; n_best out of range; logits that are not finite; "every token that is not banned has the logit
+            -infinity: nothing can follow".
     """
     if width < 1:
         raise ValueError(f"beam width must be at least 1, got {width}")
@@ -129,6 +138,8 @@ class _Row:
             self.ended = best_open / largest <= nth
 
     def results(self) -> list[Hypothesis]:
+        if not self.pool:
+            raise ValueError(NONE_POSSIBLE)
         return [hypothesis for _, hypothesis in sorted(self.pool, key=lambda pair: -pair[0])[: self.n_best]]
 
 

@@ -18,7 +18,7 @@ from sightline.decoding.drafts import Draft, NGramDraft
 from sightline.decoding.greedy import Refill, unroll
 from sightline.decoding.hypothesis import Extend, Hypothesis, Step, state_device
 from sightline.decoding.outputs import BatchOutputs, Watch
-from sightline.decoding.sample import Sampler, check_truncation
+from sightline.decoding.sample import NO_TOKEN, Sampler, check_truncation
 from sightline.decoding.speculate import DraftTally, speculate
 
 Begin: TypeAlias = Callable[[list[int]], Any]
@@ -206,13 +206,16 @@ def _refill(
 def _of_batch(watch: Watch, rows: Sequence[int]) -> Watch:
     """`watch` for a batch of the sources `rows`."""
     place = {row: i for i, row in enumerate(rows)}
-    return lambda new: [place[row] for row in watch([(rows[i], token) for i, token in new]) if row in place]
+    return lambda new: [place[row] for row in watch([(rows[i], token) for i, token in new]) or () if row in place]
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Token ids (B, P); short rows are padded with their first token, which adds no new token to them."""
+    """Token ids (B, P); a short row is filled up with its first token, which adds no new one, an empty one with
+    `NO_TOKEN`.
+    """
     longest = max(map(len, rows), default=0)
-    return torch.tensor([[*row, *[row[0]] * (longest - len(row))] if row else [0] * longest for row in rows])
+    filled = [[*row, *[row[0] if row else NO_TOKEN] * (longest - len(row))] for row in rows]
+    return torch.tensor(filled, dtype=torch.long)
 
 
 def plan(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:

@@ -18,6 +18,7 @@ from sightline.core.state import leaves, select
 Step: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 Extend: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 NOT_FINITE = "the model's logits are NaN or infinite: its weights or its input are not finite"
+NONE_POSSIBLE = "every token that is not banned has the logit -infinity: nothing can follow"
 
 
 class Hypothesis(NamedTuple):

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sightline.core.transforms import composed
 from sightline.decoding.top import top
 
 FEW = 32  # tokens that are ordered first
@@ -18,7 +19,8 @@ def nucleus(chances: Tensor, mass: float) -> Tensor:
 
     Of equally likely tokens the lowest are in the set. It is that of `by_sorting`, to the bit.
     """
-    if chances.shape[1] < LONG or chances.device.type != "cpu" or chances.dtype != torch.float64:
+    plain = chances.device.type == "cpu" and chances.dtype == torch.float64 and not composed()
+    if chances.shape[1] < LONG or not plain or (chances.requires_grad and torch.is_grad_enabled()):
         return by_sorting(chances, mass)
     most, tokens = top(chances.detach(), FEW)
     ordered = most.numpy()  # (N, K); calls of numpy cost half as much as those of torch
@@ -30,7 +32,7 @@ def nucleus(chances: Tensor, mass: float) -> Tensor:
     for row in np.flatnonzero(~clear):
         kept[row] = 0.0
         part, whole = kept[row].numpy(), chances[row].detach().numpy()
-        chosen = _tokens(whole, mass)
+        chosen = slice(None) if np.isnan(whole[0]) else _tokens(whole, mass)  # NaN: no token is possible
         part[chosen] = whole[chosen]
     return kept
 

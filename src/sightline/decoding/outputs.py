@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, TypeAlias, final
 
@@ -10,10 +11,11 @@ from torch import Tensor
 
 from sightline.core.doubles import precise
 from sightline.decoding.choose import Chooser, Proposed
-from sightline.decoding.hypothesis import Hypothesis, permit, permitted, row_limits
+from sightline.decoding.hypothesis import NONE_POSSIBLE, Hypothesis, permit, permitted, row_limits
 
-# Takes the newest tokens of the active rows as (row, token), without end tokens; returns the rows that end here.
-Watch: TypeAlias = Callable[[list[tuple[int, int]]], Collection[int]]
+# Takes the newest tokens of the active rows as (row, token), without end tokens; returns the rows that end here, None =
+# none.
+Watch: TypeAlias = Callable[[list[tuple[int, int]]], Collection[int] | None]
 
 # Logits of proposals that are checked at a time: small operations are called once for several proposals, while few
 # choices are computed in vain, after the first that is not as proposed.
@@ -131,7 +133,7 @@ class BatchOutputs:
                 continues[i] = chosen[i][column] != self._eos and taken[i] < room[i]
                 if chosen[i][column] != self._eos:
                     new.append((names[i], chosen[i][column]))
-            ended = () if self._watch is None else self._watch(new)
+            ended = () if self._watch is None else self._watch(new) or ()
             continues = [still and name not in ended for still, name in zip(continues, names, strict=True)]
             last = column == len(proposed[0]) or not any(continues)
             if last or any(c and a[column] != b[column] for c, a, b in zip(continues, chosen, proposed, strict=True)):
@@ -154,10 +156,16 @@ class BatchOutputs:
         return self._chooser.propose(permitted(logits, self._banned), rows, counts, tokens)
 
     def hypotheses(self) -> list[Hypothesis]:
-        """The output of each row."""
+        """The output of each row.
+
+        Raises:
+            ValueError: "every token that is not banned has the logit -infinity: nothing can follow".
+        """
         hypotheses = []
         rows = zip(self.tokens.tolist(), self.counts.tolist(), self._scores.tolist(), strict=True)
         for tokens, count, score in rows:
+            if score == -math.inf:
+                raise ValueError(NONE_POSSIBLE)
             finished = count > 0 and tokens[count - 1] == self._eos
             hypotheses.append(Hypothesis(tuple(tokens[: count - finished]), score, finished))
         return hypotheses

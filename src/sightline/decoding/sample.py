@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -22,6 +23,7 @@ REPETITION = 0.01, 1e6  # the least and the largest penalty: logits stay finite 
 # Logits whose distributions are computed at a time, for each thread: their copies in float64 stay in the caches, and in
 # memory that the process has, while those of large batches would get new pages at every step.
 AT_ONCE = 2**18
+NO_TOKEN = -1
 
 
 def sample(
@@ -49,7 +51,7 @@ def sample(
     `temperature=0` is greedy decoding. Row i has its own random stream, derived from `seed` and `rows[i]` (default: i),
     so that its output does not depend on the rest of the batch. A token of probability zero is never sampled. `score`
     is the model's log-probability before any modification. `repetition_penalty` also covers the tokens `prompts`
-    (B, P). The other arguments are as in `greedy`.
+    (B, P), where `NO_TOKEN` fills short rows up. The other arguments are as in `greedy`.
 
     Raises:
         InputError: an option out of range, e.g. "top_p: must be above 0 and at most 1, found 2.0".
@@ -98,7 +100,10 @@ class Sampler(Chooser):
         check_truncation(top_k, top_p, min_p, repetition_penalty)
         names = range(names) if isinstance(names, int) else names
         self.size = len(names)
-        self._temperature, self._penalty, self._prompts = temperature, repetition_penalty, prompts
+        # A subnormal number, which some threads take for 0, has the limit that 0 stands for.
+        self._temperature = 0.0 if temperature < sys.float_info.min else temperature
+        self._penalty, self._prompts = repetition_penalty, prompts
+        self._gaps = prompts is not None and prompts.numel() > 0 and bool((prompts == NO_TOKEN).any())
         self._truncation = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
         self._draws = lambda purpose: _uniform(names, longest, seed, purpose, device or torch.device("cpu"))
         self._noise = self._draws("sampling")  # (B, T)
@@ -148,8 +153,14 @@ class Sampler(Chooser):
         before = generated[rows, : int(counts.max()) if len(counts) else 0]  # (N, t)
         places = torch.arange(before.shape[1], device=before.device)
         before = torch.where(places < counts.unsqueeze(1), before, before[:, :1])  # each counts once
-        before = before if self._prompts is None else torch.cat([self._prompts[rows], before], 1)
-        return penalise(logits, before, self._penalty)
+        if self._prompts is None:
+            return penalise(logits, before, self._penalty)
+        before = torch.cat([self._prompts[rows], before], 1)
+        if not self._gaps:
+            return penalise(logits, before, self._penalty)
+        own = before.amax(1, keepdim=True)  # a token of the row, `NO_TOKEN` if it has none
+        before = torch.where(before == NO_TOKEN, own, before).clamp(min=0)
+        return torch.where(own == NO_TOKEN, logits, penalise(logits, before, self._penalty))
 
 
 def _uniform(names: Sequence[int], longest: int, seed: int, purpose: str, device: torch.device) -> Tensor:

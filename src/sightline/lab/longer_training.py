@@ -70,7 +70,8 @@ def expected(
 ) -> Interval | None:
     """The interval of the metric of a training `times` as long as one that has `now`.
 
-    None where no interval can be given: for a metric without a scale, undefined values, or a small `ratio`.
+    None where no interval can be given: for a metric without a scale, undefined values, a small `ratio`, no items, or
+    an interval without an end, as of a training that diverged.
 
     shorter, longer: the metric of two trainings on the same items, such as those of validation; ratio: the length of
         the second over that of the first
@@ -82,13 +83,13 @@ def expected(
     if not times > 1:
         raise ValueError(f"times must be more than 1, got {times:g}")
     on_scale = [scaled(metric, value) for value in (shorter, longer, now)]
-    if ratio < LEAST_TIMES or not all(map(defined, on_scale)):
+    if ratio < LEAST_TIMES or items < 1 or not all(map(defined, on_scale)):
         return None
     first, second, last = on_scale
     pace = (second - first) * math.log(times) / math.log(ratio)
     gain = RULE.gain(pace, share=is_share(metric), noise=item_noise(metric, now, items))
     ends = [unscaled(metric, last + end) for end in gain.ends]
-    return Interval(min(ends), max(ends))
+    return Interval(min(ends), max(ends)) if all(map(defined, ends)) else None
 
 
 def is_share(metric: Metric) -> bool:
@@ -118,10 +119,19 @@ def scaled(metric: Metric, value: float | None) -> float:
 
 
 def unscaled(metric: Metric, on_scale: float) -> float:
-    """The value of the metric at a place of the scale."""
+    """The value of the metric at a place of the scale, infinite beyond the numbers of a float."""
     low, high = metric.limits
     place = _turned(metric, on_scale)
-    return low + ((high - low) / (1 + math.exp(-place)) if is_share(metric) else math.exp(place))
+    if is_share(metric):
+        return low + (high - low) / (1 + _exp(-place))
+    return low + _exp(place)
+
+
+def _exp(power: float) -> float:
+    try:
+        return math.exp(power)
+    except OverflowError:
+        return math.inf
 
 
 def _turned(metric: Metric, place: float) -> float:

@@ -36,7 +36,9 @@ def on_gpu(environment: Mapping[str, Any], asked: str) -> bool:
 
 
 def best_validation(history: Sequence[Mapping[str, Any]], *, last: bool = False) -> int | None:
-    """The place of the best validation among the records of a training, or of the `last` one; None without any."""
+    """The place of the validation whose model was kept among the records of a training, or of the `last` one; None
+    without any.
+    """
     places = [at for at, record in enumerate(history) if record.get("event") == "valid"]
     return next((at for at in reversed(places) if last or history[at].get("best", True)), None)
 

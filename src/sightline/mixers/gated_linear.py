@@ -18,6 +18,7 @@ from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position,
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
+from sightline.parts.plain_linear import sample_of
 from sightline.parts.projections import Projections, fill_projections
 from sightline.parts.short_convolution import ConvolvedRecurrence, ShortConvolution
 
@@ -88,7 +89,7 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         self.weights = Probe("B H T S", implicit=True, signed=True)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> LinearState:
-        return initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.key.weight)
+        return initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=sample_of(self.key))
 
     def forward(
         self, x: Sequences, state: LinearState | None = None, mask: Mask | None = None, starts: Starts | None = None

@@ -35,6 +35,7 @@ from sightline.ops.linear import (
 )
 from sightline.parts.attention_heads import AttentionHeads, hide
 from sightline.parts.feature_maps import FeatureMap, Features
+from sightline.parts.plain_linear import sample_of
 
 
 @final
@@ -111,7 +112,7 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
     def initial_state(self, batch: int, memory: Memory | None = None) -> LinearState:
         heads = self.heads
         return initial_linear_state(
-            batch, heads.heads, self.features.size, heads.d_head, normaliser=True, like=heads.key.weight
+            batch, heads.heads, self.features.size, heads.d_head, normaliser=True, like=sample_of(heads.key)
         )
 
     def forward(

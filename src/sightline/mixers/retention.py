@@ -16,6 +16,7 @@ from sightline.core.probe import Probe
 from sightline.core.shapes import HeadRates, Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
+from sightline.parts.plain_linear import sample_of
 from sightline.parts.positions import advance, rotate
 from sightline.parts.projections import Projections, fill_projections
 
@@ -73,7 +74,7 @@ class Retention(SequenceMixer[RetentionState]):
         self.weights = Probe("B H T S", implicit=True, signed=True)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> RetentionState:
-        like = self.key.weight
+        like = sample_of(self.key)
         zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=like).memory
         return RetentionState(zeros, torch.zeros(batch, dtype=torch.long, device=like.device))
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sightline.core.caches import Growing
 from sightline.core.errors import InputError
+from sightline.core.hooks import hooked
 from sightline.core.precision import Precision
 from sightline.core.state import Leaf, form, retract, select, stored_leaves, with_leaves
 from sightline.models.step_code import StepCode, step_code
@@ -39,12 +40,13 @@ _kept: WeakKeyDictionary[nn.Module, dict[Precision, _Codes]] = WeakKeyDictionary
 def step_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> DecoderStep:
     """`model.step`, with machine code for batches of one of these numbers of `rows`.
 
-    `model` is prepared for inference at this precision; what is made for it is kept as long as it.
+    `model` is prepared for inference at this precision; what is made for it is kept as long as it. One whose parts have
+    hooks keeps its plain step, since code would run none of them.
 
     Raises:
         InputError: as `check_compiler` does.
     """
-    if not rows:
+    if not rows or any(map(hooked, model.modules())):
         return model.step
     check_compiler(next((tensor.device for tensor in model.parameters()), torch.device("cpu")))
     return CompiledStep(_codes_of(model, precision), tuple(sorted(set(rows))))

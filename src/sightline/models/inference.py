@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from sightline.core.hooks import hooked
 from sightline.core.precision import Precision
 from sightline.parts.packed_linear import check_precision, pack_linears
 
@@ -24,7 +25,8 @@ def for_inference(model: M, precision: Precision = "float32") -> M:
     """The model in evaluation mode with packed linear layers and without dropout, for calls without gradients.
 
     The copy is kept until a parameter or a part of the model changes, so that a second call costs nothing. A model
-    whose parts have hooks is returned as it is, since the hooks are for its own parts.
+    whose parts have hooks, or a `forward` that replaces that of their class, is returned as it is, since these are for
+    its own parts.
 
     Raises:
         InputError: as `parts.packed_linear.check_precision` does.
@@ -33,7 +35,7 @@ def for_inference(model: M, precision: Precision = "float32") -> M:
     tensors = _tensors(parts)
     device = next((tensor.device for tensor in tensors), torch.device("cpu"))
     check_precision(precision, device)
-    if any(part._forward_hooks or part._forward_pre_hooks for part in parts):
+    if any(map(hooked, parts)):
         return model
     if any(tensor.is_inference() for tensor in tensors):  # torch does not count their changes
         return _copied(model, precision)
@@ -62,7 +64,9 @@ def _without_dropout(module: nn.Module) -> None:
     """Replace every `nn.Dropout` below `module`, in place: calling one takes longer than an addition."""
     for name, part in list(module.named_children()):
         if type(part) is nn.Dropout:
-            setattr(module, name, nn.Identity())
+            identity: Any = nn.Identity()
+            identity.p, identity.inplace = part.p, part.inplace  # which other code may read
+            setattr(module, name, identity)
         else:
             _without_dropout(part)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sightline.core.modes import without_autocast
 from sightline.core.shapes import AnyFloat, Float
-from sightline.core.transforms import composed, transformed
+from sightline.core.transforms import composed, several_gradients, transformed
 
 FROM = 2**24  # multiplications of one map: 0.2 ms; for fewer the calls from Python cost more than the products gain
 
@@ -44,6 +44,8 @@ def affine_pays(x: AnyFloat, maps: Sequence[AffineMap]) -> bool:
     tensors = (x, *(tensor for one in maps for tensor in one if tensor is not None))
     if not all(type(one) in (Tensor, torch.nn.Parameter) and one.device.type == "cpu" for one in tensors):
         return False
+    if any(one.layout != torch.strided for one in tensors) or any(one.weight.shape[1] != x.shape[-1] for one in maps):
+        return False  # sparse weights, and an error of `F.linear`
     kinds = {one.dtype for one in tensors}
     cast = torch.is_autocast_enabled("cpu") and kinds <= {torch.float32, torch.bfloat16}
     return (cast or len(kinds) == 1) and has_products(product_dtype(x))
@@ -63,8 +65,9 @@ def affine_maps(x: AnyFloat, maps: Sequence[AffineMap]) -> tuple[AnyFloat, ...]:
     """
     dtype = product_dtype(x)
     flat = [None if tensor is None else tensor.to(dtype) for one in maps for tensor in one]
+    flat[1::2] = [None if bias is None else bias.contiguous() for bias in flat[1::2]]  # whose strides oneDNN ignores
     rows = x.to(dtype).reshape(-1, x.shape[-1])
-    return tuple(y.unflatten(0, x.shape[:-1]) for y in _Maps.apply(rows, *flat))
+    return tuple(y.view(*x.shape[:-1], y.shape[1]) for y in _Maps.apply(rows, *flat))
 
 
 def has_products(dtype: torch.dtype) -> bool:
@@ -122,7 +125,8 @@ class _Maps(torch.autograd.Function):
 
 def _of_input(grads: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     """The gradient of x: the sum of the gradients times their weights."""
-    if torch.is_grad_enabled() or transformed():  # for a derivative of the derivative, or several gradients at once
+    # For a derivative of the derivative, or several gradients at once.
+    if torch.is_grad_enabled() or transformed() or any(map(several_gradients, grads)):
         return torch.stack([grad @ weight for grad, weight in zip(grads, weights, strict=True)]).sum(0)
     of_x = _product(grads[0], weights[0].T, None)
     for grad, weight in zip(grads[1:], weights[1:], strict=True):

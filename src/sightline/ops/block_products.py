@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sightline.core.modes import without_autocast
 from sightline.core.shapes import Attended, Keys, Queries, Values
-from sightline.core.transforms import transformed
+from sightline.core.transforms import several_gradients, transformed
 from sightline.ops.eager import eager
 
 BLOCK = 128  # queries that share their keys
@@ -105,7 +105,27 @@ class _Products(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        if several_gradients(grads[0]):
+            q, k, v, *_ = ctx.saved_tensors
+            with without_autocast(q.device):
+                return *_plain_gradients(q, k, v, grads[0], ctx.causal, ctx.scale), None, None
         return *_ProductsGradient.apply(*grads, ctx.cuts, ctx.causal, ctx.scale, *ctx.saved_tensors), None, None
+
+
+def _plain_gradients(
+    q: Tensor, k: Tensor, v: Tensor, grad: Tensor, causal: bool, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of q, k and v by operations that can be batched, in float32."""
+    wide_q, wide_k, wide_v, to = (x.float() for x in (q, k, v, grad))
+    logits = scale * (wide_q @ wide_k.transpose(1, 2))
+    if causal:
+        seen = torch.ones(logits.shape[1:], dtype=torch.bool).tril(k.shape[1] - q.shape[1])
+        logits = logits.masked_fill(~seen, -math.inf)
+    weights = torch.softmax(logits, -1)
+    of_weights = to @ wide_v.transpose(1, 2)
+    of_logits = scale * weights * (of_weights - (of_weights * weights).sum(-1, keepdim=True))
+    of_q, of_k, of_v = of_logits @ wide_k, of_logits.transpose(1, 2) @ wide_q, weights.transpose(1, 2) @ to
+    return of_q.to(q.dtype), of_k.to(k.dtype), of_v.to(v.dtype)
 
 
 @final

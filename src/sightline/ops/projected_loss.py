@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Float, Int
-from sightline.ops.affine import RepeatedProduct
+from sightline.ops.affine import RepeatedProduct, product_dtype
 
 Smoothing = Literal["uniform", "others", "others_but_pad"]
 Vectors = Float[Tensor, "N D"]
@@ -65,11 +65,9 @@ def projected_cross_entropy(
     in float32 at least. The second sum has no gradient, the first has gradients of first order. `chunk` positions are
     projected at a time, None = as many as fit into the caches.
     """
-    kind = x.device.type
-    product = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
     if chunk is None:
-        chunk = max(FEWEST, CHUNK_BYTES.get(kind, DEVICE_CHUNK_BYTES) // (4 * len(weight)))
-    total, nll = _ProjectedCrossEntropy.apply(x, weight, bias, labels, target, chunk, product)
+        chunk = max(FEWEST, CHUNK_BYTES.get(x.device.type, DEVICE_CHUNK_BYTES) // (4 * len(weight)))
+    total, nll = _ProjectedCrossEntropy.apply(x, weight, bias, labels, target, chunk, product_dtype(x))
     return total, nll
 
 
@@ -91,7 +89,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             for first in range(0, len(x), chunk):
                 sums.add(slice(first, min(first + chunk, len(x))), labels)
             sums.finish()
-        ctx.save_for_backward(x, weight, *(sums.gradients or ()))
+        ctx.save_for_backward(x, weight, *sums.rounded())
         ctx.has_bias = bias is not None
         ctx.mark_non_differentiable(sums.nll)
         return sums.total, sums.nll
@@ -108,7 +106,7 @@ class _LossGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, of_total: Tensor, x: Tensor, weight: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
-        return tuple(gradient * of_total.to(gradient.dtype) for gradient in gradients)
+        return tuple((gradient * of_total).to(gradient.dtype) for gradient in gradients)  # rounded once
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> None:
@@ -141,14 +139,17 @@ class _ChunkSums:
     ) -> None:
         self.x, self.weight = x.to(product), weight.to(product)
         self.bias, self.target, self.chunk = bias, target, min(chunk, len(x))
+        self._parameters = [one for one in (weight, bias) if one is not None]
         self.project = RepeatedProduct(self.weight, self.chunk)
         self.project_back = RepeatedProduct(self.weight.T, self.chunk) if learnt else None
         self.wide = torch.promote_types(product, torch.float32)
         self.total, self.nll = x.new_zeros((), dtype=self.wide), x.new_zeros((), dtype=self.wide)
         self.gradients: tuple[Tensor, ...] | None = None
         if learnt:
-            self.gradients = (torch.empty_like(x), torch.zeros_like(weight))
-            self.gradients += () if bias is None else (torch.zeros_like(bias),)
+            # Those of 16-bit parameters are added up in float32 too, and rounded once, at their end.
+            wide = [torch.promote_types(one.dtype, torch.float32) for one in self._parameters]
+            zeros = (torch.zeros_like(one, dtype=of) for one, of in zip(self._parameters, wide, strict=True))
+            self.gradients = (torch.empty_like(x), *zeros)
         self._buffers: dict[str, Tensor] = {}
         self._gathered = slice(0, 0)  # positions whose gradients are not yet in that of the weights
 
@@ -211,6 +212,13 @@ class _ChunkSums:
             of_logits = self._buffers["gathered"][: stop - start]
             self.gradients[1].add_(torch.mm(of_logits.T, self.x[start:stop]))
         self._gathered = slice(stop, stop)
+
+    def rounded(self) -> tuple[Tensor, ...]:
+        """The gradients, in the dtypes of what they are of."""
+        if self.gradients is None:
+            return ()
+        of_x, *of_parameters = self.gradients
+        return of_x, *(of.to(one.dtype) for of, one in zip(of_parameters, self._parameters, strict=True))
 
     def _buffer(self, name: str, rows: int, dtype: torch.dtype, most: int | None = None) -> Tensor:
         """Memory of `rows` rows, out of `most` that this name may ask for."""

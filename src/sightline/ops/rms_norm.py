@@ -23,7 +23,7 @@ Gain = Float[Tensor, "D"]
 def rms_norm(x: Normed, gain: Gain, eps: float) -> Normed:
     """x / √(mean(x²) + eps) · gain over the last axis (Zhang & Sennrich 2019, eq. 4); differentiable twice and more."""
     plain = type(x) is Tensor and x.device.type == "cpu" and x.dtype == gain.dtype == torch.float32
-    if not plain or x.numel() < FROM or composed():
+    if not plain or x.numel() < FROM or x.shape[-1:] != gain.shape or composed():
         return F.rms_norm(x, gain.shape, gain, eps)
     return _RMSNorm.apply(x.reshape(-1, x.shape[-1]), gain, eps).view(x.shape)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sightline.core.mixer import keep
 from sightline.core.shapes import Attended, Keys, Mask, Queries, Sequences, Values
 from sightline.parts.norm import make_norm
-from sightline.parts.plain_linear import project
+from sightline.parts.plain_linear import is_plain, project, sample_of
 from sightline.parts.projections import Projections, fill_projections
 
 QKNorm = Literal["none", "layer", "rms"]
@@ -96,10 +96,13 @@ class AttentionHeads(nn.Module):
         return self._as_queries(q), *self._as_keys_values(k, v)
 
     def join_products(self) -> None:
-        """From now on `project` is one product, with copies of the weights; without heads there is nothing to join."""
-        if not self.heads:
-            return
+        """From now on `project` is one product, with copies of the weights.
+
+        Without heads there is nothing to join, and layers that are adapted or quantised stay what they are.
+        """
         linears = (self.query, self.key, self.value)
+        if not self.heads or not all(map(is_plain, linears)):
+            return
         joint = nn.Linear(self.query.in_features, sum(one.out_features for one in linears), self.query.bias is not None)
         with torch.no_grad():
             joint.weight.copy_(torch.cat([one.weight for one in linears]))
@@ -140,7 +143,7 @@ class AttentionHeads(nn.Module):
 
     def none(self, batch: int) -> Keys:
         """Keys or values of no position yet, (B, G, 0, K)."""
-        return self.key.weight.new_zeros(batch, self.key_heads, 0, self.d_head)
+        return sample_of(self.key).new_zeros(batch, self.key_heads, 0, self.d_head)
 
     def keep_heads(self, numbers: Sequence[int]) -> None:
         """Remove all heads but those with these numbers, 0 to heads - 1, from the projections; new parameters.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, final
 
+import torch
 from torch import Tensor, nn
 
 from sightline.ops.rms_norm import rms_norm
@@ -17,10 +18,10 @@ class RootMeanSquareNorm(nn.RMSNorm):
 
     def __init__(self, d_model: int, eps: float = 1e-6) -> None:
         super().__init__(d_model, eps=eps)
-        self.least = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self.weight, self.least)
+        eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps  # None is torch's word for it
+        return rms_norm(x, self.weight, eps)
 
 
 def make_norm(kind: Norm, d_model: int) -> nn.Module:

@@ -172,4 +172,5 @@ def _pack(weight: Tensor) -> Tensor:
 
 
 def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    bias = None if bias is None else bias.contiguous()  # whose strides oneDNN ignores
     return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from sightline.core.hooks import hooked
 from sightline.core.shapes import AnyFloat
 from sightline.core.transforms import composed
 from sightline.ops.affine import AffineMap, affine_maps, affine_pays
@@ -16,13 +18,15 @@ def is_plain(linear: Any) -> bool:
 
     A layer of another type, or with hooks, such as one that is watched, adapted or quantised, is left to itself.
     """
-    return (
-        type(linear) is nn.Linear
-        and "forward" not in linear.__dict__
-        and not (
-            linear._forward_hooks or linear._forward_pre_hooks or linear._backward_hooks or linear._backward_pre_hooks
-        )
-    )
+    return type(linear) is nn.Linear and not hooked(linear)
+
+
+def sample_of(layer: nn.Module) -> Tensor:
+    """A tensor with the dtype and on the device of a layer, which may be adapted or quantised."""
+    weight: Any = getattr(layer, "weight", None)
+    if isinstance(weight, Tensor):
+        return weight
+    return next(layer.parameters(), torch.empty(0))  # quantised layers have no parameters, and float32 outputs
 
 
 def project(x: AnyFloat, *linears: nn.Module) -> tuple[AnyFloat, ...]:

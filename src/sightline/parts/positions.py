@@ -14,7 +14,7 @@ from sightline.core.doubles import doubled, narrowed, precise
 from sightline.core.errors import InputError
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.shapes import Counts, Keys, Mask, MixedSequences, Queries, Sequences, Slopes, Starts, TokenPositions
-from sightline.core.transforms import batched, composed
+from sightline.core.transforms import batched, composed, several_gradients
 
 PositionEncoding = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
 
@@ -112,7 +112,8 @@ class _Rotation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         cos, sin = ctx.saved_tensors
-        return _Rotation.apply(grads[0], cos, -sin), None, None
+        back = _turned_by_parts if several_gradients(grads[0]) else _Rotation.apply
+        return back(grads[0], cos, -sin), None, None
 
 
 def _turns(positions: Tensor, half: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from sightline.core.shapes import Mask, MixedSequences, ProjectedSequences, Sequ
 from sightline.core.state import replaced
 from sightline.ops.convolve import convolve
 from sightline.ops.linear import LinearState, initial_linear_state
+from sightline.parts.plain_linear import sample_of
 from sightline.parts.positions import advance
 
 
@@ -91,7 +92,7 @@ class ConvolvedRecurrence(SequenceMixer[ConvolvedState]):
         """Outputs (B, T, D) and the next memory, from x (B, T, D), 0 at padding, and `read` (B, T, ·)."""
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> ConvolvedState:
-        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.read.weight).memory
+        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=sample_of(self.read)).memory
         return self.convolution.initial_state(zeros)
 
     def forward(

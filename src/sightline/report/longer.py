@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import final
 
-from sightline.core.digits import amount, percent, significant_apart
+from sightline.core.digits import amount, and_joined, percent, significant_apart
 from sightline.core.metrics import Metric, defined
 from sightline.core.sourced import Place
 from sightline.lab.longer_training import LEVEL, Interval, expected
@@ -31,6 +31,7 @@ class Longer:
     value: "valid", the metric that decides, at the best validation; "loss" at the end where trials do not have it
     tested: the metric that decides on the test items, the mean of the runs; None where `value` is the loss
     expected: the interval of that metric for trainings `TIMES` as long
+    bounded: whether a longer budget would make no longer trainings
     trial_from, runs_from: the places of the values in results.json
     """
 
@@ -40,6 +41,7 @@ class Longer:
     value: str = LOSS
     tested: float | None = None
     expected: Interval | None = None
+    bounded: bool = False
     trial_from: list[Place] = field(default_factory=list, compare=False)
     runs_from: list[Place] = field(default_factory=list, compare=False)
 
@@ -72,7 +74,9 @@ def longer(results: Results) -> list[Longer]:
         at, rate = trial
         if defined(first := getattr(rate, value)):
             place: Place = ("architectures", results.architectures.index(architecture), "rates", at, value)
-            one = Longer(architecture.arch, first, fmean(ends.values()), value, None, None, [place], list(ends))
+            one = Longer(
+                architecture.arch, first, fmean(ends.values()), value, trial_from=[place], runs_from=list(ends)
+            )
             compared.append(one if value == LOSS else _with_expectation(one, architecture, results))
     return compared
 
@@ -99,6 +103,9 @@ def longer_lines(results: Results) -> list[str]:
     ranges = ", ".join(f"{one.arch} {one.range(metric)}{_unit(metric)}" for one in shown if one.expected)
     if ranges:
         lines.append(f"Expected after {later}, on the test items, with a probability of {percent(LEVEL)}: {ranges}.")
+    bounded = [one.arch for one in shown if one.bounded]
+    if bounded:
+        lines.append(f"A longer budget trains {and_joined(bounded)} no longer: most_epochs allows no more passes.")
     return lines
 
 
@@ -114,6 +121,9 @@ def _unit(metric: Metric) -> str:
 def _with_expectation(one: Longer, architecture: Architecture, results: Results) -> Longer:
     """The same with the interval of a longer training, where the runs have a value on the test items."""
     tested, plan = architecture.metrics[results.primary_metric].mean, results.budget
+    planned = results.planned(one.arch)
+    if planned and planned.run.bounded:
+        return replace(one, tested=tested, bounded=True)
     if not defined(tested):
         return one
     ratio = Budget.parse(plan.final_each).amount / Budget.parse(plan.search_each or plan.final_each).amount

@@ -15,7 +15,7 @@ from sightline.core.metrics import defined
 from sightline.core.sourced import sourced
 from sightline.lab.pareto import COSTS, Cost, Front, fronts, shown_better
 from sightline.lab.recommend import Recommendation, recommend
-from sightline.lab.results import Architecture, Prefer, Results, Run
+from sightline.lab.results import Architecture, Prefer, Results, Run, best_validation
 from sightline.lab.verdict import score
 from sightline.report.text import quantity, size
 
@@ -95,7 +95,7 @@ def using_recommended(results: Results, directory: Path) -> str:
     runs = [run for run in results.runs if run.arch == choice.arch and run.status == "done"]
     if choice.arch == choice.best or not runs:
         return ""
-    run = min(runs, key=_lowest_loss)
+    run = min(runs, key=_loss_of_the_kept)
     return predicting(results, directory / "runs" / f"{run.arch}-seed{run.seed}")
 
 
@@ -113,9 +113,11 @@ def _is_argument(text: str) -> bool:
     return bool(text.strip()) and text.isprintable() and not text.startswith("-") and not like_file
 
 
-def _lowest_loss(run: Run) -> float:
-    losses = [record.get("loss") for record in run.history if record.get("event") == "valid"]
-    return min((loss for loss in losses if defined(loss)), default=math.inf)
+def _loss_of_the_kept(run: Run) -> float:
+    """The validation loss of the model that the run kept."""
+    place = best_validation(run.history)
+    loss = None if place is None else run.history[place].get("loss")
+    return loss if defined(loss) else math.inf
 
 
 def fronts_line(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""The metrics of a run's best validation, from its log."""
+"""The metrics of the validation whose model a run kept, from its log."""
 
 from __future__ import annotations
 

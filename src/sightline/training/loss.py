@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.core.transforms import transformed
 from sightline.ops.projected_loss import SmoothedLabel, Smoothing, projected_cross_entropy
 from sightline.parts.lazy_logits import projection_of
 
@@ -49,7 +50,7 @@ def cross_entropy(
     logits (..., V) of any float dtype, summed in float32 at least; labels (...) int64; mask (...) bool, True = counts.
     Masked positions, NaN included, reach neither the loss nor a gradient; without real positions the loss is 0.
     Logits that are not computed yet (`parts.heads.lazy_heads`) are projected some positions at a time, real ones only,
-    and are never in memory together.
+    and are never in memory together, unless `torch.func` transforms the loss.
     """
     if not 0.0 <= epsilon < 1.0:
         raise ValueError(f"label smoothing must be in [0, 1), got {epsilon}")
@@ -57,7 +58,7 @@ def cross_entropy(
         raise ValueError(f"smoothing must be 'uniform', 'others' or 'others_but_pad', got {smoothing!r}")
     if mask is not None and (mask.dtype != torch.bool or mask.shape != labels.shape):
         raise ValueError(f"mask must be bool of shape {tuple(labels.shape)}, got {mask.dtype} {tuple(mask.shape)}")
-    projection = projection_of(logits)
+    projection = None if transformed() else projection_of(logits)
     if projection is not None and 4 * labels.numel() * projection.linear.out_features > WHOLE_BYTES:
         x, linear = projection
         chosen, gold = (x.flatten(0, -2), labels.flatten()) if mask is None else (x[mask], labels[mask])

@@ -69,9 +69,14 @@ class StepPlan:
         speed = self.speed
         return self.steps * speed.step_s + self.validations * self.validation_share * speed.validation_s
 
+    @property
+    def bounded(self) -> bool:
+        """Whether `most_epochs` ends the training, so that more seconds would make it no longer."""
+        return self.steps == self.most_steps
+
     def __str__(self) -> str:
         items = "all items" if self.validation_share == 1 else f"{self.validation_share:.2g} of the items"
-        ended = " (fewer than it pays for: most_epochs)" if self.steps == self.most_steps else ""
+        ended = " (fewer than it pays for: most_epochs)" if self.bounded else ""
         joules = "" if self.speed.step_j is None else f" and {self.speed.step_j:.3g} J"
         each = f"{1000 * self.speed.step_s:.3g} ms{joules}"
         return (

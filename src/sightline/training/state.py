@@ -57,8 +57,8 @@ class TrainConfig(CheckedConfig):
     )
     metric: str = key(
         AUTO,
-        "Validation metric that picks the best model; auto: the accuracy of classifiers of one label each, otherwise "
-        "the loss.",
+        "Validation metric that picks the best model; auto: of classifiers of one label each the accuracy, or macro F1 "
+        "where classes have weights; otherwise the loss.",
     )
     best_within: float = key(
         1.0,

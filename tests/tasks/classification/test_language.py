@@ -60,9 +60,15 @@ def test_presets_after_a_paper_lose_no_words(arch: str) -> None:
     assert ClassificationConfig.preset(arch).text.word_dropout == 0.0
 
 
-@pytest.mark.parametrize(("many", "metric"), [(False, "accuracy"), (True, "loss")])
-def test_the_model_is_picked_by_accuracy_where_items_have_one_label(many: bool, metric: str, tmp_path: Path) -> None:
-    task = untrained(many=many)
+@pytest.mark.parametrize(
+    ("many", "weights", "metric"),
+    [(False, "none", "accuracy"), (False, "balanced", "macro_f1"), (False, {"red": 2.0}, "macro_f1"),
+     (True, "none", "loss"), (True, "balanced", "loss")],
+)  # fmt: skip
+def test_the_model_is_picked_by_how_many_answers_are_right(
+    many: bool, weights: str | dict[str, float], metric: str, tmp_path: Path
+) -> None:
+    task = untrained(many=many, class_weights=weights)
     config = TrainConfig(budget="2steps", validations=1, device="cpu", dtype="float32")
     result = train_task(task, data(many=many), tmp_path / "run", config).training
     validated = next(record for record in result.history if record["event"] == "valid")

@@ -102,11 +102,13 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         return metric_names(*KINDS[data.many], first=["accuracy", "macro_f1", "auroc", "loss"])
 
     def settled_training(self, config: TrainConfig) -> TrainConfig:
-        """By accuracy: the loss is least where a classifier of small data is not yet too sure of itself, long before
-        its answers are best (LOG.md). Texts of a language are learnt in few passes.
+        """By accuracy, or macro F1 where classes have weights: the loss is least where a classifier of small data is
+        not yet too sure of itself, long before its answers are best (LOG.md). Texts of a language are learnt in few
+        passes.
         """
+        metric = "accuracy" if self.config.class_weights == "none" else "macro_f1"
         epochs = LANGUAGE_EPOCHS if self.inputs.in_language else None
-        return settled(config, "accuracy" if self.one_label else "loss", epochs)
+        return settled(config, metric if self.one_label else "loss", epochs)
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         return self.trained.batches(part, seed=seed)
