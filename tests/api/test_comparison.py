@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 import sightline
 from sightline.api.compare import command_of
 from sightline.api.comparison import ComparisonResult
+from sightline.api.ladder import LadderResult
 from sightline.cli.overrides import parse_overrides
 from sightline.core.errors import InputError
 from sightline.lab.plan import CompareConfig
 from tests.report.synthetic import make_results
+from tests.report.synthetic_ladder import make_ladder
 
 RESULTS = make_results()
 
@@ -88,6 +91,8 @@ def test_the_command_names_the_plan_in_place_of_a_budget():
         ({"seeds": 0}, "seeds: must be at least 1, found 0"),
         ({"archs": ["gru", "gru"]}, "archs: gru is listed twice"),
         ({"archs": "gru, lstm, gru"}, "archs: gru is listed twice"),
+        ({"archs": []}, "archs: expected at least one architecture"),
+        ({"archs": " , "}, "archs: expected at least one architecture"),
         ({"seeds": 2.5}, "seeds: expected an integer, written in full, found 2.5"),
         ({"task": "classified"}, "task: unknown task 'classified', did you mean 'classification'?"),
         ({"data": []}, "data: has no rows"),
@@ -110,6 +115,21 @@ def test_errors_name_arguments(tmp_path, keys, message):
         sightline.compare(**given)
     assert str(caught.value) == message
     assert not (tmp_path / "runs" / "x").exists()
+
+
+def test_a_ladder_takes_the_steps_of_an_earlier_one_as_a_comparison_does(tmp_path, monkeypatch):
+    plans = []
+
+    def stop(config, directory, *, plan, **_):
+        plans.append(plan)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module("sightline.api.ladder"), "run_ladder", stop)
+    earlier = LadderResult(make_ladder(), Path("runs/climbed"), Path("runs/climbed/ladder.html"))
+    for plan in (earlier, "runs/climbed/results.json"):
+        with pytest.raises(KeyboardInterrupt):
+            sightline.ladder([("a", "b")] * 9, "translation", plan=plan, out_dir=tmp_path / "x")
+    assert plans == [Path("runs/climbed/results.json")] * 2
 
 
 def test_the_command_of_a_ladder_names_its_data_first_and_no_architectures():

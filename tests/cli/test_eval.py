@@ -7,8 +7,9 @@ import pytest
 
 from sightline.cli.app import main
 from sightline.core.config import to_yaml
+from sightline.core.errors import InputError
 from sightline.decoding.engine import DecodingConfig
-from sightline.tasks.load import load
+from sightline.tasks.load import load, part_of_run
 from sightline.tasks.translation.config import TranslationRun
 from sightline.training.measured import Measured
 from tests.tasks.translation.small import corpus, untrained
@@ -35,6 +36,8 @@ def run(files, tmp_path):
     config = TranslationRun().changed(data=str(files / "train.tsv"), **files_of)
     shutil.copytree(files / "model", tmp_path / "run" / "best")
     (tmp_path / "run" / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    facts = {"directory": str(tmp_path), "data": {"name": config.corpus.data, "sha256": "0" * 64}}  # of other data
+    (tmp_path / "run" / "environment.json").write_text(json.dumps(facts), encoding="utf-8")
     return tmp_path / "run"
 
 
@@ -60,9 +63,29 @@ def test_a_run_is_measured_on_a_part_of_its_own_data(part, run, files, capsys):
     assert measured(capsys, run / "best", "--part", part) == result
 
 
-def test_data_that_changed_since_training_is_reported(run, capsys):
+def test_data_that_changed_since_training_is_reported(run, capsys, caplog):
     assert main(["eval", str(run)]) == 0
-    assert "has changed since the model was trained" in capsys.readouterr().err
+    assert f"sightline: {run}: the data has changed since the model was trained" in capsys.readouterr().err
+    load(run).evaluate()  # as in Python, and wherever else a run is measured on its own data
+    assert f"{run / 'best'}: the data has changed since the model was trained" in caplog.text
+    file = run / "environment.json"
+    sha256 = part_of_run(run).sha256
+    file.write_text(json.dumps({"data": {"sha256": sha256}}), encoding="utf-8")
+    caplog.clear()
+    assert main(["eval", str(run)]) == 0
+    assert "has changed" not in capsys.readouterr().err + caplog.text
+
+
+def test_other_data_has_no_parts(run, files, capsys):
+    arguments = ["eval", str(run), "--data", str(files / "test.tsv"), "--part", "valid"]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == (
+        "sightline: error: --part: other data is measured as a whole: leave out valid, or the data\n"
+    )
+    with pytest.raises(InputError, match=r"^part: other data is measured as a whole"):
+        load(run).evaluate(files / "test.tsv", "train")
+    with pytest.raises(InputError, match=r"^part: other data is measured as a whole"):
+        load(run).evaluate([("a", "b")], "valid")
 
 
 @pytest.mark.slow

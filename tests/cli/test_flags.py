@@ -76,6 +76,8 @@ WRONG = {
     "data describe builtin:dats": "unknown built-in data 'dats', did you mean 'dates'?",
     "data export pairs.tsv": "--out needs a value",
     "data export pairs.tsv --out pairs.doc": "pairs.doc: the name must end in",
+    "compare --data builtin:digit": "builtin: unknown built-in data 'digit', did you mean 'digits'?",
+    "data export builtin:digits --out x.csv": "builtin:digits: is data for classification; only pairs of texts are",
     "data export pairs.tsv --out pairs.tsv": "pairs.tsv: already exists; use --overwrite to replace it",
     "bench --pairs 0": "--pairs: must be at least 1, found 0",
     "bench --threads 1.5": "--threads: expected an integer, found '1.5'",

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from sightline.cli.app import main
+from sightline.cli.app import KEYED, build, main
 from sightline.cli.architectures import ARCH_HELP
 from sightline.cli.keys import keys_help, load_keys
 from sightline.tasks.defaults import ELSE_TRAINED, EXAMPLES, TRAINED
@@ -32,6 +32,14 @@ def test_the_help_of_a_comparison_shows_a_comparison_without_the_key_of_one_arch
     assert "sightline train" not in text
     assert re.search(r"--arch\b", text) is None
     assert "\n--model.d-model " in text
+
+
+@pytest.mark.parametrize("verb", KEYED)
+def test_the_help_of_a_command_advises_no_flag_that_it_does_not_have(verb):
+    advised = re.findall(r"add (--[\w-]+)", " ".join(keys_help([verb, "--help"]).split()))
+    names = {name for argument in build([verb])[verb].assemble_argument_collection() for name in argument.names}
+    assert set(advised) <= names
+    assert bool(advised) == (verb == "train")
 
 
 @pytest.mark.parametrize("task", TASKS)

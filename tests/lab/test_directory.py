@@ -15,7 +15,7 @@ import pytest
 from sightline.cli.app import main
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.files import LOCK
-from sightline.lab.directory import PLAN, occupied
+from sightline.lab.directory import PLAN, name_of_data, occupied
 from tests.waiting import PATIENCE_S, wait_until
 
 HOLDER = """
@@ -125,3 +125,23 @@ def test_of_two_comparisons_in_a_directory_one_is_refused_and_after_a_kill_one_c
     assert main([*command, "6steps"]) == 2  # not locked any more: the budget is what is wrong
     assert "the comparison began with --budget 100000steps" in capsys.readouterr().err
     assert main([*command[:-2], "--overwrite", "--budget", "6steps"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("in/pairs.tsv.gz", "pairs"),
+        ("a.de,a.en", "a"),
+        ("builtin:dates?size=9", "dates"),
+        ("texts/", "texts"),
+        ("texts/*.txt", "texts"),
+        ("src/**/*.py", "src"),
+        ("../texts/[ab]?.md", "texts"),
+        ("*.txt", "data"),
+        ("/*.txt", "data"),
+        ("..", "data"),
+        (".hidden", "data"),
+    ],
+)
+def test_a_directory_that_is_named_for_data_is_one_that_no_shell_takes_for_others(data: str, name: str) -> None:
+    assert name_of_data(data) == name

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
@@ -13,7 +14,9 @@ from sightline.lab import panel
 from sightline.lab.forms import TrainedRun
 from sightline.lab.panel import FILE, PARTS, Sizes, find_run, run_panel
 from sightline.lab.panel_results import PanelResults
+from sightline.models.plugins import load_plugin
 from sightline.report.panel_text import unmeasured_lines
+from tests.plugins import ECHO, forgotten
 from tests.tasks.classification import small
 from tests.tasks.forecasting import small as windows
 from tests.tasks.translation import small as pairs
@@ -156,6 +159,41 @@ def test_another_panel_in_the_directory_is_not_mixed_in(tmp_path, monkeypatch):
             InputError, match=r"panel\.json: has other mechanisms or sizes: replace it with --overwrite"
         ):
             run_panel(names, [], tmp_path, sizes, ["serial"], FACTS)
+
+
+def test_a_run_that_was_trained_again_is_not_shown_with_the_numbers_of_before(tmp_path, monkeypatch):
+    """Its name is the same, and so is the name of a plugin's mechanism."""
+    trained = TrainedRun("runs/mine", pairs.untrained("gru"), None)
+    measured = counting(monkeypatch)
+    for _ in range(2):
+        run_panel([], [trained], tmp_path, TINY, ["reach"], FACTS)
+    assert measured == ["reach"]
+    again = TrainedRun("runs/mine", pairs.untrained("gru"), None)
+    with torch.no_grad():
+        next(again.model.parameters())[0] += 1
+    with pytest.raises(InputError, match=r"panel\.json: was measured before runs/mine changed: replace it with --over"):
+        run_panel([], [again], tmp_path, TINY, ["reach"], FACTS)
+
+
+def test_a_mechanism_of_a_plugin_that_was_edited_is_not_shown_with_the_numbers_of_before(tmp_path, monkeypatch):
+    measured = counting(monkeypatch)
+    for edited, calls in ((False, ["reach"]), (False, ["reach"]), (True, None)):
+        (tmp_path / "echo.py").write_text(f"{ECHO}\n# edited: {edited}\n", encoding="utf-8")
+        with forgotten(tmp_path):
+            load_plugin(tmp_path / "echo.py")
+            if calls is None:
+                with pytest.raises(InputError, match="was measured before echo changed"):
+                    run_panel(["echo"], [], tmp_path / "panel", TINY, ["reach"], FACTS)
+                continue
+            run_panel(["echo"], [], tmp_path / "panel", TINY, ["reach"], FACTS)
+        assert measured == calls
+
+
+def test_overwrite_with_a_run_that_is_not_there_keeps_the_earlier_panel(tmp_path, capsys):
+    (tmp_path / FILE).write_text("{}", encoding="utf-8")
+    assert main(["panel", str(tmp_path / "typo"), "--overwrite", "-o", str(tmp_path)]) == 2
+    assert "no such directory" in capsys.readouterr().err
+    assert (tmp_path / FILE).read_text(encoding="utf-8") == "{}"
 
 
 def test_other_work_on_the_machine_is_said_to_spoil_times(tmp_path, monkeypatch):

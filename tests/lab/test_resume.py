@@ -15,7 +15,7 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.lab.compare import compare
-from sightline.lab.jobs import DONE, FAILED, JOB, Failure, Job, JobResult, write_json
+from sightline.lab.jobs import DONE, FAILED, JOB, Failure, Job, JobResult, Prepared, write_json
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
 from sightline.lab.results import Results
@@ -77,6 +77,25 @@ def test_other_data_and_another_metric_are_refused(tmp_path: Path) -> None:
         replace(_begun(), sha256="1" * 64).check_data(_prepared(), tmp_path)
     with pytest.raises(InputError, match="the comparison ranks by bleu, not exact_match"):
         replace(_begun(), metric="bleu").check_data(_prepared(), tmp_path)
+
+
+def test_a_plugin_that_was_edited_meanwhile_is_refused(tmp_path: Path) -> None:
+    """Runs of before and after would stand side by side as seeds of one architecture."""
+
+    def with_plugin(source: str) -> Prepared:
+        whole = _prepared()
+        return replace(whole, environment={**whole.environment, "plugins": {"ema.py": source}})
+
+    (tmp_path / "prepared").mkdir()
+    write_json(tmp_path / "prepared" / DONE, with_plugin("ema, sha256 12ab"))
+    for same in (with_plugin("ema, sha256 12ab"), _prepared()):  # which the architectures of before do not need
+        _begun().check_data(same, tmp_path)
+    with pytest.raises(
+        InputError, match=r"the plugin ema\.py has changed since the comparison began \(ema, sha256 12ab"
+    ):
+        _begun().check_data(with_plugin("ema, sha256 34cd"), tmp_path)
+    write_json(tmp_path / "prepared" / DONE, _prepared())  # it joins
+    _begun().check_data(with_plugin("ema, sha256 34cd"), tmp_path)
 
 
 @pytest.mark.parametrize("known", ["1" * 64, ""])

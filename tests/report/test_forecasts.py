@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from sightline.core.errors import InputError
+from sightline.report import forecasts
 from sightline.report.forecasts import forecast_drawing, lines_of, save_forecasts, standalone
 
 
@@ -80,6 +81,17 @@ def test_files_are_written_and_a_hostile_name_stays_text(tmp_path: Path) -> None
     texts = [[e.text for e in ElementTree.fromstring(path.read_text()).iter()] for path in made]
     assert "<script>&" in texts[0]
     assert "$x^2$" in texts[1]
+
+
+def test_what_is_not_drawn_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(forecasts, "standalone", lambda drawing: "<svg/>")
+    names = tuple(f"s{number}" for number in range(21))
+    assert len(save_forecasts([record(HOURS, series=names[:20])], tmp_path / "all")) == 20
+    assert not caplog.records
+    assert len(save_forecasts([record(HOURS, series=names)], tmp_path / "some")) == 20
+    assert caplog.messages == [f"{tmp_path / 'some'}: the first 20 of 21 forecasts are drawn"]
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:

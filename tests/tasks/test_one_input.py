@@ -116,6 +116,44 @@ def test_several_channels_of_sound_are_refused() -> None:
         labels.untrained("audio").predict(np.zeros((2, 600), np.float32))
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda sound, most: np.where(np.arange(600) == 16, np.nan, sound), "sample 17 is NaN, expected numbers"),
+        (lambda sound, most: np.where(np.arange(600) == 16, np.inf, sound), "sample 17 is inf, expected numbers"),
+        (lambda sound, most: sound[:0], "contains no samples"),
+        (lambda sound, most: np.zeros(most + 1), "more than max_s"),
+        (lambda sound, most: np.stack([sound, sound]), r"expected samples \(T,\), found shape \(2, 600\)"),
+    ],
+)
+def test_a_sound_that_is_refused_as_a_file_is_refused_as_an_array(change: Callable[..., Any], problem: str) -> None:
+    task, sound = labels.untrained("audio"), np.sin(np.arange(600))
+    reading = task.config.sound.reading
+    wrong = change(sound, int(reading.max_s * reading.rate_hz))
+    with pytest.raises(InputError, match=f"^input 2: .*{problem}"):
+        task.predict([sound, wrong])
+
+
+def test_a_list_with_a_missing_number_is_one_series(tmp_path: Path) -> None:
+    """As a column with a gap and as the text of one are."""
+    values = [*ONE_CHANNEL.tolist()]
+    with pytest.raises(InputError, match=r"step 4 of the series is empty, not a number"):
+        series(1).predict(",".join(map(str, [*values[:3], "", *values[4:]])))
+    for gap in ([*values[:3], None, *values[4:]], np.array([*values[:3], np.nan, *values[4:]])):
+        with pytest.raises(InputError, match=r"^input 1: step 4 of the series is nan: numbers must be finite$"):
+            series(1).predict(gap)
+    with pytest.raises(InputError, match="step 3 of the values is not finite"):
+        forecasting(tmp_path).built().predict([1.0, 2.0, 3.0, None, *range(30)])
+    assert series(1).predict([np.float32(value) for value in values]) == series(1).predict(values)
+    assert series(1).predict([None, None]) == [None, None]
+
+
+@pytest.mark.parametrize("wrong", [b"RIFF", bytearray(b"RIFF")])
+def test_bytes_are_no_list_of_inputs(wrong: Any) -> None:
+    with pytest.raises(InputError, match=f"expected one input or a list of inputs, found {type(wrong).__name__}"):
+        labels.untrained("audio").predict(wrong)
+
+
 def test_values_of_one_column_are_forecast(tmp_path: Path) -> None:
     task: Any = forecasting(tmp_path).built()
     one = task.predict(np.arange(30.0))

@@ -53,6 +53,15 @@ def test_a_comparison_without_a_winner_is_refused(tmp_path):
         chosen_run(tmp_path)
 
 
+def test_a_comparison_that_has_not_ended_says_so(tmp_path):
+    (tmp_path / "runs" / "gru-seed0").mkdir(parents=True)
+    (tmp_path / "plan.json").write_text("{}")
+    with pytest.raises(InputError) as caught:
+        sightline.load(tmp_path)
+    ways = f"continue it, or use one of the runs in {tmp_path / 'runs'}"
+    assert str(caught.value) == f"{tmp_path}: this comparison has not ended: {ways}"
+
+
 def test_predict_and_eval_take_a_comparison(tmp_path, capsys):
     folder = comparison(tmp_path / "which", {"gru": 0.9}, {})
     run = folder / "runs" / "gru-seed0"

@@ -16,7 +16,7 @@ from sightline.core.errors import InputError
 from sightline.core.settings import keys_of, spelled
 from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
-from sightline.lab.directory import RESULTS, free_directory, occupied
+from sightline.lab.directory import RESULTS, free_directory, name_of_data, occupied
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.models.plugins import LOADED, load_plugins
@@ -89,13 +89,15 @@ def compare(
 
 def names_of(archs: Sequence[str] | str | None, task: str) -> list[str]:
     """The architectures that were asked for, as names or as text with commas between them, or the task's usual ones."""
-    return [name.strip() for name in archs.split(",")] if isinstance(archs, str) else list(archs or compared(task))
+    if isinstance(archs, str):
+        return [name.strip() for name in archs.split(",") if name.strip()]
+    return list(compared(task) if archs is None else archs)
 
 
 def new_directory(out_dir: str | Path | None, data: Any, verb: str) -> Path:
     """The directory that was asked for, or a new one in `runs`, named for the verb and the data."""
-    stem = Path(str(data).split(",")[0]).stem if isinstance(data, str | Path) else "table"
-    return Path(out_dir) if out_dir else free_directory(Path("runs"), f"{verb}-{stem}")
+    name = name_of_data(str(data)) if isinstance(data, str | Path) else "table"
+    return Path(out_dir) if out_dir else free_directory(Path("runs"), f"{verb}-{name}")
 
 
 @contextmanager

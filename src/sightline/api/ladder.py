@@ -70,7 +70,7 @@ def ladder(
     task: str | None = None,
     budget: str | None = None,
     *,
-    plan: str | Path | None = None,
+    plan: str | Path | LadderResult | None = None,
     valid: Any = None,
     test: Any = None,
     out_dir: str | Path | None = None,
@@ -85,9 +85,9 @@ def ladder(
     """Climb from RNN to linear attention on data, one change at a time: does the historical reason for each hold here?
 
     Arguments are those of `sightline.compare`, except that the architectures are the rungs of the task's ladder and
-    that `archs`, `sizes`, `prefer`, `until_decided` and `max_seeds` have no meaning. `length` is the number of
-    positions at which the rungs' layers are timed alone, on this machine. Each mechanism of the loaded plugins is one
-    more rung.
+    that `archs`, `sizes`, `prefer`, `until_decided` and `max_seeds` have no meaning; `plan` is an earlier ladder, or
+    its directory. `length` is the number of positions at which the rungs' layers are timed alone, on this machine. Each
+    mechanism of the loaded plugins is one more rung.
 
         climbed = sightline.ladder("builtin:dates", budget="60s", out_dir="ladder")
         climbed.verdict
@@ -105,7 +105,7 @@ def ladder(
         check_meant(keys)
     check_in_range("length", length, at_least=16)
     directory = new_directory(out_dir, data, "ladder")
-    plan = None if plan is None else Path(plan)
+    plan = plan.directory / RESULTS if isinstance(plan, LadderResult) else None if plan is None else Path(plan)
     with configured(directory, task, settings, keys, data=data, valid=valid, test=test) as base:
         config = override(base, {"budget": budget or base.budget})
         command = command_of("ladder", config, plan, length=length)

@@ -69,6 +69,8 @@ def compare(
             are not trained again.
         overwrite: Replace the comparison in --out-dir.
     """
+    from sightline.lab.directory import name_of_data
+
     flags.check_exclusive(
         out_dir=out_dir, resume=resume, overwrite=overwrite, what="comparison", budget=budget, plan=plan
     )
@@ -91,9 +93,8 @@ def compare(
         max_seeds=max_seeds,
         prefer=prefer,
     )
-    name = Path(data.split(",")[0]).stem
     where = {"overwrite": overwrite, "plan": plan, "resume": resume, "cluster": cluster}
-    run(config, out_dir, name=name, json=json, quiet=quiet, **where)
+    run(config, out_dir, name=name_of_data(data), json=json, quiet=quiet, **where)
 
 
 def run(

@@ -82,9 +82,13 @@ def export(
         overwrite: Replace an existing file.
     """
     from sightline.cli.messages import tell
+    from sightline.core.errors import InputError
     from sightline.data.pairs.corpus import Pairs, load_corpus
     from sightline.data.pairs.write import write_pairs
+    from sightline.tasks.infer import DEFAULT, task_for
 
+    if path.startswith("builtin:") and (task := task_for(path)) != DEFAULT:
+        raise InputError(f"is data for {task}; only pairs of texts are written to files", where=path)
     corpus = load_corpus(path)
     chosen = [corpus.train, corpus.valid, corpus.test] if part == "all" else [getattr(corpus, part)]
     pairs = Pairs([text for one in chosen for text in one.sources], [text for one in chosen for text in one.targets])

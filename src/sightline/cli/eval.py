@@ -53,10 +53,11 @@ def eval(
     from sightline.decoding.engine import DecodingConfig
     from sightline.models.plugins import load_plugins
     from sightline.tasks.evaluation import Evaluation
-    from sightline.tasks.load import part_of_data, part_of_run
+    from sightline.tasks.load import check_part, part_of_data, part_of_run
     from sightline.tasks.winner import chosen_run
 
     check_in_range("--limit", limit, at_least=1)
+    check_part(part, data)
     keys, settings = parse_overrides(overrides), search.settings() | written.settings()
     decoding = override(DecodingConfig(), settings, prefix="--")
     load_plugins(plugin)
@@ -74,8 +75,6 @@ def eval(
     if data is None:
         with messages():
             measured = part_of_run(run, part, limit)
-        if measured.sha256 and measured.sha256 not in task.data:
-            tell(f"the data has changed since the model was trained: {measured.whole}")
     else:
         with messages():
             measured = part_of_data(task, run, {"data": data, **keys}, part, limit)

@@ -32,7 +32,8 @@ def keys_help(arguments: Sequence[str]) -> str:
     task = task if task in keys else DEFAULT
     others = ", ".join(name for name in keys if name != task)
     lines = textwrap.wrap(f"Example for {task} (`--task NAME --help` shows {others}):", WIDTH)
-    note = f"Defaults are those of {compared(task)[-1]}. Other architectures have their own: add --print-config."
+    shown = "`train --print-config` prints them" if compares else "add --print-config"
+    note = f"Defaults are those of {compared(task)[-1]}. Other architectures have their own: {shown}."
     lines += ["", " \\\n      ".join(textwrap.wrap("  " + _example(task, verb), WIDTH - 8, break_on_hyphens=False))]
     lines += ["", *textwrap.wrap(note, WIDTH)]
     group = ""

@@ -90,14 +90,14 @@ def ladder(
         return
 
     from sightline.cli.tables import show_results
-    from sightline.lab.directory import RESULTS, free_directory, occupied
+    from sightline.lab.directory import RESULTS, free_directory, name_of_data, occupied
     from sightline.lab.ladder_run import run_ladder
     from sightline.lab.progress import Display
     from sightline.lab.results import Results
     from sightline.report.html import write_report
     from sightline.report.ladder import write_ladder
 
-    directory = out_dir or free_directory(Path("runs"), f"ladder-{Path(data.split(',')[0]).stem}")
+    directory = out_dir or free_directory(Path("runs"), f"ladder-{name_of_data(data)}")
     how: dict[str, Any] = {"overwrite": overwrite, "plan": plan, "resume": resume, "cluster": cluster}
     command = command_line()
     with occupied(directory, overwrite=overwrite or resume):

@@ -93,10 +93,10 @@ def panel(
     if names:
         find_mechanisms(names, sizes.narrow)  # refuses unknown names before anything is measured
     directory = Path("panel") if out_dir is None else out_dir
-    if overwrite:
-        (directory / FILE).unlink(missing_ok=True)
     with messages():
         trained = [find_run(run) for run in runs]
+    if overwrite:  # once nothing is wrong with what is to be measured
+        (directory / FILE).unlink(missing_ok=True)
     facts = {"command": command_line(), "environment": environment()}
     results = run_panel(names, trained, directory, sizes, parts, facts, lambda line: print(line, file=sys.stderr))
     page = write_panel(results, directory)

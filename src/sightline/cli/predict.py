@@ -108,7 +108,9 @@ def predict(
     if figures is not None:
         from sightline.report.forecasts import save_forecasts
 
-        for path in save_forecasts(records, figures):
+        with messages():
+            paths = save_forecasts(records, figures)
+        for path in paths:
             tell(str(path))
     if json:
         print_json({"schema_version": 1, "task": task.name, "arch": task.arch, "predictions": records})

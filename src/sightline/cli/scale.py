@@ -90,12 +90,12 @@ def scale(
 
     from sightline.cli.messages import command_line, progress_lines
     from sightline.cli.tables import show_results
-    from sightline.lab.directory import LADDER_OF_SIZES, free_directory, occupied
+    from sightline.lab.directory import LADDER_OF_SIZES, free_directory, name_of_data, occupied
     from sightline.lab.progress import Display
     from sightline.lab.scaling import scale as run_ladder
     from sightline.report.scaling import write_scaling_pages
 
-    directory = out_dir or free_directory(Path("runs"), f"scale-{Path(data.split(',')[0]).stem}")
+    directory = out_dir or free_directory(Path("runs"), f"scale-{name_of_data(data)}")
     with occupied(directory, overwrite=overwrite or resume, what=LADDER_OF_SIZES):
         results = run_ladder(
             config,

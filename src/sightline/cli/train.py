@@ -139,7 +139,7 @@ def _resolved(
     with messages():
         if not resume or config is not None or out_dir is None:
             run, line = resolving(file=config)
-        place = out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
+        place = out_dir or _usual_place(run)
         own = place / "config.yaml"
         if resume and config is None and own.exists() and (run is None or run.corpus.data):
             run, line = resolving(file=own)
@@ -151,6 +151,13 @@ def _resolved(
         if line and say:
             tell(line)
     return run, place
+
+
+def _usual_place(run: Any) -> Path:
+    """The directory of a run where none is named."""
+    from sightline.lab.directory import name_of_data
+
+    return Path("runs", f"{name_of_data(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
 
 
 def _show(run: Any, shown: Shown) -> None:
@@ -303,9 +310,3 @@ def _budget(budget: str | None, steps: int | None, tokens: int | None, time: str
     if steps is not None:
         return f"{steps}steps"
     return f"{tokens}tok" if tokens is not None else budget or time
-
-
-def _stem(data: str) -> str:
-    """The data's name in a directory name: `pairs` for `in/pairs.tsv.gz`, `dates` for `builtin:dates`."""
-    name = Path(data.split(",")[0].removeprefix("builtin:").split("?")[0]).name
-    return name.split(".")[0] or "data"

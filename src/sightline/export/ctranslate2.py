@@ -29,6 +29,7 @@ class CTranslate2(ExportFormat):
 
     name = "ctranslate2"
     summary = "Transformers that write text, for CTranslate2's engine in C++."
+    mark = "model.bin"
     extra = "ctranslate2"
     packages = ("ctranslate2",)
 

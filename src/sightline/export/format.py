@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.core.files import replacing_directory
+from sightline.core.files import faults, replacing_directory
 from sightline.core.modes import evaluating
 from sightline.tasks.task import Task
 
@@ -18,11 +18,13 @@ class ExportFormat(ABC):
 
     name: of `sightline export --to`
     summary: one line for help and documentation
+    mark: a file that each of its exports has, by which one is recognised
     extra, packages: the extra of the package that installs what `write` imports, and the names of those modules
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    mark: ClassVar[str]
     extra: ClassVar[str | None] = None
     packages: ClassVar[tuple[str, ...]] = ()
 
@@ -43,7 +45,7 @@ def export(task: Task[Any, Any, Any], form: ExportFormat, directory: Path, *, ov
     """Write a trained model to `directory` in a format; the directory appears complete or not at all.
 
     Raises:
-        InputError: if the format has no place for the model, or the directory exists and may not be overwritten.
+        InputError: if the format has no place for the model; what `check_replaceable` raises.
         EnvironmentFault: if a package is missing, or the disk or permissions do not allow it.
     """
     missing = next((package for package in form.packages if find_spec(package) is None), None)
@@ -52,7 +54,28 @@ def export(task: Task[Any, Any, Any], form: ExportFormat, directory: Path, *, ov
     reason = form.refusal(task)
     if reason is not None:
         raise InputError(f"cannot export to {form.name}: {reason}")
-    if directory.exists() and not overwrite:
-        raise InputError("exists: replace it with --overwrite, or choose another directory", where=str(directory))
+    check_replaceable(form, directory, overwrite=overwrite)
+    with faults(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
     with evaluating(task.model), replacing_directory(directory) as beside:
         form.write(task, beside)
+
+
+def check_replaceable(form: ExportFormat, directory: Path, *, overwrite: bool) -> None:
+    """Check that `directory` is missing, or with `overwrite` empty or an earlier export to the same format: all that it
+    contains is deleted.
+
+    Raises:
+        InputError: "runs/dates-onnx: exists: replace it with --overwrite, or choose another directory"; "runs: is not
+            an earlier export to onnx, with a file export.json and no folders: choose another directory".
+    """
+    if not directory.exists():
+        return
+    if not overwrite:
+        raise InputError("exists: replace it with --overwrite, or choose another directory", where=directory)
+    content = [*directory.iterdir()] if directory.is_dir() else [directory]
+    # A runner that was imported leaves one folder.
+    folders = [path for path in content if path.is_dir() and path.name != "__pycache__"]
+    if content and (folders or not (directory / form.mark).is_file()):
+        message = f"is not an earlier export to {form.name}, with a file {form.mark} and no folders"
+        raise InputError(f"{message}: choose another directory", where=directory)

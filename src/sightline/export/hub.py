@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, final
 
 from sightline.export.format import ExportFormat
+from sightline.models.store import CONFIG
 from sightline.tasks.hub import MOST_BYTES, save_pretrained
 from sightline.tasks.task import Task
 
@@ -16,6 +17,7 @@ class Hub(ExportFormat):
 
     name = "hub"
     summary = "A repository for the Hugging Face Hub, for any model; nothing is uploaded."
+    mark = CONFIG
     extra = "hf"
     packages = ("huggingface_hub",)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 from sightline.export.format import ExportFormat
-from sightline.export.onnx_forms import WRITERS, write_facts
+from sightline.export.onnx_forms import FACTS, WRITERS, write_facts
 from sightline.tasks.task import Task
 
 RUNNER = "run.py"
@@ -24,6 +24,7 @@ class Onnx(ExportFormat):
 
     name: ClassVar[str] = "onnx"
     summary: ClassVar[str] = "ONNX graphs, and a runner that needs numpy and onnxruntime alone"
+    mark: ClassVar[str] = FACTS
     extra: ClassVar[str | None] = "onnx"
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
 

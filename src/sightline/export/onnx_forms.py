@@ -24,6 +24,7 @@ from sightline.tasks.task import Task
 GraphFacts = dict[str, Any]
 TOKENS = {"start": Tokenizer.BOS, "end": Tokenizer.EOS, "banned": [Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK]}
 INITIAL = "initial_state.npz"
+FACTS = "export.json"  # beside the graphs
 LONG = 150  # longer than the windows and blocks of the presets
 COMPARED = (1, 1), (2, LONG)  # rows and length
 
@@ -197,4 +198,4 @@ def _written(directory: Path, graphs: dict[str, Graph]) -> GraphFacts:
 def write_facts(directory: Path, facts: GraphFacts) -> None:
     """Write `export.json`."""
     text = json.dumps(facts, ensure_ascii=False, allow_nan=False, indent=1)
-    (directory / "export.json").write_text(text + "\n", encoding="utf-8")
+    (directory / FACTS).write_text(text + "\n", encoding="utf-8")

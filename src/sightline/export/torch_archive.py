@@ -28,6 +28,7 @@ class TorchArchive(ExportFormat):
 
     name: ClassVar[str] = "torch"
     summary: ClassVar[str] = "torch.export archives, which torch alone reads"
+    mark: ClassVar[str] = MANIFEST
 
     def refusal(self, task: Task[Any, Any, Any]) -> str | None:
         if task.form not in WRITERS:

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from glob import has_magic
 from pathlib import Path
 
 from sightline.core.errors import InputError
@@ -89,6 +90,16 @@ def clear(out_dir: Path, content: Sequence[str] = OURS) -> None:
 def size_directory(out_dir: Path, target: int) -> Path:
     """The directory of the comparison at one size of a ladder."""
     return out_dir / SIZES / f"params-{target}"
+
+
+def name_of_data(data: str) -> str:
+    """The name of data in the names of directories: `pairs` for `in/pairs.tsv.gz`, `dates` for `builtin:dates?size=9`,
+    and for a pattern such as `texts/*.txt` its last folder, `texts`: a shell would take `*` for any name.
+    """
+    if data.startswith("builtin:"):
+        return data.removeprefix("builtin:").partition("?")[0] or "data"
+    parts = [part for part in Path(data.split(",")[0]).parts if part != ".." and not has_magic(part)]
+    return next(iter(parts[-1:]), "").split(".")[0].replace("/", "") or "data"
 
 
 def free_directory(parent: Path, name: str) -> Path:

@@ -5,6 +5,7 @@ Each part is written to panel.json when it is done, and a panel that was stopped
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+import torch
+from torch import nn
+
+from sightline.core.digits import and_joined
 from sightline.core.errors import InputError
 from sightline.core.files import faults
 from sightline.core.modes import evaluating
+from sightline.core.weights import own_tensors
 from sightline.lab.capacity import RecallTraining, recall_curve
 from sightline.lab.context_loss import context_gaps
 from sightline.lab.crossover import check_crossover, measured_ratio, predict, unchecked
@@ -30,6 +36,7 @@ from sightline.lab.saturation import by_depth, by_width
 from sightline.lab.serial import mechanism_chains
 from sightline.lab.trained_reach import initial_reach, reach_of
 from sightline.models.layers import SELF_MIXERS
+from sightline.models.plugins import LOADED
 from sightline.tasks.load import load, part_of_run, run_config
 from sightline.tasks.winner import chosen_run
 
@@ -94,12 +101,12 @@ def run_panel(
 ) -> PanelResults:
     """Measure the parts `only` of the named mechanisms and of the runs; write panel.json to `directory` after each.
 
-    Parts that the file has already, with the same names and sizes, are not measured again. `facts` has the command and
-    the environment.
+    Parts that the file has already, of the same weights, mechanisms and sizes, are not measured again. `facts` has the
+    command and the environment.
 
     Raises:
         InputError: "out/panel.json: has other mechanisms or sizes: replace it with --overwrite, or choose another
-            --out-dir".
+            --out-dir"; "… was measured before runs/lm changed: …".
     """
     with faults(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -124,15 +131,32 @@ def run_panel(
 
 def _started(names: Sequence[str], runs: TrainedRuns, path: Path, sizes: Sizes, facts: dict[str, Any]) -> PanelResults:
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(sizes).items()}
+    settings |= {"sources": sources} if (sources := _sources(names, runs)) else {}
     new = PanelResults(facts["command"], facts["environment"], [*names, *(run.name for run in runs)], settings)
     if not path.exists():
         return new
     old = PanelResults.load(path)
-    if (old.names, old.settings) != (new.names, new.settings):
-        raise InputError(
-            "has other mechanisms or sizes: replace it with --overwrite, or choose another --out-dir", where=path
-        )
-    return old
+    if (old.names, old.settings) == (new.names, new.settings):
+        return old
+    problem, known = "has other mechanisms or sizes", old.settings.get("sources", {})
+    if old.names == new.names and known != sources:
+        changed = [name for name in {**known, **sources} if known.get(name) != sources.get(name)]
+        problem = f"was measured before {and_joined(changed)} changed"
+    raise InputError(f"{problem}: replace it with --overwrite, or choose another --out-dir", where=path)
+
+
+def _sources(names: Sequence[str], runs: TrainedRuns) -> dict[str, str]:
+    """The hash of what a name does not tell: of the weights of each run, and of the source of each plugin in use."""
+    used = {name: one.source.sha256 for name, one in LOADED.items() if not {*one.mechanisms}.isdisjoint(names)}
+    return used | {run.name: _weights_sha256(run.model) for run in runs}
+
+
+def _weights_sha256(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in own_tensors(model).items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 @final

@@ -79,22 +79,30 @@ class Begun:
         return replace(config, archs=(*self.config.archs, *new), seeds=max(self.config.seeds, config.seeds))
 
     def check_data(self, prepared: Prepared, where: Path) -> None:
-        """Check that the data and the tested items of it are those of the comparison's beginning.
+        """Check that the data, the tested items of it and the plugins are those of the comparison's beginning.
 
         Raises:
             InputError: "OUT: the data has changed since the comparison began (sha256 12ab… then, 34cd… now): …"; "OUT:
-                the comparison began with other test items of the same data …"; another metric that decides.
+                the comparison began with other test items of the same data …"; another metric that decides; "OUT: the
+                plugin ema.py has changed since the comparison began (ema, sha256 12ab… then, …)".
         """
         then, now = self.sha256[:12], prepared.data.sha256[:12]
         if self.sha256 != prepared.data.sha256:
             changed = f"the data has changed since the comparison began (sha256 {then}… then, {now}… now)"
             raise InputError(f"{changed}: {_INSTEAD}", where=where)
-        tested = _tested_sha256(where)
+        before = _prepared(where)
+        tested = None if before is None else before.data.tested_sha256
         if prepared.data.tested < prepared.data.test and tested not in (None, prepared.data.tested_sha256):
             other = "the comparison began with other test items of the same data, chosen by another version"
             raise InputError(f"{other}: {_INSTEAD}", where=where)
         if self.metric != prepared.metric:
             raise InputError(f"the comparison ranks by {self.metric}, not {prepared.metric}: {_INSTEAD}", where=where)
+        sources = {} if before is None else before.environment.get("plugins", {})
+        for plugin, source in prepared.environment.get("plugins", {}).items():
+            was = sources.get(plugin, source)
+            if was != source:
+                changed = f"the plugin {plugin} has changed since the comparison began ({was} then, {source} now)"
+                raise InputError(f"{changed}: {_INSTEAD}", where=where)
 
     def planned(self, fresh: BudgetPlan) -> BudgetPlan:
         """The plan of this comparison with the seeds and processes of a fresh one; steps and trials stay the same."""
@@ -109,10 +117,10 @@ class Begun:
 _INSTEAD = "replace it with --overwrite, or choose another directory"
 
 
-def _tested_sha256(directory: Path) -> str | None:
-    """The hash of the tested items of the comparison that began there; None where nothing tells, or it is damaged."""
+def _prepared(directory: Path) -> Prepared | None:
+    """What the comparison that began there was prepared with; None where nothing tells, or it is damaged."""
     try:
-        return read_json(Prepared, directory / "prepared" / DONE).data.tested_sha256
+        return read_json(Prepared, directory / "prepared" / DONE)
     except InputError:
         return None
 

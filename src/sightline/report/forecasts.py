@@ -5,6 +5,7 @@ Drawn from the records that `sightline predict --json` prints. The SVG adapts to
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from sightline.core.errors import InputError
 from sightline.core.files import write_file
 from sightline.report.drawing import LIGHT, VARIABLES, Drawing, Theme
 from sightline.report.text import visible
+
+logger = logging.getLogger("sightline")
 
 MOST = 20  # figures per call
 DARK = {
@@ -124,7 +127,7 @@ def forecast_drawing(line: Line, number: int) -> Drawing:
 
 
 def save_forecasts(records: Sequence[Mapping[str, Any]], directory: Path) -> list[Path]:
-    """Write `forecast-<n>.svg` for the first 20 columns of all series.
+    """Write `forecast-<n>.svg` for the first 20 columns of all series; logs where there are more.
 
     Raises:
         InputError: "out: exists and is not a directory".
@@ -132,9 +135,11 @@ def save_forecasts(records: Sequence[Mapping[str, Any]], directory: Path) -> lis
     if directory.exists() and not directory.is_dir():
         raise InputError("exists and is not a directory", where=directory)
     directory.mkdir(parents=True, exist_ok=True)
-    drawn = [line for record in records for line in lines_of(record)][:MOST]
+    lines = [line for record in records for line in lines_of(record)]
+    if len(lines) > MOST:
+        logger.warning("%s: the first %d of %s are drawn", directory, MOST, number_of(len(lines), "forecast"))
     paths = []
-    for number, line in enumerate(drawn, 1):
+    for number, line in enumerate(lines[:MOST], 1):
         path = directory / f"forecast-{number}.svg"
         write_file(path, standalone(forecast_drawing(line, number)))
         paths.append(path)

@@ -13,7 +13,7 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import written
 from sightline.tasks.data_paths import DataPaths, data_paths
-from sightline.tasks.load import Part, PartName, part_of_data, part_of_run
+from sightline.tasks.load import Part, PartName, check_part, part_of_data, part_of_run
 from sightline.training.measured import Measured
 
 
@@ -76,6 +76,7 @@ def evaluate(task: Any, data: Any, part: Any, decoding: Any, keys: dict[str, Any
     settings = {key: keys.pop(key) for key in task.measured_by if key in keys}
     try:
         with data_paths(None):  # for the words of errors
+            check_part(part, data)
             if (of_values := _of_values(task, data, decoding, keys)) is not None:
                 return of_values
         with data_paths(None, task.pair, data=data) as stored:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sightline.core.errors import SightlineError
+from sightline.data.builtin import parse_name
 from sightline.data.labelled.choice import kind_of
 from sightline.data.labelled.sequences import SUFFIX as SERIES_SUFFIX
 from sightline.data.labelled.sequences import label_first
@@ -50,10 +51,13 @@ class Inferred(NamedTuple):
 
 
 def task_for(data: str) -> str:
-    """The task that data is for: that of built-in data, the one that is plain, else translation; logs why."""
-    kind, _, name = data.partition(":")
-    if kind == "builtin":
-        return BUILTIN_TASKS.get(name.partition("?")[0], DEFAULT)
+    """The task that data is for: that of built-in data, the one that is plain, else translation; logs why.
+
+    Raises:
+        InputError: "builtin: unknown built-in data 'digit', did you mean 'digits'?"
+    """
+    if data.startswith("builtin:"):
+        return BUILTIN_TASKS[parse_name(data, BUILTIN_TASKS)[0]]
     inferred = infer(data) if data else None
     if inferred is None:
         return DEFAULT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,12 +12,14 @@ from sightline.core.errors import InputError
 from sightline.data.corpus import Corpus, first_items
 from sightline.models.store import CONFIG, stored_task
 from sightline.tasks.located import located
-from sightline.tasks.recipe import resolve_run
+from sightline.tasks.recipe import data_sha256, resolve_run
 from sightline.tasks.run import log_notes
 from sightline.tasks.scores import best_scores
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
 from sightline.tasks.winner import chosen_run
+
+logger = logging.getLogger("sightline")
 
 PartName = Literal["train", "valid", "test"]
 RUN_CONFIG = "config.yaml"
@@ -61,7 +64,6 @@ class Part(NamedTuple):
     size: int
     unit: str
     sha256: str | None  # of all the data that they are a part of; None for a file of their own
-    whole: str = ""  # that data, such as "train.csv, test.csv"
 
     @classmethod
     def of(cls, data: Corpus[Any], part: PartName, unit: str, limit: int | None = None) -> Part:
@@ -78,7 +80,8 @@ def run_config(run: Path) -> Any:
 
 
 def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) -> Part:
-    """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items; logs notes.
+    """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items; logs notes,
+    and whether the data has changed since then.
 
     Raises:
         InputError: "runs/x: no config.yaml here says what it was trained on: set --data".
@@ -86,8 +89,30 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
     config = run_config(run)
     if config is None:
         raise InputError(f"no {RUN_CONFIG} here says what it was trained on: set --data", where=run)
+    return _part(*data_of_run(run, config), part, limit)
+
+
+def data_of_run(run: Path, config: Any) -> tuple[Any, Corpus[Any]]:
+    """The configuration of a run, or of the run of a model, with paths that exist, and all the data that it trained on,
+    divided as it was then; logs whether the data has changed since.
+    """
     directory = run if (run / RUN_CONFIG).is_file() else run.parent
-    return _part(located(config, directory), part, limit)
+    config = located(config, directory)
+    data = task_class(config.task).load_data(config)
+    if data_sha256(directory) not in (None, data.sha256):
+        logger.warning("%s: the data has changed since the model was trained: %s", run, _whole(config, data))
+    return config, data
+
+
+def check_part(part: PartName, data: Any) -> None:
+    """Refuse a part of data that is measured as a whole: only a run's own data and built-in data are divided.
+
+    Raises:
+        InputError: "--part: other data is measured as a whole: leave out valid, or the data".
+    """
+    divided = data is None or (isinstance(data, str) and data.startswith("builtin:"))
+    if part != "test" and not divided:
+        raise InputError(f"other data is measured as a whole: leave out {part}, or the data", where="--part")
 
 
 def part_of_data(
@@ -113,17 +138,19 @@ def part_of_data(
         raise InputError(f"unknown flag{f', did you mean --{near}?' if near else ''}", where=f"--{unknown}")
     config = override(config, dict(keys), prefix="--")
     if config.corpus.data.startswith("builtin:"):
-        return _part(config, part, limit)
+        return _part(config, task_class(config.task).load_data(config), part, limit)
     items = first_items(task.read_as_trained(config), limit)
     return Part(config.corpus.data, items, len(items), task.unit, None)
 
 
-def _part(config: Any, part: PartName, limit: int | None) -> Part:
-    kind = task_class(config.task)
-    data = kind.load_data(config)
+def _part(config: Any, data: Corpus[Any], part: PartName, limit: int | None) -> Part:
     log_notes(data.name, data.notes)
-    files = [str(file) for key in ("valid", "test") if (file := getattr(config.corpus, key, None))]
     own = getattr(config.corpus, part, None) if part != "train" else None
-    chosen = Part.of(data, part, kind.unit, limit)
-    name = f"{own}, the {part} part" if own else chosen.name
-    return chosen._replace(name=name, whole=", ".join([data.name, *files]))
+    chosen = Part.of(data, part, task_class(config.task).unit, limit)
+    return chosen._replace(name=f"{own}, the {part} part") if own else chosen
+
+
+def _whole(config: Any, data: Corpus[Any]) -> str:
+    """The names of all the data, such as "train.csv, test.csv"."""
+    files = [str(file) for key in ("valid", "test") if (file := getattr(config.corpus, key, None))]
+    return ", ".join([data.name, *files])

@@ -19,7 +19,8 @@ def list_of(inputs: Any) -> list[Any]:
 
     Raises:
         InputError: "expected one input or a list of inputs, found a table (DataFrame): choose a column, as in
-            table['source']"; "…, found a row (dict): choose a value, as in row['source']"; "…, found int".
+            table['source']"; "…, found a row (dict): choose a value, as in row['source']"; "…, found int"; "…, found
+            bytes".
     """
     expected = "expected one input or a list of inputs, found"
     if is_table(inputs):
@@ -27,7 +28,7 @@ def list_of(inputs: Any) -> list[Any]:
         raise InputError(f"{expected} a table ({name}): choose a column, as in table['source']")
     if isinstance(inputs, Mapping):
         raise InputError(f"{expected} a row ({type(inputs).__name__}): choose a value, as in row['source']")
-    if not isinstance(inputs, Iterable) or getattr(inputs, "ndim", 1) == 0:
+    if not isinstance(inputs, Iterable) or isinstance(inputs, bytes | bytearray) or getattr(inputs, "ndim", 1) == 0:
         raise InputError(f"{expected} {type(inputs).__name__}")
     import narwhals as nw
 

@@ -24,6 +24,7 @@ from sightline.tasks.task import Task
 from sightline.training.environment import environment
 from sightline.training.state import AUTO, TrainConfig
 
+ENVIRONMENT = "environment.json"
 OF_MODEL = ("model", "match", "front_end")  # keys that some architectures refuse and others take
 MAY_CHANGE = {
     "budget",
@@ -128,8 +129,21 @@ def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig, settled: Tr
         facts["plugins"] = [encode(one) for one in run.plugins]
     return {
         "config.yaml": to_yaml(run.changed(model=model, match=None, training=settled).with_plugins()),  # type: ignore[call-arg]
-        "environment.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n",
+        ENVIRONMENT: json.dumps(facts, indent=1, ensure_ascii=False) + "\n",
     }
+
+
+def data_sha256(place: Path) -> str | None:
+    """The hash of all the data that the run at `place` began with; None where nothing tells."""
+    kept = _facts_of(place).get("data")
+    return str(kept["sha256"]) if isinstance(kept, dict) and "sha256" in kept else None
+
+
+def _facts_of(place: Path) -> dict[str, Any]:
+    """What the run at `place` keeps in environment.json; nothing where that cannot be read."""
+    with suppress(OSError, ValueError):
+        return parse_json_object((place / ENVIRONMENT).read_bytes(), where=place)
+    return {}
 
 
 def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
@@ -138,12 +152,8 @@ def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     How long it trains, where, and how often it looks and saves may change: `MAY_CHANGE`. Keys that say which data it is
     may change as long as the content is the same.
     """
-    facts: dict[str, Any] = {}
-    with suppress(OSError, ValueError):  # nothing is known of the data: the checkpoint's own checks must do
-        facts = parse_json_object((place / "environment.json").read_bytes(), where=place)
-    kept = facts.get("data")
-    before = str(kept.get("sha256", data.sha256)) if isinstance(kept, dict) else data.sha256
-    if before != data.sha256:
+    before = data_sha256(place)
+    if before is not None and before != data.sha256:  # where nothing is known the checkpoint's own checks must do
         raise InputError(
             f"the data has changed since the run began (sha256 {before[:12]}… then, {data.sha256[:12]}… now); "
             "start again with --overwrite",
@@ -152,7 +162,8 @@ def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     if not (place / "config.yaml").exists():
         return
     began = resolve_run(file=place / "config.yaml", environ={}, flags={}).dotted()
-    needed = [decode(NeededPlugin, one, where=f"{place}: plugins") for one in facts.get("plugins", [])]
+    plugins = _facts_of(place).get("plugins", [])
+    needed = [decode(NeededPlugin, one, where=f"{place}: plugins") for one in plugins]
     check_loaded(needed, where=place)
     free = MAY_CHANGE | set(run.data_keys) | ({"model"} if run.match else set())
     for key, value in run.dotted().items():

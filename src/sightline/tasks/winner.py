@@ -10,7 +10,7 @@ from sightline.core.files import parse_json_object, read_regular
 from sightline.core.metrics import defined, find_metric
 from sightline.tasks.scores import best_scores
 
-RESULTS, RUNS = "results.json", "runs"
+PLAN, RESULTS, RUNS = "plan.json", "results.json", "runs"
 
 logger = logging.getLogger("sightline")
 
@@ -22,9 +22,13 @@ def chosen_run(path: Path) -> Path:
     used, so that the choice does not depend on the test items.
 
     Raises:
-        InputError: "runs/which: no run of this comparison finished"; "…/results.json: not the results of a comparison".
+        InputError: "runs/which: no run of this comparison finished"; "…/results.json: not the results of a comparison";
+            "runs/which: this comparison has not ended: continue it, or use one of the runs in runs/which/runs".
     """
     file = path / RESULTS
+    if (path / PLAN).is_file() and not file.exists():
+        unended = f"this comparison has not ended: continue it, or use one of the runs in {path / RUNS}"
+        raise InputError(unended, where=path)
     if not (file.is_file() and (path / RUNS).is_dir()):
         return path
     results = parse_json_object(read_regular(file), where=file)

@@ -159,6 +159,12 @@ def test_the_column_of_parts(tmp_path: Path) -> None:
     data = load_labelled(tmp_path / "a.csv", Reading(split_column="split"))
     assert data.sizes == {"train": 4, "valid": 4, "test": 4}
     assert all(source.startswith("dev") for source in data.valid.sources)
+    (tmp_path / "own.csv").write_text("text,label\nnew 1,a\nnew 2,b\n")
+    other = load_labelled(tmp_path / "a.csv", Reading(split_column="split"), valid=tmp_path / "own.csv")
+    assert other.sizes == {"train": 4, "valid": 2, "test": 4}
+    left_out = f"{tmp_path / 'a.csv'}: 4 rows of the valid part are left out: that part is {tmp_path / 'own.csv'}"
+    assert [note for note in other.notes if "left out" in note] == [left_out]
+    assert not [note for note in data.notes if "left out" in note]
 
 
 items = st.lists(st.tuples(st.integers(0, 40), st.sampled_from("aaab")), min_size=1, max_size=200)

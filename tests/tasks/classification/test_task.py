@@ -112,7 +112,7 @@ def test_answers_to_series_sounds_and_pictures(tmp_path):
         series.answer(["1,2,3"])
     with pytest.raises(InputError, match="numbers must be finite"):
         series.answer(["1,nan"])
-    with pytest.raises(InputError, match="expected finite series"):
+    with pytest.raises(InputError, match="input 1: step 1 of the series is inf: numbers must be finite"):
         series.predict([[[1.0, float("inf")]]])
     pictures = untrained("image")
     Image.fromarray(part("image", 1, 0).sources[0][0]).save(tmp_path / "a.png")

@@ -57,13 +57,25 @@ def test_a_row_by_column_is_read_as_the_same_values_in_order(picture: Path) -> N
     [
         ([{"image": "a.png"}], "expected a column 'question', found image"),
         ([("a.png", "why?"), "a.png"], "input 2: expected 2 values (image, question), found 1"),
+        ([("a.png", "why?"), {"image": "a.png"}], "input 2: expected a column 'question', found image"),
         ([("nowhere.png", "why?")], "input 1: nowhere.png: no such file"),
+        ([np.zeros((8, 8))], "input 1: expected a tuple of image:image, question:text, found ndarray"),
+        ([("a.png", None)], "input 1: expected a text as 'question', found None"),  # not the text "None"
+        ([("a.png", 3)], "input 1: expected a text as 'question', found int"),
+        ([("", "why?")], "input 1: expected the path of a picture or a MediaFile as 'image', found ''"),
+        ([{"image": None, "question": "why?"}], "a picture or a MediaFile as 'image', found None"),
+        ([(np.zeros((8, 8), np.uint8), "why?")], "a picture or a MediaFile as 'image', found ndarray"),
     ],
 )
 def test_inputs_that_lack_a_value_are_refused(inputs: list[Any], problem: str) -> None:
     with pytest.raises(InputError) as caught:
         columns(*NAMES).part_of(inputs)
     assert problem in str(caught.value)
+
+
+def test_samples_where_a_sound_is_expected_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^input 1: expected the path of a sound or a MediaFile, found float64$"):
+        columns("source:audio").part_of([*np.zeros(3)])
 
 
 def test_a_part_of_other_columns_or_sizes_is_refused(picture: Path) -> None:

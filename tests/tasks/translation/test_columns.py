@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import polars as pl
 import pytest
 
 import sightline
+from sightline.core.errors import EnvironmentFault
 from sightline.data.inputs import InputTable
 from sightline.data.pairs.columns import UNKNOWN, PairColumns
 from sightline.data.pairs.corpus import load_corpus
@@ -97,6 +100,23 @@ def test_files_of_validation_and_test_are_read_as_the_training_file(tmp_path: Pa
     assert not [finding for finding in corpus.describe().findings if not finding.file.endswith("train.csv")]
     again = [prepared_pairs(tmp_path, lambda: corpus), prepared_pairs(tmp_path, lambda: corpus)]
     assert [one.columns for one in again] == [corpus.columns] * 2
+
+
+def test_pairs_that_are_kept_for_all_trainings_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    keywords().write_csv(tmp_path / "train.csv")
+    corpus = load_corpus(tmp_path / "train.csv", source_column="keywords", target_column="text")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    limits, way = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # the rest of the file does not fit
+        with pytest.raises(EnvironmentFault, match=r"pairs\.json: "):
+            prepared_pairs(kept, lambda: corpus)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, way)
+    assert [*kept.iterdir()] == []
+    assert [prepared_pairs(kept, lambda: corpus).train.sides for _ in range(2)] == [corpus.train.sides] * 2
 
 
 def test_columns_inside_objects_have_dotted_names(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def load_labelled(
     each label's sources, chosen by a hash of the source and `seed`, so that equal sources are never in two parts.
     Where items may have any number of labels the tenth is of all sources. `seed` is not the seed of training: use one
     for all runs on the same data. Built-in data takes its own, as in `builtin:digits?seed=1`. Files of validation and
-    test are read by the columns of the training table; a column of parts divides that table alone.
+    test are read by the columns of the training table; a column of parts divides that table alone, and a note counts
+    its rows of a part that has a file.
 
     limit: keep only the first `limit` items of each part; of a folder for each class evenly spaced ones
     trainable: refuse data that nothing can be trained on; otherwise it is the corpus' `problem`
@@ -83,7 +84,7 @@ def load_labelled(
     tables, seed = _tables(data, reading or Reading(), {"valid": valid, "test": test}, seed)
     train = tables["train"]
     own = {part: LabelledPart.of(table) for part, table in tables.items() if part != "train"}
-    problem = ""
+    problem, left_out = "", {part: count for part, count in Counter(train.parts).items() if part in own}
     try:
         class_names(train.labels, train.name)  # errors in labels are reported before too few of them
         parts = _divide(train, [part for part in SHARES if part not in tables], seed) | own
@@ -98,6 +99,9 @@ def load_labelled(
         parts = {part: LabelledPart.of(train).select(rows.get(part, ())) for part in PARTS} | own
         classes = tuple(sorted({label for of_item in train.labels for label in of_item}))
     notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
+    for part, count in left_out.items():
+        rows_are = number_of(count, f"row of the {part} part is", f"rows of the {part} part are")
+        notes.append(f"{train.name}: {rows_are} left out: that part is {tables[part].name}")
     parts = limited(parts, limit)
     notes += _notes(parts, classes)
     facts: dict[str, Any] = {"notes": tuple(notes), "problem": problem, "sha256": content_sha256(parts), **parts}

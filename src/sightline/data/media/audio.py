@@ -89,6 +89,23 @@ def read_audio(source: Path | MediaFile, options: AudioOptions | None = None) ->
     return _resampled(samples, rate_hz, options)
 
 
+def sound_of(samples: np.ndarray, options: AudioOptions, where: object) -> np.ndarray:
+    """The samples (T,) of a sound that is an array of the rate of the options, within the bounds of a file; float32.
+
+    Raises:
+        InputError: "input 3: sample 17 is NaN, expected numbers around ±1"; "input 3: contains no samples"; "input 3:
+            lasts 75.0 s, more than max_s 60: …"; "input 3: expected samples (T,), found shape (2, 16000)".
+    """
+    if samples.ndim != 1:
+        raise InputError(f"expected samples (T,), found shape {samples.shape}", where=where)
+    if not len(samples):
+        raise InputError("contains no samples", where=where)
+    if len(samples) > options.max_s * options.rate_hz:
+        raise _too_long(f"{len(samples) / options.rate_hz:.1f}", options, where)
+    _check_samples(samples[:, None], 0, where)
+    return samples.astype(np.float32)
+
+
 def _decode(file: Opened, source: MediaFile, known: tuple[str, ...], options: AudioOptions) -> tuple[np.ndarray, int]:
     """One channel of samples at the file's own rate, and that rate."""
     import soundfile
@@ -172,8 +189,8 @@ def _check_header(sound: Any, source: MediaFile, options: AudioOptions) -> int |
     return frames
 
 
-def _too_long(seconds: str, options: AudioOptions, path: Path) -> InputError:
-    return InputError(f"lasts {seconds} s, more than max_s {options.max_s:g}: cut it or raise max_s", where=path)
+def _too_long(seconds: str, options: AudioOptions, where: object) -> InputError:
+    return InputError(f"lasts {seconds} s, more than max_s {options.max_s:g}: cut it or raise max_s", where=where)
 
 
 def _mixed(sound: Any, most: int | None, options: AudioOptions, path: Path) -> np.ndarray:
@@ -208,14 +225,14 @@ def _read(sound: Any, size: int) -> np.ndarray:
         return samples[: int(np.isfinite(samples[:, 0]).sum())]  # read to the end, where libsndfile cannot seek
 
 
-def _check_samples(samples: np.ndarray, before: int, path: Path) -> None:
+def _check_samples(samples: np.ndarray, before: int, where: object) -> None:
     bad = ~(np.abs(samples) <= LOUDEST)  # NaN too
     if not bad.any():
         return
     frame, channel = (int(i) for i in np.argwhere(bad)[0])
     value = float(samples[frame, channel])
     shown = "NaN" if math.isnan(value) else f"{value:g}"
-    raise InputError(f"sample {before + frame + 1} is {shown}, expected numbers around ±1", where=path)
+    raise InputError(f"sample {before + frame + 1} is {shown}, expected numbers around ±1", where=where)
 
 
 def _resampled(samples: np.ndarray, rate_hz: int, options: AudioOptions) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy as np
 def array_of(value: Any) -> np.ndarray | None:
     """The numbers of an array, a tensor, a column of a frame or a flat list of numbers; None for anything else.
 
-    A missing value of a column is NaN.
+    A missing value of a column or a list, None, is NaN; a list of nothing else has no numbers.
     """
     if isinstance(value, list):
-        numbers = value and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
+        known = [one for one in value if one is not None]
+        numbers = known and all(isinstance(one, Real) and not isinstance(one, bool) for one in known)
         return np.asarray(value, np.float64) if numbers else None
     if not isinstance(value, np.ndarray):
         import narwhals as nw

@@ -16,8 +16,7 @@ from sightline.lab.swap.patient import Patient
 from sightline.lab.swap.results import SwapPlan
 from sightline.lab.swap.target import SwapTarget, find_target
 from sightline.lab.swap.units import SwapUnit
-from sightline.tasks.load import load, run_config
-from sightline.tasks.located import located
+from sightline.tasks.load import data_of_run, load, run_config
 from sightline.tasks.winner import chosen_run
 from sightline.training.environment import resolve_device
 
@@ -85,10 +84,8 @@ def prepare(path: Path, config: SwapConfig) -> PreparedSwap:
     patient = Patient.of(task, config.side, path)
     units = patient.chosen(config.layers)
     target = find_target(patient, units, config.target, config.settings, config.plan.seed)
-    place = directory if (directory / "config.yaml").is_file() else directory.parent
-    run = located(run, place)
     kind = type(task)
-    data = kind.load_data(run)
+    run, data = data_of_run(directory, run)
     names = kind.metrics(data, run)
     if config.metric != "auto":
         look_up(dict.fromkeys(names), config.metric, "metric", where="--metric")

@@ -15,6 +15,7 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.data.labelled.gaps import filled
 from sightline.data.labelled.table import LabelledSource, SourceKind
+from sightline.data.media.audio import sound_of
 from sightline.data.media.columns import AudioReader, ImageReader
 from sightline.data.media.files import MediaFile
 from sightline.data.media.images import fit_pixels
@@ -248,8 +249,8 @@ class LabelledInputs:
         place: that of an array, for errors
 
         Raises:
-            InputError: as `read`; "expected series of numbers, (T,) or (T, C)"; "input 3: has 5 x 5 pixels, expected
-                8 x 8: …".
+            InputError: as `read`; "input 3: expected a series (T,) or (T, C) of numbers"; "input 3: step 4 of the
+                series is nan: numbers must be finite"; "input 3: has 5 x 5 pixels, expected 8 x 8: …".
         """
         if isinstance(value, str | Path):
             return self.read(str(value))
@@ -258,7 +259,7 @@ class LabelledInputs:
         array = array_of(value)
         value = value if array is None else array
         if self.kind == "audio" and array is not None:
-            return np.asarray(array, np.float32)
+            return sound_of(array, self.config.sound.reading, place)
         if self.kind == "image" and array is not None:
             return self._picture(array, place)
         if self.kind != "series":
@@ -267,9 +268,14 @@ class LabelledInputs:
             series = np.asarray(value, np.float32)
             series = np.asarray(filled(series.tolist(), self.config.series.missing, "the series"), np.float32)
         except (ValueError, TypeError):
-            raise InputError("expected series of numbers, (T,) or (T, C)") from None
-        if series.ndim not in (1, 2) or not len(series) or not np.isfinite(series).all():
-            raise InputError(f"expected finite series (T,) or (T, C), found shape {series.shape}")
+            raise InputError("expected a series (T,) or (T, C) of numbers", where=place) from None
+        if series.ndim not in (1, 2) or not series.size:
+            raise InputError(f"expected a series (T,) or (T, C) of numbers, found shape {series.shape}", where=place)
+        if not np.isfinite(series).all():
+            step = np.argwhere(~np.isfinite(series))[0]
+            raise InputError(
+                f"step {step[0] + 1} of the series is {series[tuple(step)]}: numbers must be finite", where=place
+            )
         return series if series.ndim == 2 else series[:, None]
 
     def _picture(self, pixels: np.ndarray, place: str | None) -> np.ndarray:

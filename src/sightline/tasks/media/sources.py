@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig, InputKind
@@ -19,6 +21,12 @@ from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.parts.several import Several
 from sightline.tasks.media.config import MediaTextConfig
 from sightline.tasks.text_inputs import TEXT_KINDS, text_front_end, text_reader
+
+_FORMS: dict[MediaKind, str] = {
+    "text": "a text",
+    "audio": "the path of a sound or a MediaFile",
+    "image": "the path of a picture or a MediaFile",
+}
 
 
 @final
@@ -70,34 +78,44 @@ class SourceColumns:
     def part_of(self, inputs: Sequence[Any]) -> MediaPart:
         """Inputs as a part: a path or a file's bytes, or for several sources a tuple of paths, files and texts in order
         or a row by column.
+
+        Raises:
+            InputError: "input 2: expected 2 values (image, question), found 1"; "input 1: expected the path of a sound
+                or a MediaFile, found ndarray"; "input 1: expected a text as 'question', found None"; whatever is wrong
+                with a file.
         """
-        rows = [self._row(entry) for entry in inputs]
-        places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
+        places = tuple(f"input {number}" for number in range(1, len(inputs) + 1))
+        rows = [self._row(entry, place) for entry, place in zip(inputs, places, strict=True)]
         for row, place in zip(rows, places, strict=True):
             if len(row) != len(self.columns):
                 names = ", ".join(name for name, _ in self.columns)
                 raise InputError(
                     f"expected {number_of(len(self.columns), 'value')} ({names}), found {len(row)}", where=place
                 )
+            for value, (name, kind) in zip(row, self.columns, strict=True):
+                _check_form(value, name, kind, place)
         columns = [
             self._column(name, kind, [row[n] for row in rows], places) for n, (name, kind) in enumerate(self.columns)
         ]
         return MediaPart(tuple(columns), ("",) * len(rows), places)
 
-    def _row(self, entry: Any) -> list[Any]:
+    def _row(self, entry: Any, place: str) -> list[Any]:
         """The paths and texts of one input, in the order of the columns."""
         if isinstance(entry, str | Path | MediaFile):
             return [entry]
+        if isinstance(entry, tuple | list) or (isinstance(entry, np.ndarray) and entry.dtype.kind in "UO"):
+            return [*entry]
         if not isinstance(entry, Mapping):
-            return list(entry)
+            expected = _FORMS[self.columns[0][1]] if len(self.columns) == 1 else f"a tuple of {', '.join(self.named)}"
+            raise InputError(f"expected {expected}, found {type(entry).__name__}", where=place)
         if missing := next((name for name, _ in self.columns if name not in entry), None):
-            raise InputError(f"expected a column {missing!r}, found {', '.join(map(str, entry))}")
+            raise InputError(f"expected a column {missing!r}, found {', '.join(map(str, entry))}", where=place)
         return [entry[name] for name, _ in self.columns]
 
     def _column(self, name: str, kind: MediaKind, values: Sequence[Any], places: Sequence[str]) -> Column:
         """A column of texts, or of files that are read."""
         if kind == "text":
-            return Column(name, kind, tuple(map(str, values)))
+            return Column(name, kind, tuple(values))
         sound, picture = self.config.sound.reading, self.config.picture.reading
         store = Store(AudioReader(sound) if kind == "audio" else ImageReader(picture))
         files = (value if isinstance(value, MediaFile) else Path(value) for value in values)
@@ -147,6 +165,14 @@ class SourceColumns:
         examples = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
         parts = ", ".join(examples[kind] for _, kind in self.columns)
         return f"({parts})" if len(self.columns) > 1 else parts
+
+
+def _check_form(value: Any, name: str, kind: MediaKind, place: str) -> None:
+    """Raise `InputError` for a value that a column of this kind cannot have; an empty text is one."""
+    forms = str if kind == "text" else str | Path | MediaFile
+    if not isinstance(value, forms) or (kind != "text" and value == ""):
+        actual = repr(value) if value is None or isinstance(value, str) else type(value).__name__
+        raise InputError(f"expected {_FORMS[kind]} as {name!r}, found {actual}", where=place)
 
 
 def column_front_end(kind: MediaKind, config: MediaTextConfig, vocabulary: int) -> FrontEndConfig:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from sightline.core.files import write_file
 from sightline.data.pairs.columns import PairColumns
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 
@@ -13,7 +14,10 @@ PARTS = ("train", "valid", "test")
 
 
 def prepared_pairs(directory: Path, load: Callable[[], PairCorpus]) -> PairCorpus:
-    """The corpus of `load`, checked, which is left in the directory for the next call; it raises what these raise."""
+    """The corpus of `load`, checked, which is left in the directory for the next call; it raises what these raise.
+
+    The file is written whole or not at all: a process that dies is started again in the same directory.
+    """
     kept = directory / "pairs.json"
     if not kept.exists():
         corpus = load()
@@ -21,7 +25,7 @@ def prepared_pairs(directory: Path, load: Callable[[], PairCorpus]) -> PairCorpu
         parts = {part: getattr(corpus, part).sides for part in PARTS}
         columns = [corpus.columns.source, corpus.columns.target]
         content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, "columns": columns, **parts}
-        kept.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        write_file(kept, json.dumps(content, ensure_ascii=False))
         return corpus
     content = json.loads(kept.read_text(encoding="utf-8"))
     train, valid, test = (Pairs(*content[part]) for part in PARTS)
