@@ -62,7 +62,7 @@ class LongerRule(NamedTuple):
         return ExpectedGain(self.kept * pace, math.hypot(floor, self.spread * pace, noise))
 
 
-RULE = LongerRule(kept=0.37, share_floor=0.16, error_floor=0.037, spread=0.19)
+RULE = LongerRule(kept=0.38, share_floor=0.0, error_floor=0.003, spread=0.26)
 
 
 def expected(
