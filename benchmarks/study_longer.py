@@ -20,7 +20,7 @@ from sightline.lab.longer_training import RULE, LongerRule, is_share, item_noise
 from study_factors import ITEMS
 from study_results import Line
 
-START = (RULE.kept, *map(math.log, RULE[1:]))
+START = (RULE.kept, *(math.log(max(value, 0.01)) for value in RULE[1:]))  # a floor may be 0
 
 
 @dataclass(frozen=True)
