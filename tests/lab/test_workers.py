@@ -28,16 +28,24 @@ def _wait(worker: Worker) -> Failure | None:
     return worker.failure()
 
 
+def broken(directory: Path) -> Path:
+    """A directory of prepared data that no command writes, on which a job fails with an error that nobody foresaw."""
+    place = directory / "prepared"
+    place.mkdir(exist_ok=True)
+    (place / "pairs.json").write_text("[]", encoding="utf-8")
+    return place
+
+
 @pytest.mark.slow
 def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
-    job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
+    job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", broken(tmp_path), "gru", 0, "1steps")
     worker = _worker(job)
     failure = _wait(worker)
     worker.stop()
     worker.wait()
     assert failure is not None
     assert failure.kind == "failed"
-    assert "FileNotFoundError" in failure.message
+    assert "TypeError" in failure.message
     assert "\n" not in failure.message
     assert "Traceback" in (tmp_path / "run" / "worker.log").read_text()
 
@@ -54,7 +62,7 @@ def test_a_killed_worker_is_a_failed_run(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="without safe forks each job has a new process")
 def test_a_job_that_fails_ends_neither_its_process_nor_the_next_job(tmp_path: Path) -> None:
     config = CompareConfig(archs=("gru",))
-    jobs = [Job("run", config, tmp_path / name, tmp_path / "nothing", "gru", 0, "1steps") for name in ("one", "two")]
+    jobs = [Job("run", config, tmp_path / name, broken(tmp_path), "gru", 0, "1steps") for name in ("one", "two")]
     worker = _worker(jobs[0])
     pid = worker.pid
     try:
@@ -64,7 +72,7 @@ def test_a_job_that_fails_ends_neither_its_process_nor_the_next_job(tmp_path: Pa
                 worker.take(job)
             failure = _wait(worker)
             assert failure is not None
-            assert "FileNotFoundError" in failure.message
+            assert "TypeError" in failure.message
             assert worker.alive
             assert "Traceback" in (job.directory / "worker.log").read_text()  # each job has its own log
         assert worker.pid == pid
@@ -77,7 +85,7 @@ def test_a_job_that_fails_ends_neither_its_process_nor_the_next_job(tmp_path: Pa
 @pytest.mark.slow
 def test_a_worker_that_died_is_replaced(tmp_path: Path) -> None:
     executor = LocalExecutor()
-    job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
+    job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", broken(tmp_path), "gru", 0, "1steps")
     executor.open(1, threads=1, directory=tmp_path)
     dead = executor.idle[0].pid
     os.kill(dead, signal.SIGKILL)

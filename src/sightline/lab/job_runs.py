@@ -24,8 +24,9 @@ def run_config(config: CompareConfig, arch: str) -> Any:
     kind.check_architecture(preset)
     usual = kind.Run().settings
     common = {key: attrgetter(key)(usual) for key in kind.same_in_comparison}
-    common |= {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
-    run = override(kind.preset(preset), {key: v for key, v in common.items() if v is not None}, prefix="--")
+    given = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
+    common |= {key: value for key, value in given.items() if value is not None}
+    run = override(kind.preset(preset), common, prefix="--")
     return override(override(replace(run, task=config.task), variant), config.settings, prefix="--")
 
 

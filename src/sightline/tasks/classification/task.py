@@ -46,6 +46,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
     unit = "items"
     loss_unit = "nats/item"
     counted = "items"
+    same_in_comparison = ("text.word_dropout",)
     length_of = "source length (characters or steps)"
     pair = LABELLED
     Run: ClassVar[type[ClassificationRun]] = ClassificationRun
