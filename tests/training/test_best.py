@@ -58,8 +58,8 @@ def test_the_standard_error_of_a_ratio_follows_the_weights_of_its_items() -> Non
     after = before + labels * generator.normal(0.1, 0.3, 500)
     residuals = (after - before) - labels * (after - before).sum() / labels.sum()
     exact = np.sqrt((residuals**2).sum()) / labels.sum()
-    found = standard_error(LOSS, np.stack([before, labels], 1), np.stack([after, labels], 1))
-    assert found == pytest.approx(exact, rel=0.15)
+    error = standard_error(LOSS, np.stack([before, labels], 1), np.stack([after, labels], 1))
+    assert error == pytest.approx(exact, rel=0.15)
 
 
 @pytest.mark.parametrize("other", [np.zeros((3, 2)), np.full((4, 2), np.inf), np.zeros((4, 3))])

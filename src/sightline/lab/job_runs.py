@@ -24,8 +24,8 @@ def run_config(config: CompareConfig, arch: str) -> Any:
     kind.check_architecture(preset)
     usual = kind.Run().settings
     common = {key: attrgetter(key)(usual) for key in kind.same_in_comparison}
-    given = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
-    common |= {key: value for key, value in given.items() if value is not None}
+    own = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
+    common |= {key: value for key, value in own.items() if value is not None}
     run = override(kind.preset(preset), common, prefix="--")
     return override(override(replace(run, task=config.task), variant), config.settings, prefix="--")
 
