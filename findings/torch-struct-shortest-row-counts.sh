@@ -11,7 +11,7 @@
 #
 # Why a good guess is wrong: a row of full length needs no mask at all, the lengths are handed over, rows of equal
 # lengths and LinearChainCRF's own lengths are right, and the loss that shows it, a positive log probability, is lower.
-# The repository has the first repaired since October 2021, but there is no release since February 2021. Use rows of one
+# The repository has the first repaired since October 2021, but no release has followed the one of February 2021. Use rows of one
 # length, mask events by the static to_parts, and read a DependencyCRF before you build the next.
 set -euo pipefail
 folder=$(mktemp -d)

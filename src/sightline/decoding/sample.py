@@ -100,7 +100,7 @@ class Sampler(Chooser):
         check_truncation(top_k, top_p, min_p, repetition_penalty)
         names = range(names) if isinstance(names, int) else names
         self.size = len(names)
-        # A subnormal number, which some threads take for 0, has the limit that 0 stands for.
+        # A subnormal number, which some threads take for 0, has the limit of a temperature of 0.
         self._temperature = 0.0 if temperature < sys.float_info.min else temperature
         self._penalty, self._prompts = repetition_penalty, prompts
         self._gaps = prompts is not None and prompts.numel() > 0 and bool((prompts == NO_TOKEN).any())
