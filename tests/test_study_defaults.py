@@ -347,7 +347,7 @@ def test_the_page_counts_how_often_the_rule_of_the_others_holds():
 
 def test_the_package_has_the_rule_of_the_study():
     rule = fitted(chains_of([line for line in load_lines(study_results.RESULTS) if line["kind"] == "run"]))
-    assert tuple(rule) == pytest.approx(tuple(RULE), rel=0.2, abs=0.01)  # new trainings move it
+    assert tuple(rule) == pytest.approx(tuple(RULE), rel=0.2, abs=1e-3)  # new trainings move it
 
 
 def test_the_bootstrap_draws_data_sets():

@@ -15,8 +15,7 @@ from torch import nn
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.tasks.fit import train_task
-from sightline.tasks.load import RUN_CONFIG, data_of_run, run_config
-from sightline.tasks.located import located
+from sightline.tasks.load import data_of_run, run_config
 
 TESTED = 1000  # items at most
 Inside = Callable[[nn.Module], AbstractContextManager[None]]  # what a model is trained inside
@@ -49,11 +48,7 @@ class TrainingAgain:
         place: Path | None = task.place
         run = None if place is None else run_config(place)
         if place is not None and run is not None:
-            if task.corpus is None:
-                run, data = data_of_run(place, run)
-            else:
-                run, data = located(run, place if (place / RUN_CONFIG).is_file() else place.parent), task.corpus
-            return cls(task, run, data, budget, seed, say)
+            return cls(task, *data_of_run(place, run, task.corpus), budget, seed, say)
         if task.corpus is None:
             raise InputError(
                 "nothing is known of the data of its training: give the directory of a run", where="--retrain"

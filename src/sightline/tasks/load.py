@@ -92,13 +92,13 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
     return _part(*data_of_run(run, config), part, limit)
 
 
-def data_of_run(run: Path, config: Any) -> tuple[Any, Corpus[Any]]:
+def data_of_run(run: Path, config: Any, data: Corpus[Any] | None = None) -> tuple[Any, Corpus[Any]]:
     """The configuration of a run, or of the run of a model, with paths that exist, and all the data that it trained on,
-    divided as it was then; logs whether the data has changed since.
+    divided as it was then; logs whether the data has changed since. `data`: what was read already.
     """
     directory = run if (run / RUN_CONFIG).is_file() else run.parent
     config = located(config, directory)
-    data = task_class(config.task).load_data(config)
+    data = task_class(config.task).load_data(config) if data is None else data
     if data_sha256(directory) not in (None, data.sha256):
         logger.warning("%s: the data has changed since the model was trained: %s", run, _whole(config, data))
     return config, data
