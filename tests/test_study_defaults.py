@@ -299,10 +299,15 @@ def test_the_page_of_the_defaults():
         ]
     lines.append(line_of(StudyRun(etth1, SHIPPED, 180), 0.1, 0.1, config={"arch": "dlinear"}, stage="final"))
     page = study_page(lines)
-    assert "| etth1 | 180 s | MSE | 0.100 (dlinear) | 0.450 (linear map) |  | 1 |" in page
+    assert (
+        "| etth1 | MSE | 0.450 (linear map) | dlinear (default) | **0.100** (1 of 3 seeds) | 0.460 ± 0.020 |\n"
+        "|  |  |  | transformer |  | 0.480 ± 0.020 ↑ |\n"
+    ) in page
     assert "At 180 s the default" not in page  # one seed of three
-    assert "| etth1 | 600 s | MSE | 0.460 (dlinear) | 0.450 (linear map) | 0.480 (transformer) | 3 |" in page
-    assert "| ar (held out) | 600 s | MSE | 0.950 (dlinear) | 0.950 (Theta) | 0.950 (dlinear) | 3 |" in page
+    assert (
+        "| ar (held out) | MSE | 0.950 (Theta) | dlinear (default) |  | **0.950 ± 0.020** ↑ |\n"
+        "|  |  |  | transformer |  | **0.800 ± 0.020** |\n"
+    ) in page
     assert (
         "At 600 s the default is at or above the strongest baseline on 1 of 2 data sets, on 1 of the 1 that are" in page
     )
