@@ -144,6 +144,7 @@ def test_several_outputs_come_one_after_another(run):
         (("x", "--beam", "2", "--draft", "ngram"), "--draft: needs greedy decoding or sampling: remove the beam"),
         (("x", "--refill", "--draft", "ngram"), "--draft: drafts and refill are mutually exclusive"),
         (("x", "--draft-tokens", "0"), "--draft-tokens: must be at least 1, found 0"),
+        (("x", "--draft-tokens", "3"), "--draft-tokens: requires a draft, such as ngram"),
         (("x", "--draft", "nowhere"), "nowhere"),
         (("x", "--prompt-file", "a.txt"), "--prompt-file: pass either prompts or a file"),
         (("--prompt-file", "nothing.txt"), "nothing.txt: no such file"),
