@@ -129,6 +129,24 @@ def test_other_data_and_other_batches_are_refused() -> None:
         steps_like(old, old.data.sha256, sized, CONFIG.archs, where=OLD)
 
 
+def test_most_epochs_must_be_what_it_was_where_it_is_set() -> None:
+    """Otherwise the steps of the earlier comparison would be taken whatever it says."""
+    old = earlier()
+    steps = [replace(one, run=replace(one.run, most_steps=4800)) for one in old.budget.steps]
+    bounded = replace(old, budget=replace(old.budget, steps=steps))
+
+    def taken(results: Results, limit: int | None) -> object:
+        limits = dict.fromkeys(BATCHES, limit)
+        return steps_like(results, old.data.sha256, BATCHES, CONFIG.archs, where=OLD, most_steps=limits)
+
+    assert taken(bounded, 4800) == steps
+    with pytest.raises(InputError, match=r"gru had at most 4,800 steps \(most_epochs\), here at most 500 steps"):
+        taken(bounded, 500)
+    with pytest.raises(InputError, match=r"gru had any number \(most_epochs\), here at most 500 steps"):
+        taken(old, 500)
+    assert steps_like(bounded, old.data.sha256, BATCHES, CONFIG.archs, where=OLD) == steps
+
+
 def test_a_budget_that_is_not_in_seconds_has_no_steps_to_take() -> None:
     old = earlier()
     plain = replace(old, budget=divide(CONFIG, 500.0, "steps"))

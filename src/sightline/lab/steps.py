@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.lab.jobs import TRIAL_VALIDATIONS, VALIDATIONS, Failure, Timed
 from sightline.lab.plan import CompareConfig
@@ -113,15 +114,23 @@ def check_lengths(earlier: Results, plan: BudgetPlan, *, where: Path) -> None:
 
 
 def steps_like(
-    earlier: Results, sha256: str, batches: Mapping[str, str], archs: Sequence[str], *, where: Path
+    earlier: Results,
+    sha256: str,
+    batches: Mapping[str, str],
+    archs: Sequence[str],
+    *,
+    where: Path,
+    most_steps: Mapping[str, int | None] | None = None,
 ) -> list[PlannedSteps]:
     """The steps that an earlier comparison had for `archs`, for data with the hash `sha256` and batches of the sizes
     `batches`; those that it could not measure have none.
 
+    most_steps: those that `most_epochs` allows here, where it must be what it was in the earlier comparison; None: not
+
     Raises:
         InputError: "OLD: is of other data (sha256 12ab… there, 34cd… here)"; "OLD: gru had batch_tokens 2000, here
             batch_tokens 500"; "OLD: gru had 5,000 parameters, no size here has"; "OLD: gru had one size, here several
-            are tried".
+            are tried"; "OLD: gru had at most 500 steps (most_epochs), here any number".
     """
     if earlier.data.sha256 != sha256:
         there, here = earlier.data.sha256[:12], sha256[:12]
@@ -135,6 +144,10 @@ def steps_like(
             raise InputError(f"{planned.arch} had {planned.parameters:,} parameters, no size here has", where=where)
         if planned.batch != here:
             raise InputError(f"{planned.arch} had {planned.batch}, here {here}", where=where)
+        limits = planned.run.most_steps, planned.run.most_steps if most_steps is None else most_steps[planned.name]
+        if limits[0] != limits[1]:
+            most = ["any number" if limit is None else f"at most {number_of(limit, 'step')}" for limit in limits]
+            raise InputError(f"{planned.arch} had {most[0]} (most_epochs), here {most[1]}", where=where)
     return steps
 
 

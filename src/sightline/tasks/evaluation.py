@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final, get_args
@@ -82,6 +82,10 @@ def evaluate(
     try:
         with data_paths(None):  # for the words of errors
             check_part(part, data)
+            task.check_decoding(decoding)
+            if decoding is not None:
+                usual = type(decoding)()
+                check_measured(task, [key for key, value in vars(decoding).items() if value != getattr(usual, key)])
             if (of_values := _of_values(task, data, decoding, keys, limit)) is not None:
                 return of_values
         with data_paths(None, task.pair, data=data) as stored:
@@ -89,6 +93,18 @@ def evaluate(
             return _evaluated(task, stored, part, decoding, keys, limit)
     finally:
         task.config = trained
+
+
+def check_measured(task: Any, settings: Iterable[str]) -> None:
+    """Refuse settings of decoding, by name, that a measurement of the task does not heed.
+
+    Raises:
+        InputError: "--beam: a language model is measured on the text that is there, nothing is decoded: leave it out".
+    """
+    unheeded = next((key for key in settings if key != "precision"), None)
+    if unheeded is not None and not task.measures_outputs:
+        reason = f"a {task.name} model is measured on the text that is there, nothing is decoded: leave it out"
+        raise InputError(reason, where=f"--{unheeded.replace('_', '-')}")
 
 
 def _of_values(task: Any, data: Any, decoding: Any, keys: dict[str, Any], limit: int | None) -> Evaluation | None:
