@@ -172,6 +172,16 @@ def test_rows_that_are_no_numbers_are_in_no_checkpoint(tmp_path: Path, wrong: fl
     assert (result.best_step, result.best_metric) == (10, 1.0)
 
 
+def test_a_run_of_a_version_that_knew_the_best_value_alone_keeps_its_best_model() -> None:
+    state = State(best_metric=1.0, best_step=5)
+    assert [is_kept(state, measured(np.full(4, value)), "loss", 1.0) for value in (2.0, 1.5, 0.9)] == [
+        False,
+        False,
+        True,
+    ]
+    assert (state.best_metric, state.top_metric) == (0.9, 0.9)
+
+
 def scripted(place: Path, losses: dict[int, float], *configs: Any) -> Any:
     """The end of a training, resumed with each next config, whose validation at a step has the loss of that step; its
     model is the number of the step.

@@ -34,6 +34,8 @@ def is_kept(state: State, measured: Measured, name: str, within: float) -> bool:
     if state.metric is None:
         state.without_better += 1
         return False
+    if state.top_metric is None:  # a state of a version that kept the best alone, or the first validation
+        state.top_metric = state.best_metric
     behind = 0.0 if state.top_metric is None else state.top_metric - value
     behind *= 1.0 if metric.higher_is_better else -1.0
     rows = _rows(measured, name)
@@ -51,7 +53,7 @@ def begin_anew(state: State) -> None:
     """Forget the best validation, where the next ones score other items: the values of two sets of items say little of
     which model is better, and the model of the next one is kept.
     """
-    state.top_metric, state.top_rows = None, []
+    state.best_metric, state.top_metric, state.top_rows = None, None, []
 
 
 def _rows(measured: Measured, name: str) -> np.ndarray:
