@@ -73,7 +73,8 @@ def test_where_passes_are_bounded_no_larger_budget_is_asked_for(bounded: tuple[s
         else PlannedSteps(arch, "batch_size 8", run, trial)
         for arch in ("gru", "rnn")
     ]
-    rates = [Rate(0.01, 1.0, "done"), Rate(0.01, 1.0, "done", share=3.0)]
+    rates = [Rate(lr, 1.0 if lr == 0.01 else 2.0, "done") for lr in (0.003, 0.01, 0.03)]
+    rates.append(Rate(0.01, 1.0, "done", share=3.0))
     architectures = [Architecture(arch, {}, rates=rates) for arch in ("gru", "rnn")]
     runs = [replace(GOOD, arch=arch, steps=run.steps) for arch in ("gru", "rnn")]
     of_runs, of_trials = cautions(runs, replace(PLANNED, steps=steps, search_each="0.08s"), architectures)
