@@ -108,12 +108,23 @@ def test_the_steps_of_the_same_comparison_are_taken() -> None:
         ({"archs": ("gru", "rnn")}, "compared gru, lstm, this comparison gru, rnn"),
         ({"search": 0.0}, "had --search 0.2 and 3 rates, this comparison --search 0 and 0"),
         ({"rates": 5}, "had --search 0.2 and 3 rates, this comparison --search 0.2 and 5"),
+        ({"settings": {"validations": "3"}}, "had no --validations, this comparison --validations 3"),
+        ({"settings": {"validation_share": 0.5}}, "had no --validation-share, this comparison --validation-share 0.5"),
     ],
 )
 def test_another_comparison_is_refused_with_the_difference(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as caught:
         check_planned(earlier(), replace(CONFIG, **changes), where=OLD)
     assert message in str(caught.value)
+
+
+def test_validations_are_those_of_the_plan_or_as_many() -> None:
+    """Text of the command line is the number that Python gives."""
+    old = replace(earlier(), settings={"settings": {"validations": 4}})
+    for settings in ({}, {"validations": "4"}, {"validations": 4}):
+        check_planned(old, replace(CONFIG, settings=settings), where=OLD)
+    with pytest.raises(InputError, match="had --validations 4, this comparison --validations 3"):
+        check_planned(old, replace(CONFIG, settings={"validations": 3}), where=OLD)
 
 
 def test_other_data_and_other_batches_are_refused() -> None:

@@ -98,7 +98,8 @@ def panel(
         find_mechanisms(names, sizes.narrow)  # refuses unknown names before anything is measured
     elif recall is not None or keys is not None:
         raise InputError(
-            "is for mechanisms, and only runs are measured: add --mixers", where="--recall" if recall else "--keys"
+            "is for mechanisms, and only runs are measured: add --mixers",
+            where="--keys" if recall is None else "--recall",
         )
     directory = Path("panel") if out_dir is None else out_dir
     with messages():

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.core.settings import spelled
 from sightline.lab.jobs import TRIAL_VALIDATIONS, VALIDATIONS, Failure, Timed
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import BudgetPlan, PlannedSteps, Results
 from sightline.training.budget import MEASURED, Budget
 from sightline.training.plan import StepPlan, median_speed, plan_steps, planned_seconds
+
+PLANNED = ("validations", "validation_share")  # settings of a training that its plan decides, beside its steps
 
 
 def measured_steps(
@@ -74,7 +77,8 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
     Raises:
         InputError: "OLD: its budget, 500steps, is not in seconds or joules: it has no steps to reuse"; "OLD: no
             architecture could be measured: it has no steps to reuse"; "OLD: compared gru and lstm, this comparison
-            gru"; "OLD: had --search 0.2 with --rates 3, this comparison …".
+            gru"; "OLD: had --search 0.2 with --rates 3, this comparison …"; "OLD: had no --validations, this comparison
+            --validations 3".
     """
     budget = earlier.budget
     if not budget.steps:
@@ -94,6 +98,15 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
         )
     if budget.search_sizes != config.sizes:
         raise InputError(f"had --sizes {budget.search_sizes}, this comparison {config.sizes}", where=where)
+    for key in PLANNED:
+        was, own, flag = earlier.settings.get("settings", {}).get(key), config.settings.get(key), _flag(key)
+        if own is not None and (was is None or spelled(was) != spelled(own)):
+            there = f"no {flag}" if was is None else f"{flag} {spelled(was)}"
+            raise InputError(f"had {there}, this comparison {flag} {spelled(own)}", where=where)
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def check_lengths(earlier: Results, plan: BudgetPlan, *, where: Path) -> None:
