@@ -144,6 +144,7 @@ def test_several_outputs_come_one_after_another(run):
         (("x", "--beam", "2", "--draft", "ngram"), "--draft: needs greedy decoding or sampling: remove the beam"),
         (("x", "--refill", "--draft", "ngram"), "--draft: drafts and refill are mutually exclusive"),
         (("x", "--draft-tokens", "0"), "--draft-tokens: must be at least 1, found 0"),
+        (("x", "--draft-tokens", "3"), "--draft-tokens: requires a draft, such as ngram"),
         (("x", "--draft", "nowhere"), "nowhere"),
         (("x", "--prompt-file", "a.txt"), "--prompt-file: pass either prompts or a file"),
         (("--prompt-file", "nothing.txt"), "nothing.txt: no such file"),
@@ -194,5 +195,7 @@ def test_a_language_model_is_measured_as_asked(model, tmp_path, capsys):
     assert (strided["tokens"], strided["bytes"]) == (plain["tokens"], plain["bytes"])
     assert max(p["first"] for p in strided["by_position"]) == max(p["first"] for p in plain["by_position"])
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"curve.png", "curve.svg"}
+    assert main(["eval", str(model), "--data", str(text), "--beam", "4", "--precision", "float32"]) == 2
+    assert "error: --beam: a language model is measured on the text that is there" in capsys.readouterr().err
     assert main(["eval", str(model), "--data", str(text), "--stride", "0"]) == 2
     assert "--stride: must be at least 1, found 0" in capsys.readouterr().err

@@ -44,7 +44,7 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
         "--mixers",
         "lstm",
         "--only",
-        "growth, serial",
+        "growth, serial, saturation, recall",
         "--lengths",
         "64,32,128",
         "--recall",
@@ -63,7 +63,7 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
     assert measured[0][2].lengths == (32, 64, 128)
     assert measured[0][2].recall_tasks == ("copy", "needle")
     assert (measured[0][2].checks, measured[0][2].keys) == (9, 5000)
-    assert measured[0][3] == ["serial", "growth"]
+    assert measured[0][3] == ["serial", "growth", "saturation", "recall"]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,12 @@ def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, t
         (["--keys", "1"], "--keys: must be at least 2, found 1"),
         (["--lengths", "64,128"], "--lengths: expected at least three numbers of positions such as 128,256,512"),
         (["nowhere/x"], "nowhere/x: no such directory"),
+        (["--only", "reach", "--lengths", "64,32,128"], "--lengths: is for the part growth, which --only leaves out"),
+        (["--only", "reach", "--checks", "0"], "--checks: is for the part growth, which --only leaves out"),
+        (["--only", "recall,growth", "--keys", "9"], "--keys: is for the part saturation, which --only leaves out"),
+        (["--only", "reach", "--recall", "copy"], "--recall: is for the part recall, which --only leaves out"),
+        (["nowhere/x", "--recall", "copy"], "--recall: is for mechanisms, and only runs are measured: add --mixers"),
+        (["nowhere/x", "--keys", "9"], "--keys: is for mechanisms, and only runs are measured: add --mixers"),
     ],
 )
 def test_errors_come_before_any_measurement(measured, capsys, tmp_path, flags, message):

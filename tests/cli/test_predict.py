@@ -119,6 +119,7 @@ def test_sampling_a_stream_is_sampling_its_lines_at_once(run):
         (["--beam", "0"], "--beam: must be at least 1, found 0"),
         (["--beam", "2", "--refill"], "--refill: needs greedy decoding or sampling: remove the beam"),
         (["--draft", "model"], "--draft"),
+        (["--draft-tokens", "3"], "--draft-tokens: requires a draft, such as ngram"),
         (["--beam", "two"], "--beam: expected an integer"),
         (["--temperature", "0.5"], "--temperature: requires --sample"),
         (["--top-k", "5"], "--top-k: requires --sample"),

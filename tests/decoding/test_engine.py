@@ -94,3 +94,21 @@ def test_batches_hold_every_row_once_and_no_more_than_they_may(max_tokens, max_r
 def test_a_wrong_option_is_the_users_error(wrong):
     with pytest.raises(InputError, match=re.escape(str(next(iter(wrong.values()))))):
         DecodingConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("unused", "message", "with_it"),
+    [
+        ({"draft_tokens": 3}, "draft_tokens: requires a draft, such as ngram", {"draft": "ngram"}),
+        ({"draft_tokens": 8}, "draft_tokens: requires a draft, such as ngram", {"draft": "model"}),
+        ({"length_penalty": 1.0}, "length_penalty: requires a beam of 2 or more", {"beam": 2}),
+        ({"temperature": 0.5}, "temperature: requires sampling: set sample", {"sample": True}),
+        ({"top_k": 5, "draft": "ngram"}, "top_k: requires sampling: set sample", {"sample": True}),
+        ({"seed": 1, "beam": 3}, "seed: requires sampling: set sample", {"sample": True, "beam": 1}),
+    ],
+    ids=str,
+)
+def test_an_option_that_would_change_nothing_is_refused(unused, message, with_it):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        DecodingConfig(**unused)
+    DecodingConfig(**{**unused, **with_it})

@@ -32,7 +32,7 @@ def draft_by(model, texts):
 @pytest.mark.parametrize("name", NAMES)
 def test_greedy_tokens_are_those_of_plain_decoding(name, rows):
     model, texts = language_model(name), prompts(4, seed=4)
-    config = DecodingConfig(batch_size=rows, draft_tokens=3, max_length=14)
+    config = DecodingConfig(batch_size=rows, max_length=14)
     plain = continued(model, texts, config)
     for kind, draft in (
         ("ngram", None),
@@ -40,7 +40,8 @@ def test_greedy_tokens_are_those_of_plain_decoding(name, rows):
         ("model", draft_by(language_model("recurrent", seed=2), texts)),
     ):
         tally = DraftTally()
-        check_same(continued(model, texts, replace(config, draft=kind), draft=draft, tally=tally), plain)
+        drafted = replace(config, draft=kind, draft_tokens=3)
+        check_same(continued(model, texts, drafted, draft=draft, tally=tally), plain)
         assert tally.proposed > 0
 
 
@@ -74,8 +75,8 @@ def test_proposals_are_checked_several_at_a_time_as_one_by_one(options, seed, ro
     """Limits, ends and a watch fall between them."""
     model, texts = language_model("softmax"), prompts(6, seed=4)
     draft = None if seed is None else draft_by(language_model("softmax", seed=seed), texts)
-    plain = DecodingConfig(batch_size=rows, draft_tokens=5, **options)
-    drafted = replace(plain, draft="ngram" if seed is None else "model")
+    plain = DecodingConfig(batch_size=rows, **options)
+    drafted = replace(plain, draft="ngram" if seed is None else "model", draft_tokens=5)
     limits, runs = [7 + 5 * place % 12 for place in range(6)], []
     for config, at_once in ((plain, 0), (drafted, 0), (drafted, rows * VOCABULARY * columns)):
         monkeypatch.setattr("sightline.decoding.outputs.CHECKED_AT_ONCE", at_once)

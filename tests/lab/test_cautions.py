@@ -56,6 +56,33 @@ def test_trials_of_fewer_than_25_steps(unit: str, share: float, steps: int) -> N
         assert listed[0].sentence.startswith("Fewer than 25 steps in each trial of a learning rate (gru 24): ")
 
 
+@pytest.mark.parametrize(
+    ("bounded", "advice"),
+    [
+        ((), "give a larger --budget."),
+        (("gru", "rnn"), "allow more passes over the data with --most-epochs."),
+        (("rnn",), "give a larger --budget and allow more passes over the data with --most-epochs."),
+    ],
+)
+def test_where_passes_are_bounded_no_larger_budget_is_asked_for(bounded: tuple[str, ...], advice: str) -> None:
+    """Of runs and trials: a trial of 8 steps that was followed by one three times as long had 20, the most allowed."""
+    run, trial = plan_steps(0.5, Speed(0.01)), plan_steps(0.08, Speed(0.01))
+    steps = [
+        PlannedSteps(arch, "batch_size 8", replace(run, most_steps=run.steps), replace(trial, most_steps=20))
+        if arch in bounded
+        else PlannedSteps(arch, "batch_size 8", run, trial)
+        for arch in ("gru", "rnn")
+    ]
+    rates = [Rate(lr, 1.0 if lr == 0.01 else 2.0, "done") for lr in (0.003, 0.01, 0.03)]
+    rates.append(Rate(0.01, 1.0, "done", share=3.0))
+    architectures = [Architecture(arch, {}, rates=rates) for arch in ("gru", "rnn")]
+    runs = [replace(GOOD, arch=arch, steps=run.steps) for arch in ("gru", "rnn")]
+    of_runs, of_trials = cautions(runs, replace(PLANNED, steps=steps, search_each="0.08s"), architectures)
+    assert of_runs.sentence.endswith(f"too few to rank architectures; {advice}")
+    assert of_trials.sentence.endswith(f"too few to rank rates; {advice}")
+    assert of_trials.marks == {arch: f"{20 if arch in bounded else 24} steps in a trial" for arch in ("gru", "rnn")}
+
+
 def test_less_than_one_pass_over_the_data() -> None:
     (sentence,) = sentences(GOOD, replace(GOOD, seed=1, epochs=0))
     assert sentence.startswith("Less than one pass over the training data (gru): ")

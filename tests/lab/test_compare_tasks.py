@@ -44,6 +44,7 @@ def test_it_is_measured_by_the_jobs_own_metric_beside_its_baselines(compared: tu
         "classification": "accuracy", "forecasting": "mse", "language": "bits_per_byte",
     }[job]  # fmt: skip
     assert [run.status for run in results.runs] == ["done", "done"]
+    assert {run.kept_by for run in results.runs} == {"accuracy" if job == "classification" else "loss"}
     first, second = (a.metrics[results.primary_metric].mean for a in results.ranked)
     assert (first >= second) is results.metric.higher_is_better or first == second
     assert any(results.primary_metric in baseline.metrics for baseline in results.baselines)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
 from sightline.lab.halving import effort
-from sightline.lab.plan import CompareConfig, divide, written
+from sightline.lab.plan import CompareConfig, check_used, divide, written
 from sightline.lab.rates import EXTRA
 from sightline.training.budget import Budget
 
@@ -89,6 +89,22 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, object], message: str
     with pytest.raises(InputError) as caught:
         replace(CONFIG, **changes)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_seeds": 5}, "--max-seeds: requires --until-decided"),
+        ({"rates": 5, "search": 0.0}, "--rates: requires a search, which --search 0 turns off"),
+    ],
+)
+def test_what_changes_nothing_is_refused_where_it_is_given(changes: dict[str, Any], message: str) -> None:
+    """And read where an earlier version stored it."""
+    with pytest.raises(InputError) as caught:
+        check_used(replace(CONFIG, **changes))
+    assert str(caught.value) == message
+    for used in ({"max_seeds": 5, "until_decided": True}, {"rates": 5, "search": 0.2}, {"search": 0.0}):
+        check_used(replace(CONFIG, **used))
 
 
 @pytest.mark.parametrize("changes", [{"seeds": 1}, {"seeds": 3}, {"search": 0.95}, {"sizes": 3, "rates": 2}])

@@ -281,6 +281,15 @@ def test_where_every_trial_diverged_the_runs_have_the_presets_rate(tmp_path: Pat
     assert lab._run("gru", 0).lr_factor == 1.0
 
 
+@pytest.mark.parametrize(("metric", "kept_by"), [("auto", "auto"), ("loss", "loss"), ("chrf", "auto")])
+def test_models_that_are_compared_by_their_loss_are_kept_by_it(tmp_path: Path, metric: str, kept_by: str) -> None:
+    """Also where the task would keep them by another metric, as classifiers by accuracy."""
+    lab = session(tmp_path)
+    lab.config = lab.search.config = replace(lab.config, metric=metric)
+    for job in (lab._run("gru", 0), lab._trial("gru", SearchCandidate(None, 1.0))):
+        assert training_config(job).training.metric == kept_by
+
+
 @pytest.mark.parametrize(("steps", "share"), [("0", 0.0), ("36", 0.1), ("4000", 0.5)])
 def test_the_trials_of_a_comparison_warm_up_in_proportion_to_their_steps(
     tmp_path: Path, steps: str, share: float

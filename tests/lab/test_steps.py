@@ -108,12 +108,23 @@ def test_the_steps_of_the_same_comparison_are_taken() -> None:
         ({"archs": ("gru", "rnn")}, "compared gru, lstm, this comparison gru, rnn"),
         ({"search": 0.0}, "had --search 0.2 and 3 rates, this comparison --search 0 and 0"),
         ({"rates": 5}, "had --search 0.2 and 3 rates, this comparison --search 0.2 and 5"),
+        ({"settings": {"validations": "3"}}, "had no --validations, this comparison --validations 3"),
+        ({"settings": {"validation_share": 0.5}}, "had no --validation-share, this comparison --validation-share 0.5"),
     ],
 )
 def test_another_comparison_is_refused_with_the_difference(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as caught:
         check_planned(earlier(), replace(CONFIG, **changes), where=OLD)
     assert message in str(caught.value)
+
+
+def test_validations_are_those_of_the_plan_or_as_many() -> None:
+    """Text of the command line is the number that Python gives."""
+    old = replace(earlier(), settings={"settings": {"validations": 4}})
+    for settings in ({}, {"validations": "4"}, {"validations": 4}):
+        check_planned(old, replace(CONFIG, settings=settings), where=OLD)
+    with pytest.raises(InputError, match="had --validations 4, this comparison --validations 3"):
+        check_planned(old, replace(CONFIG, settings={"validations": 3}), where=OLD)
 
 
 def test_other_data_and_other_batches_are_refused() -> None:
@@ -127,6 +138,24 @@ def test_other_data_and_other_batches_are_refused() -> None:
     sized = {f"{arch}.5000": batch for arch, batch in BATCHES.items()}
     with pytest.raises(InputError, match=r"old/results\.json: gru had one size, here several are tried"):
         steps_like(old, old.data.sha256, sized, CONFIG.archs, where=OLD)
+
+
+def test_most_epochs_must_be_what_it_was_where_it_is_set() -> None:
+    """Otherwise the steps of the earlier comparison would be taken whatever it says."""
+    old = earlier()
+    steps = [replace(one, run=replace(one.run, most_steps=4800)) for one in old.budget.steps]
+    bounded = replace(old, budget=replace(old.budget, steps=steps))
+
+    def taken(results: Results, limit: int | None) -> object:
+        limits = dict.fromkeys(BATCHES, limit)
+        return steps_like(results, old.data.sha256, BATCHES, CONFIG.archs, where=OLD, most_steps=limits)
+
+    assert taken(bounded, 4800) == steps
+    with pytest.raises(InputError, match=r"gru had at most 4,800 steps \(most_epochs\), here at most 500 steps"):
+        taken(bounded, 500)
+    with pytest.raises(InputError, match=r"gru had any number \(most_epochs\), here at most 500 steps"):
+        taken(old, 500)
+    assert steps_like(bounded, old.data.sha256, BATCHES, CONFIG.archs, where=OLD) == steps
 
 
 def test_a_budget_that_is_not_in_seconds_has_no_steps_to_take() -> None:

@@ -12,7 +12,13 @@ from sightline.core.sourced import replace_sources, with_sources
 from sightline.lab.results import Estimate, Example, Prefer, Run
 from sightline.report.fronts import front_drawings, quality_range
 from sightline.report.html import render
-from sightline.report.recommendation import fronts_line, predicting, recommendation_line, using_recommended
+from sightline.report.recommendation import (
+    chosen_by,
+    fronts_line,
+    predicting,
+    recommendation_line,
+    using_recommended,
+)
 from tests.lab.test_pareto import FOUR, WORSE, made
 from tests.report.cells import without_spans
 
@@ -68,6 +74,22 @@ def test_the_recommended_one_is_used_by_its_run_with_the_lowest_validation_loss(
     results = made(FOUR, WORSE, runs=runs, prefer="speed")
     assert using_recommended(results, Path("runs/a b")) == "sightline predict 'runs/a b/runs/fast-seed1' INPUT"
     assert using_recommended(replace(results, prefer="quality"), Path("runs/a b")) == ""
+
+
+def test_the_recommended_one_is_used_by_its_run_that_is_best_by_the_metric_that_kept_its_model() -> None:
+    """As `tasks.winner` chooses: of equals by the loss."""
+    kept = {0: (0.2, 0.8), 1: (0.5, 0.9), 2: (0.4, 0.9), 3: (0.1, None)}
+    runs = [
+        Run("fast", seed, "done", kept_by="accuracy",
+            history=[{"event": "valid", "loss": loss, "accuracy": accuracy, "best": True}])
+        for seed, (loss, accuracy) in kept.items()
+    ]  # fmt: skip
+    results = made(FOUR, WORSE, runs=runs, prefer="speed")
+    assert using_recommended(results, Path("x")) == "sightline predict x/runs/fast-seed2 INPUT"
+    best = results.ranked[0].arch
+    winners = replace(results, runs=[replace(run, arch=best) for run in runs])
+    assert chosen_by(winners) == "the highest validation accuracy"
+    assert "the one with the highest validation accuracy" in render(winners, Path("runs"))
 
 
 @pytest.mark.parametrize(

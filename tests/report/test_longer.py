@@ -81,6 +81,18 @@ def test_nothing_is_expected_of_a_longer_budget_where_passes_are_bounded() -> No
     ]
 
 
+def test_what_is_expected_of_a_longer_budget_ends_where_passes_are_bounded() -> None:
+    """Three times the budget pays for three times the steps, of which `most_epochs` allows a fifth more than before."""
+    plan = StepPlan(45.0, 300, 10, 1.0, Speed(0.05), most_steps=360)
+    budget = BudgetPlan("60s", [0, 1], 0.25, 3, "10s", "45s", steps=[PlannedSteps("gru", "batch_size 64", plan)])
+    (one,) = longer(with_metric(budget=budget))
+    assert one.expected == expected(with_metric().metric, 0.4, 0.7, 0.68, ratio=4.5, times=1.2, items=1000)
+    free = replace(plan, most_steps=9000)
+    assert (plan.longer(3), plan.longer(1.1), free.longer(3), replace(plan, most_steps=None).longer(3)) == (
+        1.2, 1.1, 3, 3
+    )  # fmt: skip
+
+
 def test_runs_that_are_hardly_longer_than_trials_say_nothing_of_longer_ones() -> None:
     shown = longer(with_metric(budget=BudgetPlan("60s", [0, 1], 0.5, 2, "30s", "40s")))
     assert [one.expected for one in shown] == [None]

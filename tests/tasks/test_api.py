@@ -15,6 +15,7 @@ import sightline
 from sightline.core.errors import InputError, Interrupted
 from sightline.core.yaml12 import read_yaml
 from sightline.data.labelled.corpus import load_labelled
+from sightline.decoding.engine import DecodingConfig
 from tests.stopping import stop_at
 from tests.tasks.translation.small import corpus
 
@@ -183,6 +184,15 @@ def test_a_frame_trains_evaluates_and_predicts(tmp_path):
     assert (on_test.size, on_all.size) == (6, 60)
     assert on_test.metrics == sightline.load(tmp_path / "runs" / "x").evaluate().metrics
     assert repr(on_all).startswith("gru on data (DataFrame), 60 items\n  accuracy ")
+    for call in (model.evaluate, lambda decoding: model.predict("it was fun", decoding)):
+        with pytest.raises(InputError, match=r"^decoding: classification does not decode sequences: leave it out$"):
+            call(decoding=DecodingConfig(beam=4))
+    first = model.evaluate(LABELLED.iloc[:5])
+    assert model.evaluate(LABELLED, limit=5).metrics == first.metrics != on_all.metrics
+    loaded = sightline.load(tmp_path / "runs" / "x")
+    few = [one.evaluate(limit=2) for one in (model, loaded)]
+    assert [one.size for one in few] == [2, 2]
+    assert few[0].metrics["loss"] == few[1].metrics["loss"] != on_test.metrics["loss"]
     assert "<th>accuracy</th>" in on_all._repr_html_()
 
 
@@ -193,10 +203,18 @@ def test_evaluation_takes_the_keys_of_measuring_and_names_a_wrong_part():
     plain, strided, again = model.evaluate(texts), model.evaluate(texts, stride=4), model.evaluate(texts)
     assert strided.metrics != plain.metrics == again.metrics
     assert model.evaluate(stride=4).size == model.evaluate().size
+    assert model.evaluate(texts, decoding=DecodingConfig()).metrics == plain.metrics
     for keys, message in (
         ({"part": "vaild"}, "part: must be one of train, valid, test, found 'vaild'"),
         ({"stride": 0}, "stride: must be at least 1, found 0"),
-        ({"strid": 4}, "data: none is given that strid=… says how to read"),
+        ({"strid": 4}, "strid: unknown key, did you mean stride=…?"),
+        ({"beam": 4}, "beam: unknown key"),
+        ({"column": "b"}, "data: none is given that column=… says how to read"),
+        ({"limit": 0}, "limit: must be at least 1, found 0"),
+        (
+            {"decoding": DecodingConfig(beam=4, precision="bf16")},
+            "beam: a language model is measured on the text that is there, nothing is decoded: leave it out",
+        ),
     ):
         with pytest.raises(InputError) as caught:
             model.evaluate(**keys)
@@ -282,6 +300,14 @@ def test_relative_paths_in_a_frame_begin_in_the_working_directory(tmp_path, monk
     assert sum(part["items"] for part in sightline.describe(frame).parts.values()) == 30
 
 
+def test_no_model_is_kept_by_a_metric_that_alone_does_not_rank_models(tmp_path):
+    """The narrowest of all intervals would be the best, and so would be the widest by the other one."""
+    keys = {"loss": "quantile", "lookback": 24, "horizon": 6, "season": 24, "out_dir": tmp_path / "run", **TINY}
+    for metric in ("coverage", "interval_width"):
+        with pytest.raises(InputError, match=f"^metric: '{metric}' alone does not rank models: choose one of loss, pi"):
+            sightline.fit("forecasting", HOURS.iloc[:, :1], "gru", "2steps", metric=metric, **keys)
+
+
 def test_an_array_is_evaluated_by_a_model_of_a_named_column():
     """Its steps are those of training, as in `predict`: the values alone decide."""
     table = HOURS.iloc[:, :1]
@@ -292,6 +318,7 @@ def test_an_array_is_evaluated_by_a_model_of_a_named_column():
         on_values = model.evaluate(data)
         assert on_values.metrics == expected.metrics
         assert (on_values.size, on_values.data) == (expected.size, f"data ({type(data).__name__})")
+    assert model.evaluate(values, limit=3).metrics == model.evaluate(table, limit=3).metrics
     for data, keys, message in (
         (values, {"targets": "x"}, "data: an array has no columns that targets=… could name"),
         (np.ones((50, 2)), {}, "expected values of shape (T, 1), got (50, 2)"),

@@ -43,6 +43,29 @@ def test_the_winner_is_best_on_test_and_its_run_on_validation(tmp_path, metric, 
     assert chosen_run(folder / "runs" / "gru-seed0") == folder / "runs" / "gru-seed0"
 
 
+@pytest.mark.parametrize(
+    ("kept_by", "seed", "words"),
+    [
+        ("accuracy", 2, "the highest validation accuracy"),
+        ("ece", 1, "the lowest validation calibration error"),
+        ("loss", 0, "the lowest validation loss"),
+        (None, 0, "the lowest validation loss"),
+    ],
+)
+def test_the_run_is_chosen_by_the_metric_that_kept_its_model(tmp_path, kept_by, seed, words, caplog):
+    """Of equals by the loss; a run of which that metric is undefined comes last; older files do not name it."""
+    folder = comparison(tmp_path, {"gru": 0.9}, dict.fromkeys([("gru", number) for number in range(4)], 0.0))
+    values = {0: (0.2, 0.8, 0.3), 1: (0.5, 0.9, 0.1), 2: (0.4, 0.9, 0.2), 3: (0.3, None, None)}
+    for number, (loss, accuracy, ece) in values.items():
+        record = {"event": "valid", "loss": loss, "accuracy": accuracy, "ece": ece, "best": True}
+        (folder / "runs" / f"gru-seed{number}" / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+    results = json.loads((folder / "results.json").read_text())
+    results["runs"] = [run | ({} if kept_by is None else {"kept_by": kept_by}) for run in results["runs"]]
+    (folder / "results.json").write_text(json.dumps(results))
+    assert chosen_run(folder) == folder / "runs" / f"gru-seed{seed}"
+    assert f"of its 4 runs the one with {words}" in caplog.messages[-1]
+
+
 def test_a_comparison_without_a_winner_is_refused(tmp_path):
     (tmp_path / "runs").mkdir()
     folder = comparison(tmp_path, {"rnn": None}, {})

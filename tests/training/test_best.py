@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.core.metrics import find_metric
+from sightline.core.metrics import Metric, find_metric
 from sightline.training import train
-from sightline.training.best import is_kept, standard_error
+from sightline.training.best import RESAMPLES, is_kept, standard_error
 from sightline.training.checkpoint import Checkpoints
 from sightline.training.measured import Measured
 from sightline.training.state import AUTO, State, settled
@@ -60,6 +60,24 @@ def test_the_standard_error_of_a_ratio_follows_the_weights_of_its_items() -> Non
     exact = np.sqrt((residuals**2).sum()) / labels.sum()
     error = standard_error(LOSS, np.stack([before, labels], 1), np.stack([after, labels], 1))
     assert error == pytest.approx(exact, rel=0.15)
+
+
+def test_resamples_of_many_items_are_drawn_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million items would need gigabytes otherwise; the numbers are the same."""
+    generator = np.random.default_rng(6)
+    before, after = (rows(generator.normal(2.0, 1.0, 30)) for _ in range(2))
+    whole, sizes = standard_error(LOSS, before, after), []
+    value = Metric.value
+
+    def counted(metric: Metric, items: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        sizes.append(draws.size)
+        return value(metric, items, draws)
+
+    monkeypatch.setattr(Metric, "value", counted)
+    monkeypatch.setattr("sightline.training.best.MOST_DRAWN", 100)
+    assert standard_error(LOSS, before, after) == whole > 0
+    assert max(sizes) <= 100
+    assert sum(sizes) == 30 * RESAMPLES
 
 
 @pytest.mark.parametrize("other", [np.zeros((3, 2)), np.full((4, 2), np.inf), np.zeros((4, 3))])
@@ -140,3 +158,70 @@ def test_a_resumed_training_keeps_the_same_model(tmp_path: Path) -> None:
     checkpoint = Checkpoints(tmp_path / "parts" / "checkpoints").newest()
     assert checkpoint is not None
     assert checkpoint.state["state"]["top_rows"] == rows(base).tolist()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_rows_that_are_no_numbers_are_in_no_checkpoint(tmp_path: Path, wrong: float) -> None:
+    """A task of a plugin may leave out items of which its metric is undefined."""
+    losses = iter([1.0, 2.0])
+
+    def validate(_: Any) -> Measured:
+        return Measured({"loss": next(losses)}, {"loss": np.array([[1.0, 1.0], [wrong, 1.0]])})
+
+    result = train(toy.Toy(), toy.objective, toy.batches(), toy.config("20steps"), tmp_path / "run", validate=validate)
+    assert (result.best_step, result.best_metric) == (10, 1.0)
+
+
+def test_a_run_of_a_version_that_knew_the_best_value_alone_keeps_its_best_model() -> None:
+    state = State(best_metric=1.0, best_step=5)
+    assert [is_kept(state, measured(np.full(4, value)), "loss", 1.0) for value in (2.0, 1.5, 0.9)] == [
+        False,
+        False,
+        True,
+    ]
+    assert (state.best_metric, state.top_metric) == (0.9, 0.9)
+
+
+def scripted(place: Path, losses: dict[int, float], *configs: Any) -> Any:
+    """The end of a training, resumed with each next config, whose validation at a step has the loss of that step; its
+    model is the number of the step.
+    """
+    step = 0
+
+    def objective(*arguments: Any) -> Any:
+        nonlocal step
+        step += 1
+        return toy.objective(*arguments)
+
+    def validator(share: float) -> Any:
+        return lambda _: measured(np.full(round(share * 20), losses[step]))
+
+    def save_model(directory: Path) -> None:
+        (directory / "model").write_text(str(step))
+
+    results = [
+        train(toy.Toy(), objective, toy.batches(), config, place, resume=number > 0, validator=validator,
+              save_model=save_model)
+        for number, config in enumerate(configs)
+    ]  # fmt: skip
+    return results[-1]
+
+
+def test_a_checkpoint_that_came_before_its_validation_is_saved_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is given more steps then knows the best model, though checkpoints are due after each step."""
+    monkeypatch.setattr("sightline.training.loop.CHECKPOINT_SHARE", float("inf"))
+    short, long = (toy.config(budget, checkpoint_every_s=1e-9, validate_every=9) for budget in ("6steps", "8steps"))
+    result = scripted(tmp_path / "run", {6: 1.0, 8: 2.0}, short, long)
+    assert (result.best_step, result.best_metric) == (6, 1.0)
+    assert (tmp_path / "run" / "best" / "model").read_text() == "6"
+
+
+@pytest.mark.parametrize(("share", "best"), [(1.0, 20), (0.5, 10)])
+def test_values_of_other_items_are_not_compared(tmp_path: Path, share: float, best: int) -> None:
+    """A resumed run that validates on more items keeps the first model that it measures on them."""
+    configs = [toy.config("10steps", validation_share=share), toy.config("20steps", validation_share=0.5)]
+    result = scripted(tmp_path / "run", {10: 1.0, 20: 2.0}, *configs)
+    assert result.best_step == best
+    assert (tmp_path / "run" / "best" / "model").read_text() == str(best)

@@ -17,7 +17,7 @@ from sightline.core.settings import keys_of, spelled
 from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
 from sightline.lab.directory import RESULTS, free_directory, name_of_data, occupied
-from sightline.lab.plan import CompareConfig
+from sightline.lab.plan import CompareConfig, check_used
 from sightline.lab.progress import Display
 from sightline.models.plugins import LOADED, load_plugins
 from sightline.report.html import write_report
@@ -119,7 +119,9 @@ def configured(
         load_plugins(own.get("plugin"))
         own["plugin"] = [plugin.source.again for plugin in LOADED.values()]
         own["log"] = absolute(own.get("log"))
-        yield override(CompareConfig(task=task, data=stored.paths["data"], settings=shared), own)
+        config = override(CompareConfig(task=task, data=stored.paths["data"], settings=shared), own)
+        check_used(config)
+        yield config
 
 
 def command_of(verb: str, config: CompareConfig, plan: Path | None = None, **flags: Any) -> str:

@@ -38,7 +38,7 @@ class ComparisonResult(ShownResult):
 
     @cached_property
     def best(self) -> Any:
-        """The `Task` of the winner, of its runs the one with the lowest validation loss."""
+        """The `Task` of the winner, of its runs the one whose kept model has the best validation."""
         return load(self.directory)
 
     @property

@@ -21,7 +21,7 @@ class SearchFlags:
         length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
         batch_size: Maximum number of outputs decoded together.
         refill: Fill the place of an output in a batch as soon as it has ended, instead of when all have.
-        draft_tokens: Maximum number of tokens proposed at a time [default: 8].
+        draft_tokens: With --draft: maximum number of tokens proposed at a time [default: 8].
         precision: Precision of the model's matrix products: float32, bf16 or int8; narrower is faster (int8 needs a
             CPU).
         compiled: Compile the decoding step for single inputs: takes about 20 s once on this machine, then decoding is

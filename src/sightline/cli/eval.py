@@ -52,7 +52,7 @@ def eval(
     from sightline.core.settings import check_in_range
     from sightline.decoding.engine import DecodingConfig
     from sightline.models.plugins import load_plugins
-    from sightline.tasks.evaluation import Evaluation
+    from sightline.tasks.evaluation import Evaluation, check_measured
     from sightline.tasks.load import check_part, part_of_data, part_of_run
     from sightline.tasks.winner import chosen_run
 
@@ -70,6 +70,7 @@ def eval(
         raise InputError("requires --data", where=f"--{next(iter(keys)).replace('_', '-')}")
     if not task.accepts_decoding and (settings or compare_precision):
         raise InputError(f"{task.name} does not decode sequences: remove --beam and other decoding flags")
+    check_measured(task, settings)
     if compare_precision and (search.precision is not None or figures is not None):
         raise InputError("measures in every precision: remove --precision and --figures", where="--compare-precision")
     if data is None:

@@ -70,7 +70,8 @@ class RunFlags:
 
     Args:
         rates: Number of learning rates that the search tries, including the preset's; one more where the largest or the
-            smallest is the best. Of more than three the best third is tried again, three times as long.
+            smallest is the best. The best has the lowest validation loss, whatever --metric decides. Of more than
+            three the best third is tried again, three times as long.
         dtype: auto, float32 or bfloat16.
         log: Tracker that follows every training besides metrics.jsonl: tensorboard, or FILE.py:CLASS.
     """
@@ -153,10 +154,10 @@ def comparison_of(data: str, task: str | None, runs: RunFlags, archs: str | None
     """The comparison that the shared flags ask for, with the task's usual architectures; `keys` of `CompareConfig`.
 
     Raises:
-        InputError: the data cannot be read; what `CompareConfig` raises.
+        InputError: the data cannot be read; what `CompareConfig` and `check_used` raise.
     """
     from sightline.cli.messages import messages
-    from sightline.lab.plan import CompareConfig
+    from sightline.lab.plan import CompareConfig, check_used
     from sightline.tasks.defaults import compared
     from sightline.tasks.infer import task_for
     from sightline.training.trackers import absolute
@@ -165,4 +166,6 @@ def comparison_of(data: str, task: str | None, runs: RunFlags, archs: str | None
         task = task or task_for(data)
     names = compared(task) if archs is None else tuple(name.strip() for name in archs.split(",") if name.strip())
     shared: dict[str, Any] = {**vars(runs), "log": absolute(runs.log)}
-    return CompareConfig(task=task, data=data, archs=names, **shared, **keys)
+    config = CompareConfig(task=task, data=data, archs=names, **shared, **keys)
+    check_used(config)
+    return config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -68,6 +68,7 @@ def panel(
 
     from sightline.cli.messages import command_line, messages
     from sightline.cli.tables import show_results
+    from sightline.core.errors import InputError
     from sightline.core.settings import check_in_range
     from sightline.lab.mechanism import find_mechanisms
     from sightline.lab.panel import FILE, PARTS, QUICK, Sizes, find_run, run_panel
@@ -83,6 +84,9 @@ def panel(
         sizes = replace(sizes, lengths=_lengths(lengths))
     check_in_range("--checks", checks, at_least=0)
     check_in_range("--keys", keys, at_least=2)
+    used = {"--lengths": (lengths, "growth"), "--checks": (checks, "growth"), "--keys": (keys, "saturation"),
+            "--recall": (recall, "recall")}  # fmt: skip
+    _check_used({flag: part for flag, (value, part) in used.items() if value is not None}, parts)
     sizes = replace(sizes, checks=sizes.checks if checks is None else checks, keys=keys or sizes.keys)
     if recall is not None:
         planted = None if recall == "all" else recall
@@ -92,6 +96,11 @@ def panel(
     names = list(dict.fromkeys(names or own or ([] if runs else MIXERS)))
     if names:
         find_mechanisms(names, sizes.narrow)  # refuses unknown names before anything is measured
+    elif recall is not None or keys is not None:
+        raise InputError(
+            "is for mechanisms, and only runs are measured: add --mixers",
+            where="--keys" if recall is None else "--recall",
+        )
     directory = Path("panel") if out_dir is None else out_dir
     with messages():
         trained = [find_run(run) for run in runs]
@@ -114,6 +123,19 @@ def _chosen(words: str | None, known: Iterable[T], kind: str, flag: str) -> list
         if name not in known:
             raise InputError(unknown(kind, name, known), where=flag)
     return [name for name in known if not chosen or name in chosen]
+
+
+def _check_used(flags: Mapping[str, str], parts: Iterable[str]) -> None:
+    """Refuse a flag, given with the part of the panel that it is for, where that part is not measured.
+
+    Raises:
+        InputError: "--keys: is for the part saturation, which --only leaves out".
+    """
+    from sightline.core.errors import InputError
+
+    for flag, part in flags.items():
+        if part not in parts:
+            raise InputError(f"is for the part {part}, which --only leaves out", where=flag)
 
 
 def _lengths(text: str) -> tuple[int, ...]:

@@ -155,6 +155,22 @@ def defined(value: int | float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
+def kept_order(validated: Mapping[str, float | None], kept_by: str) -> tuple[float, float]:
+    """The key that sorts trainings by the validation of the model that each kept, the best one first.
+
+    By the metric `kept_by`, by which each kept its model, of equals by the loss; those without a value come last.
+    """
+    value, loss = validated.get(kept_by), validated.get("loss")
+    sign = -1.0 if find_metric(kept_by).higher_is_better else 1.0
+    return sign * value if defined(value) else math.inf, loss if defined(loss) else math.inf
+
+
+def kept_words(kept_by: str) -> str:
+    """The first of these in words: "the highest validation accuracy"."""
+    metric = find_metric(kept_by)
+    return f"the {'highest' if metric.higher_is_better else 'lowest'} validation {metric.label}"
+
+
 def undefined_notes(metrics: Mapping[str, float | None]) -> list[str]:
     """A line for each metric that has no value: "MASE is undefined where …"."""
     undefined = [find_metric(name) for name, value in metrics.items() if not defined(value)]

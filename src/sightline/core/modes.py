@@ -11,16 +11,26 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switches dropout off inside the block and restores the model's mode after it, after an exception too."""
+    """Switches dropout off inside the block and restores the mode of each module after it, after an exception too."""
     if not any(part.training for part in model.modules()):
         yield
         return
-    training = model.training
-    model.eval()
+    with modes_restored(model):
+        model.eval()
+        yield
+
+
+@contextmanager
+def modes_restored(model: nn.Module) -> Iterator[None]:
+    """Restores the mode of each module after the block: parts that are frozen may evaluate while others train."""
+    before = [(part, part.training) for part in model.modules()]
     try:
         yield
     finally:
-        model.train(training)
+        model.train(before[0][1])  # as `train` of the module's class does it
+        for part, training in before:
+            if part.training != training:
+                part.training = training
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeAlias, final
 
@@ -23,6 +23,8 @@ from sightline.decoding.speculate import DraftTally, speculate
 
 Begin: TypeAlias = Callable[[list[int]], Any]
 DraftKind: TypeAlias = Literal["none", "ngram", "model"]
+DRAFT_TOKENS = 8  # proposed at a time, by default
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")  # settings of sampling alone
 
 
 @final
@@ -38,7 +40,11 @@ class DecodingConfig:
     refill: sources enter a batch when others have ended, instead of when all have; for greedy decoding and sampling.
     draft: who proposes tokens that the model then checks several at a time: nobody, the text itself, where its last
         tokens occurred before ("ngram"), or a smaller model, which the caller passes ("model"); not with beam search.
-    draft_tokens: maximum number of tokens proposed at a time.
+    draft_tokens: maximum number of tokens proposed at a time, None: `DRAFT_TOKENS`; only with a draft.
+
+    Raises:
+        InputError: a value out of its range; "draft_tokens: requires a draft, such as ngram", "top_k: requires
+            sampling: set sample" and others that would change nothing; settings that exclude each other.
     """
 
     beam: int = 1
@@ -57,7 +63,7 @@ class DecodingConfig:
     compiled: bool = False
     refill: bool = False
     draft: DraftKind = "none"
-    draft_tokens: int = 8
+    draft_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.beam > 1 and self.sample:
@@ -72,6 +78,17 @@ class DecodingConfig:
         for name in ("beam", "max_length", "batch_size", "batch_tokens", "draft_tokens"):
             check_in_range(name, getattr(self, name), at_least=1)
         check_truncation(self.top_k, self.top_p, self.min_p, self.repetition_penalty)
+        self._check_used()
+
+    def _check_used(self) -> None:
+        """Refuse settings that would change nothing beside the others."""
+        needs = {"length_penalty": (self.beam > 1, "a beam of 2 or more"),
+                 "draft_tokens": (self.draft != "none", "a draft, such as ngram")}  # fmt: skip
+        needs |= dict.fromkeys(SAMPLING, (self.sample, "sampling: set sample"))
+        for field in fields(self):
+            used, what = needs.get(field.name, (True, ""))
+            if not used and getattr(self, field.name) != field.default:
+                raise InputError(f"requires {what}", where=field.name)
 
     @property
     def rows_alone(self) -> tuple[int, ...]:
@@ -152,7 +169,8 @@ def decode(
             hypotheses = unroll(step, state, outputs, bos=bos, refill=refill)
         else:
             draft = NGramDraft(before or [()] * len(rows)) if speculation.draft is None else speculation.draft(rows)
-            tally, most = speculation.tally or DraftTally(), config.draft_tokens
+            tally = speculation.tally or DraftTally()
+            most = DRAFT_TOKENS if config.draft_tokens is None else config.draft_tokens
             hypotheses = speculate(step, speculation.extend, state, outputs, draft, bos=bos, most=most, tally=tally)
         decoded.update(zip(rows, hypotheses, strict=True))
     return [decoded[row] for row in range(len(lengths))]

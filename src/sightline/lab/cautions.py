@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -49,7 +49,7 @@ def cautions(
     done = [(at, run) for at, run in enumerate(runs) if run.status == "done"]
     by_clock = not plan.steps and plan.per_run.endswith("s-wall")
     harm = "trained less than they would have" if by_clock else "took longer, for the same steps"
-    listed = [_few_steps(done), _short_epochs(done)]
+    listed = [_few_steps(done, plan), _short_epochs(done)]
     listed.append(_short_trials(plan, architectures))
     listed += [_open_search(architectures, side) for side in ("largest", "smallest")]
     listed += [_open_sizes(architectures, side) for side in ("largest", "smallest")]
@@ -87,15 +87,25 @@ def marks(listed: Sequence[Caution], arch: str) -> list[str]:
     return [caution.marks[arch] for caution in listed if arch in caution.marks]
 
 
-def _few_steps(runs: Sequence[PlacedRun]) -> Caution:
+def _few_steps(runs: Sequence[PlacedRun], plan: BudgetPlan) -> Caution:
     few = _by_arch(runs, lambda run: run.steps is not None and run.steps < FEW_STEPS)
     fewest = {arch: min(run.steps or 0 for _, run in of) for arch, of in few.items()}
     shown = {arch: sourced(str(fewest[arch]), *_places(of, "steps"), how="least") for arch, of in few.items()}
     listed = ", ".join(f"{arch} {steps}" for arch, steps in shown.items())
+    more = _for_more_steps(few, {planned.arch for planned in plan.steps if planned.run.bounded})
     return Caution(
-        f"Fewer than {FEW_STEPS} steps of training ({listed}): too few to rank architectures; give a larger --budget.",
+        f"Fewer than {FEW_STEPS} steps of training ({listed}): too few to rank architectures; {more}.",
         {arch: f"{steps} steps" for arch, steps in fewest.items()},
     )
+
+
+def _for_more_steps(archs: Iterable[str], bounded: Collection[str]) -> str:
+    """What gives architectures more steps, some of which `most_epochs` bounds whatever the budget."""
+    ended = [arch in bounded for arch in archs]
+    passes = "more passes over the data with --most-epochs"
+    if not any(ended):
+        return "give a larger --budget"
+    return f"allow {passes}" if all(ended) else f"give a larger --budget and allow {passes}"
 
 
 def _short_epochs(runs: Sequence[PlacedRun]) -> Caution:
@@ -109,19 +119,24 @@ def _short_trials(plan: BudgetPlan, architectures: Sequence[Architecture]) -> Ca
     each = None if plan.search_each is None else Budget.parse(plan.search_each)
     in_steps = each.amount if each is not None and each.unit == "steps" else math.inf
     short, shown = {}, []
+    bounded: set[str] = set()
     for a in architectures:
         planned, best = plan.steps_of(a.arch, a.parameters), a.best_trial
-        steps, length = in_steps, ("search_each",)
+        if best is None:
+            continue
+        steps, length = best.share * in_steps, ("search_each",)
         if planned is not None and planned.trial is not None:
-            steps, length = planned.trial.steps, ("steps", plan.steps.index(planned), "trial", "steps")
-        if best is not None and best.share * steps < FEW_TRIAL_STEPS:
-            short[a.arch] = int(best.share * steps)
+            length = ("steps", plan.steps.index(planned), "trial", "steps")
+            steps = round(planned.trial.longer(best.share) * planned.trial.steps)
+            bounded |= {a.arch} if steps == planned.trial.most_steps else set()
+        if steps < FEW_TRIAL_STEPS:
+            short[a.arch] = int(steps)
             places = ("budget", *length), ("architectures", a.arch, "rates", a.rates.index(best), "share")
             shown.append(f"{a.arch} {sourced(str(short[a.arch]), *places, how='derived')}")
     listed = ", ".join(shown)
     return Caution(
-        f"Fewer than {FEW_TRIAL_STEPS} steps in each trial of a learning rate ({listed}): too few to rank rates; give "
-        "a larger --budget.",
+        f"Fewer than {FEW_TRIAL_STEPS} steps in each trial of a learning rate ({listed}): too few to rank rates; "
+        f"{_for_more_steps(short, bounded)}.",
         {arch: f"{steps} steps in a trial" for arch, steps in short.items()},
     )
 

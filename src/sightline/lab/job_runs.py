@@ -14,6 +14,9 @@ from sightline.lab.rates import trial_warmup
 from sightline.tasks.match import matched
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
+from sightline.training.state import AUTO
+
+LOSS = "loss"  # which every validation has
 
 
 def run_config(config: CompareConfig, arch: str) -> Any:
@@ -36,8 +39,14 @@ def built_for(kind: Any, data: Any, run: Any, directory: Path) -> Any:
 
 
 def training_config(job: Job) -> Any:
-    """The configuration of a trial or a run: its own length and rate; in a trial, warm-up in proportion."""
+    """The configuration of a trial or a run: its own length and rate; in a trial, warm-up in proportion.
+
+    Where architectures are compared by the loss, their models are kept by it too. Other metrics that a comparison may
+    be decided by leave that to the task.
+    """
     run = run_config(job.config, job.arch)
+    if job.config.metric == LOSS and run.training.metric == AUTO:
+        run = run.changed(metric=LOSS)
     optim = replace(run.training.optim, lr=run.training.optim.lr * job.lr_factor)
     if job.kind == "trial":
         whole = Budget.parse(job.run_budget)

@@ -131,6 +131,7 @@ class JobResult:
     cpu_s: float = 0.0
     energy_j: float | None = None  # its share of `machine_j`, which the comparing process knows
     machine_j: float | None = None  # of the whole machine, while it trained
+    kept_by: str = "loss"  # the validation metric by which the training kept its model
 
 
 JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"

@@ -34,7 +34,8 @@ class CompareConfig:
     budget: for one run of one architecture: 60s, 60s-wall, 500steps, 2Mtok, 1e15flop, 5kJ
     search: share of the budget of all its runs that goes to the learning-rate search, 0 = the preset's rate
     rates: number of candidate rates, to which one more is added beyond the edge where the best is there; of more than
-        three the best third gets longer trials, by successive halving
+        three the best third gets longer trials, by successive halving; the best is that of the least validation loss at
+        the end of its trial, whatever `metric` decides
     sizes: number of sizes that the search tries with each rate, by successive halving; 1 = the preset's alone
     match: size that every architecture is scaled to, such as "params=2M"
     plugin: what every process of the comparison loads first, as `sightline.load_plugin` takes it
@@ -140,6 +141,19 @@ class CompareConfig:
     def variant(self, arch: str) -> dict[str, Any]:
         """The preset of an architecture, "arch", and the keys in which it differs from that."""
         return {"arch": arch, **self.variants.get(arch, {})}
+
+
+def check_used(config: CompareConfig) -> None:
+    """Refuse keys that were given beside others with which they change nothing. An earlier version did not, so that
+    the configuration itself, which is stored, may have them.
+
+    Raises:
+        InputError: "--max-seeds: requires --until-decided"; "--rates: requires a search, which --search 0 turns off".
+    """
+    if config.max_seeds != CompareConfig.max_seeds and not config.until_decided:
+        raise InputError("requires --until-decided", where="--max-seeds")
+    if config.rates != CompareConfig.rates and not config.searches:
+        raise InputError("requires a search, which --search 0 turns off", where="--rates")
 
 
 def divide(

@@ -1,8 +1,9 @@
 """The search of a learning rate: which rates are tried first, and which one is the best. Imports no torch.
 
 `losses` maps each rate that was tried, or its factor of the preset's rate, to the validation loss at the end of its
-trial; None where the trial diverged or failed. A trial is a run in fewer steps, of the same shape: the same share of
-warm-up, then the peak, then the decay of its schedule to the end.
+trial; None where the trial diverged or failed. Rates are ranked by that loss alone, also where a training keeps its
+model, or a comparison is decided, by another metric. A trial is a run in fewer steps, of the same shape: the same
+share of warm-up, then the peak, then the decay of its schedule to the end.
 
 A longer training has a smaller best rate, in proportion to its length to a negative power: -1/2 in bounds for
 stochastic gradient descent with a fixed number of steps (Nemirovski et al. 2009, section 2.2), about -0.32 measured

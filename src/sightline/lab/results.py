@@ -158,10 +158,10 @@ class Run:
 
     train_s: seconds of its steps and validations; planned_s: those that the plan expected; cpu_s: of them, processor
         time of the thread that trained
-    epochs: complete passes over the training data
-    ms, peak_memory_bytes: as of `Architecture`
+    epochs: complete passes over the training data; ms, peak_memory_bytes: as of `Architecture`
     energy_j: joules during its training, at every moment an equal share where several ran at once, see
         `training.energy`; None where the machine does not tell
+    kept_by: the validation metric by which it kept its model; "loss" in files from before there was a choice
     """
 
     arch: str
@@ -180,6 +180,7 @@ class Run:
     ms: float | None = None
     peak_memory_bytes: int | None = None
     energy_j: float | None = None
+    kept_by: str = "loss"
 
 
 @final
@@ -241,8 +242,7 @@ class Power:
 class Rounds:
     """Seeds that were added until every pair with the best architecture was decided: `--until-decided`.
 
-    first, last: the seeds at the first look, and the most that were allowed
-    decided: whether all these pairs were decided
+    first, last: the seeds at the first look, and the most that were allowed; decided: whether all these pairs were
     """
 
     first: int

@@ -151,7 +151,8 @@ class Session:
         several, budget = (1, "") if earlier else (self.plan.workers, self.plan.final_each)
         timed, nodes = self._timed(config, several, budget)
         if earlier is not None and where is not None:
-            steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, new, where=where)
+            limits = timed[0].most_steps if "most_epochs" in self.config.settings else None
+            steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, new, where=where, most_steps=limits)
             lost = unmeasured_like(earlier, names, where)
         else:
             lost = {name: failure for one in timed for name, failure in one.failures.items()}

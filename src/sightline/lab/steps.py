@@ -9,12 +9,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.core.settings import spelled
 from sightline.lab.jobs import TRIAL_VALIDATIONS, VALIDATIONS, Failure, Timed
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import BudgetPlan, PlannedSteps, Results
 from sightline.training.budget import MEASURED, Budget
 from sightline.training.plan import StepPlan, median_speed, plan_steps, planned_seconds
+
+PLANNED = ("validations", "validation_share")  # settings of a training that its plan decides, beside its steps
 
 
 def measured_steps(
@@ -73,7 +77,8 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
     Raises:
         InputError: "OLD: its budget, 500steps, is not in seconds or joules: it has no steps to reuse"; "OLD: no
             architecture could be measured: it has no steps to reuse"; "OLD: compared gru and lstm, this comparison
-            gru"; "OLD: had --search 0.2 with --rates 3, this comparison …".
+            gru"; "OLD: had --search 0.2 with --rates 3, this comparison …"; "OLD: had no --validations, this comparison
+            --validations 3".
     """
     budget = earlier.budget
     if not budget.steps:
@@ -93,6 +98,15 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
         )
     if budget.search_sizes != config.sizes:
         raise InputError(f"had --sizes {budget.search_sizes}, this comparison {config.sizes}", where=where)
+    for key in PLANNED:
+        was, own, flag = earlier.settings.get("settings", {}).get(key), config.settings.get(key), _flag(key)
+        if own is not None and (was is None or spelled(was) != spelled(own)):
+            there = f"no {flag}" if was is None else f"{flag} {spelled(was)}"
+            raise InputError(f"had {there}, this comparison {flag} {spelled(own)}", where=where)
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def check_lengths(earlier: Results, plan: BudgetPlan, *, where: Path) -> None:
@@ -113,15 +127,23 @@ def check_lengths(earlier: Results, plan: BudgetPlan, *, where: Path) -> None:
 
 
 def steps_like(
-    earlier: Results, sha256: str, batches: Mapping[str, str], archs: Sequence[str], *, where: Path
+    earlier: Results,
+    sha256: str,
+    batches: Mapping[str, str],
+    archs: Sequence[str],
+    *,
+    where: Path,
+    most_steps: Mapping[str, int | None] | None = None,
 ) -> list[PlannedSteps]:
     """The steps that an earlier comparison had for `archs`, for data with the hash `sha256` and batches of the sizes
     `batches`; those that it could not measure have none.
 
+    most_steps: those that `most_epochs` allows here, where it must be what it was in the earlier comparison; None: not
+
     Raises:
         InputError: "OLD: is of other data (sha256 12ab… there, 34cd… here)"; "OLD: gru had batch_tokens 2000, here
             batch_tokens 500"; "OLD: gru had 5,000 parameters, no size here has"; "OLD: gru had one size, here several
-            are tried".
+            are tried"; "OLD: gru had at most 500 steps (most_epochs), here any number".
     """
     if earlier.data.sha256 != sha256:
         there, here = earlier.data.sha256[:12], sha256[:12]
@@ -135,6 +157,10 @@ def steps_like(
             raise InputError(f"{planned.arch} had {planned.parameters:,} parameters, no size here has", where=where)
         if planned.batch != here:
             raise InputError(f"{planned.arch} had {planned.batch}, here {here}", where=where)
+        limits = planned.run.most_steps, planned.run.most_steps if most_steps is None else most_steps[planned.name]
+        if limits[0] != limits[1]:
+            most = ["any number" if limit is None else f"at most {number_of(limit, 'step')}" for limit in limits]
+            raise InputError(f"{planned.arch} had {most[0]} (most_epochs), here {most[1]}", where=where)
     return steps
 
 

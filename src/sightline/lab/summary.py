@@ -259,6 +259,7 @@ def _run(outcome: Outcome, plan: BudgetPlan) -> Run:
         ms=result.ms,
         peak_memory_bytes=result.peak_memory_bytes or None,
         energy_j=result.energy_j,
+        kept_by=result.kept_by,
     )
 
 

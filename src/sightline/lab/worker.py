@@ -191,6 +191,7 @@ def train(job: Job) -> JobResult:
         parameters=trained.task.parameters,
         peak_memory_bytes=peak,
         machine_j=None if meter is None else meter.read(),
+        kept_by=trained.task.settled_training(run.training).metric,
     )
     if job.kind == "trial":
         return result

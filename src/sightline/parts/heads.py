@@ -35,11 +35,11 @@ class TokenHead(nn.Module):
 @contextmanager
 def lazy_heads(model: nn.Module) -> Iterator[None]:
     """Inside the block the logits of the model's heads are computed when somebody reads them; see `LazyLogits`."""
-    heads = [head for head in model.modules() if isinstance(head, TokenHead)]
-    for head in heads:
+    before = [(head, head.lazy) for head in model.modules() if isinstance(head, TokenHead)]
+    for head, _ in before:
         head.lazy = True
     try:
         yield
     finally:
-        for head in heads:
-            head.lazy = False
+        for head, lazy in before:  # another block around this one may need it still
+            head.lazy = lazy

@@ -24,7 +24,7 @@ from sightline.report.figures import drawings
 from sightline.report.frame import SHADES, environment_rows, render_page, write_page
 from sightline.report.fronts import front_drawings, front_explorer
 from sightline.report.longer import lengths, longer
-from sightline.report.recommendation import predicting, recommendation_line, using_recommended
+from sightline.report.recommendation import chosen_by, predicting, recommendation_line, using_recommended
 from sightline.report.spent import (
     cost_places,
     energy,
@@ -116,6 +116,7 @@ def render(
         labels={a.arch: shown for a in results.ranked if (shown := label_figures(a))},
         environment=environment_rows(results.environment),
         using=using(results, directory) if directory else "",
+        chosen_by=chosen_by(results),
         timed=next((a for a in results.architectures if a.ms is not None), None),
         carried=next((a for a in results.architectures if a.state_bytes is not None), None),
         SHADES=SHADES,

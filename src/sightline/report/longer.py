@@ -30,7 +30,7 @@ class Longer:
 
     value: "valid", the metric that decides, at the best validation; "loss" at the end where trials do not have it
     tested: the metric that decides on the test items, the mean of the runs; None where `value` is the loss
-    expected: the interval of that metric for trainings `TIMES` as long
+    expected: the interval of that metric for trainings of `TIMES` the budget
     bounded: whether a longer budget would make no longer trainings
     trial_from, runs_from: the places of the values in results.json
     """
@@ -127,8 +127,9 @@ def _with_expectation(one: Longer, architecture: Architecture, results: Results)
     if not defined(tested):
         return one
     ratio = Budget.parse(plan.final_each).amount / Budget.parse(plan.search_each or plan.final_each).amount
+    times = planned.run.longer(TIMES) if planned else TIMES
     interval = expected(
-        results.metric, one.trial, one.runs, tested, ratio=ratio, times=TIMES, items=results.data.tested
+        results.metric, one.trial, one.runs, tested, ratio=ratio, times=times, items=results.data.tested
     )
     return replace(one, tested=tested, expected=interval)
 

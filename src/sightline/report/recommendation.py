@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.digits import and_joined, number_of, significant
-from sightline.core.metrics import defined
+from sightline.core.metrics import kept_order, kept_words
 from sightline.core.sourced import sourced
 from sightline.lab.pareto import COSTS, Cost, Front, fronts, shown_better
 from sightline.lab.recommend import Recommendation, recommend
@@ -89,13 +88,13 @@ def _obstacle(results: Results, choice: Recommendation) -> str:
 def using_recommended(results: Results, directory: Path) -> str:
     """The command line that uses the recommended architecture, where that is not the one with the best mean; else "".
 
-    Of its runs the one with the lowest validation loss, as of the winner.
+    Of its runs the one whose kept model has the best validation, as of the winner.
     """
     choice = recommend(results)
     runs = [run for run in results.runs if run.arch == choice.arch and run.status == "done"]
     if choice.arch == choice.best or not runs:
         return ""
-    run = min(runs, key=_loss_of_the_kept)
+    run = min(runs, key=_order)
     return predicting(results, directory / "runs" / f"{run.arch}-seed{run.seed}")
 
 
@@ -107,17 +106,22 @@ def predicting(results: Results, place: Path) -> str:
     return f"sightline predict {plugins}{shlex.quote(str(place))} {shlex.quote(example)}"
 
 
+def chosen_by(results: Results) -> str:
+    """By what the winner's run is chosen among its seeds: "the lowest validation loss"."""
+    runs = (run for run in results.runs if run.status == "done" and run.arch == results.ranked[0].arch)
+    return next((kept_words(run.kept_by) for run in runs), "")
+
+
 def _is_argument(text: str) -> bool:
     """Whether `sightline predict` takes it for a text, not for a flag or a file, and a page shows it as it is."""
     like_file = text.startswith("builtin:") or re.fullmatch(r"\S+\.[A-Za-z]\w*", text)
     return bool(text.strip()) and text.isprintable() and not text.startswith("-") and not like_file
 
 
-def _loss_of_the_kept(run: Run) -> float:
-    """The validation loss of the model that the run kept."""
+def _order(run: Run) -> tuple[float, float]:
+    """The place of a run among others of its architecture, by the model that each kept."""
     place = best_validation(run.history)
-    loss = None if place is None else run.history[place].get("loss")
-    return loss if defined(loss) else math.inf
+    return kept_order({} if place is None else run.history[place], run.kept_by)
 
 
 def fronts_line(results: Results) -> str:

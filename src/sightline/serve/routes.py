@@ -172,9 +172,9 @@ async def generate(request: Request, body: GenerateBody) -> Response:
             raise Refusal(422, f"{name}: needs sampling; remove greedy and beam", param=name)
     values = body.model_dump(exclude_none=True)
     values = {**values, "sample": sampled, "max_length": body.max_new_tokens}
-    decoding = decoding_config(serving.limits, values, max_length="max_new_tokens")
     if body.length_penalty is not None and body.beam < 2:
         raise Refusal(422, "length_penalty: needs a beam of 2 or more", param="length_penalty")
+    decoding = decoding_config(serving.limits, values, max_length="max_new_tokens")
     if body.greedy and body.beam > 1:
         raise Refusal(422, "beam: choose one of greedy and beam", param="beam")
     work = Continuing(generation(model.decoding(decoding), 1, body.stop, body.truncate))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, final
 
 from sightline.core.errors import InputError
+from sightline.core.metrics import find_metric
 from sightline.core.seeds import derive
 from sightline.core.suggest import unknown
 from sightline.data.corpus import Corpus
@@ -54,12 +55,12 @@ def train_run(
 
     Raises:
         InputError: the run to resume began on other data or with other settings (see `check_same_run`); "--metric:
-            unknown metric 'accurracy', did you mean 'accuracy'?".
+            unknown metric 'accurracy', did you mean 'accuracy'?", "--metric: 'coverage' alone does not rank models: …".
     """
     run = run.changed(training=task.settled_training(run.training))
     metric = run.training.metric
-    if metric != "loss" and metric not in (known := ("loss", *task.metrics(data, run))):
-        raise InputError(unknown("metric", metric, dict.fromkeys(known)), where="--metric")
+    if metric != "loss":
+        _check_metric(metric, ("loss", *task.metrics(data, run)))
     if resume and team.first:
         check_same_run(Path(run_dir), run, data)
     task.reading = {**run.reading_keys, **task.settled_reading()}
@@ -76,6 +77,15 @@ def train_run(
         team=team,
         files=lambda built, settled: run_files(run, data, built.sizes, settled),
     )
+
+
+def _check_metric(metric: str, known: Sequence[str]) -> None:
+    """Refuse a metric by which no model can be kept; see `train_run`."""
+    if metric not in known:
+        raise InputError(unknown("metric", metric, dict.fromkeys(known)), where="--metric")
+    if not find_metric(metric).decides:
+        deciding = ", ".join(dict.fromkeys(name for name in known if find_metric(name).decides))
+        raise InputError(f"{metric!r} alone does not rank models: choose one of {deciding}", where="--metric")
 
 
 def rehearse(task: Task[Any, Any, Any], data: Corpus[Any], config: TrainConfig) -> Rehearsal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -132,15 +132,24 @@ def part_of_data(
     config: Any = task.like((run and run_config(run)) or task.run)
     if not keys["data"].startswith("builtin:"):
         config = override(config, {key: None for key in ("valid", "test", "limit") if key in config.data_keys})
-    unknown = next((key for key in keys if key.split(".")[0] not in config.data_keys), None)
-    if unknown is not None:
-        near = nearest(unknown, config.data_keys)
-        raise InputError(f"unknown flag{f', did you mean --{near}?' if near else ''}", where=f"--{unknown}")
+    check_keys(keys, config.data_keys)
     config = override(config, dict(keys), prefix="--")
     if config.corpus.data.startswith("builtin:"):
         return _part(config, task_class(config.task).load_data(config), part, limit)
     items = first_items(task.read_as_trained(config), limit)
     return Part(config.corpus.data, items, len(items), task.unit, None)
+
+
+def check_keys(keys: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a key, dotted ones by their section, that is not among the `known` ones.
+
+    Raises:
+        InputError: "--lowercas: unknown flag, did you mean --lowercase?".
+    """
+    unknown = next((key for key in keys if key.split(".")[0] not in known), None)
+    if unknown is not None:
+        near = nearest(unknown, known)
+        raise InputError(f"unknown flag{f', did you mean --{near}?' if near else ''}", where=f"--{unknown}")
 
 
 def _part(config: Any, data: Corpus[Any], part: PartName, limit: int | None) -> Part:

@@ -31,6 +31,7 @@ class PredictingTask(SavedTask):
     """A saved task that answers inputs: the part of a `Task` that needs no data of its training.
 
     accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
+    measures_outputs: whether a measurement decodes outputs; otherwise it heeds the precision alone
     reads_texts: whether an input is a text, and the name of a file is therefore refused
     one_label: whether an answer is one label of a fixed set
     answers_lines: whether an answer's text is a table, several lines long
@@ -42,6 +43,7 @@ class PredictingTask(SavedTask):
     """
 
     accepts_decoding: ClassVar[bool] = False
+    measures_outputs: ClassVar[bool] = True
     reads_texts: bool = False
     one_label: bool = False
     answers_lines: ClassVar[bool] = False
@@ -90,13 +92,14 @@ class PredictingTask(SavedTask):
 
         Raises:
             InputError: what `list_of`, `check_texts` and `check_not_paths` raise; whatever is wrong with an input;
-                "translation gives no probabilities: see return_dict=True".
+                "translation gives no probabilities: see return_dict=True"; what `check_decoding` raises.
         """
         with respelled(in_python):
             return self._predicted(inputs, decoding, proba=proba, return_dict=return_dict)
 
     def _predicted(self, inputs: Any, decoding: Any, *, proba: bool, return_dict: bool) -> Any:
         """The result of `predict`; messages name flags."""
+        self.check_decoding(decoding)
         if self.reads_texts:
             check_not_paths(inputs)
         one = self.is_one(inputs)
@@ -113,6 +116,15 @@ class PredictingTask(SavedTask):
             answers = self.predict_list(filled, decoding) if filled else []
             outputs = with_blanks(several, answers, lambda _: self.no_output)
         return outputs[0] if one else outputs
+
+    def check_decoding(self, decoding: Any) -> None:
+        """Refuse settings of decoding, other than None, where nothing is decoded.
+
+        Raises:
+            InputError: "decoding: classification does not decode sequences: leave it out".
+        """
+        if decoding is not None and not self.accepts_decoding:
+            raise InputError(f"{self.name} does not decode sequences: leave it out", where="decoding")
 
     @classmethod
     def filled(cls, inputs: Sequence[Any]) -> list[Any]:

@@ -107,8 +107,17 @@ class Task(PredictingTask, Generic[D, P, R]):
         """
         return ""
 
-    def evaluate(self, data: Any = None, part: PartName = "test", decoding: Any = None, **keys: Any) -> Evaluation:
+    def evaluate(
+        self,
+        data: Any = None,
+        part: PartName = "test",
+        decoding: Any = None,
+        *,
+        limit: int | None = None,
+        **keys: Any,
+    ) -> Evaluation:
         """The metrics on data, which is given as to `sightline.fit`; without it on a part of the training's own data.
+        `limit` keeps the first items.
 
         `keys` say how the data is read, as in training where they are not named: `label_column="class"`; or, where
         they are in `measured_by`, how it is measured: `stride=64`.
@@ -119,7 +128,7 @@ class Task(PredictingTask, Generic[D, P, R]):
         """
         from sightline.tasks.evaluation import evaluate  # it loads data by tasks, which this class is the base of
 
-        return evaluate(self, data, part, decoding, keys)
+        return evaluate(self, data, part, decoding, keys, limit)
 
     def part_of_values(self, data: Any) -> P | None:
         """Items to measure on from data that names no columns, as an array; None where it is read as a table."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sightline.core.errors import InputError
 from sightline.core.files import parse_json_object, read_regular
-from sightline.core.metrics import defined, find_metric
+from sightline.core.metrics import defined, find_metric, kept_order, kept_words
 from sightline.tasks.scores import best_scores
 
 PLAN, RESULTS, RUNS = "plan.json", "results.json", "runs"
@@ -18,8 +18,8 @@ logger = logging.getLogger("sightline")
 def chosen_run(path: Path) -> Path:
     """The run to use: `path` itself, or where that is a comparison a run of its winner; logs which.
 
-    The winner has the best mean of the metric that decided; of its seeds the one with the lowest validation loss is
-    used, so that the choice does not depend on the test items.
+    The winner has the best mean of the metric that decided; of its seeds the one is used whose kept model has the best
+    validation, by the metric that kept it (`kept_order`), so that the choice does not depend on the test items.
 
     Raises:
         InputError: "runs/which: no run of this comparison finished"; "…/results.json: not the results of a comparison";
@@ -37,9 +37,11 @@ def chosen_run(path: Path) -> Path:
         scores = {one["arch"]: one["metrics"].get(name, {}) for one in results["architectures"]}
         means = {arch: score.get("mean") for arch, score in scores.items()}
         seeds: dict[str, list[int]] = {}
+        kept_by: dict[str, str] = {}
         for run in results["runs"]:
             if run["status"] == "done":
                 seeds.setdefault(run["arch"], []).append(run["seed"])
+                kept_by[run["arch"]] = run.get("kept_by", "loss")  # files of older versions do not say
         metric = (
             find_metric(name)
             .in_unit_of(results["data"]["loss_unit"])
@@ -52,8 +54,8 @@ def chosen_run(path: Path) -> Path:
         raise InputError("no run of this comparison finished", where=path)
     arch = (max if metric.higher_is_better else min)(measured, key=lambda one: measured[one])
     runs = [path / RUNS / f"{arch}-seed{seed}" for seed in seeds[arch]]
-    run = min(runs, key=lambda run: best_scores(run).get("loss", float("inf")))
-    why = "" if len(runs) == 1 else f", of its {len(runs)} runs the one with the lowest validation loss"
+    run = min(runs, key=lambda run: kept_order(best_scores(run), kept_by[arch]))
+    why = "" if len(runs) == 1 else f", of its {len(runs)} runs the one with {kept_words(kept_by[arch])}"
     logger.warning(
         "%s: the winner of this comparison is %s (%s %s); using %s%s",
         path, arch, metric.label, metric.text(measured[arch]), run, why,

@@ -27,7 +27,7 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interr
 from sightline.core.json_text import finite
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
-from sightline.training.best import is_kept
+from sightline.training.best import begin_anew, is_kept
 from sightline.training.budget import Spent
 from sightline.training.checkpoint import Checkpoint
 from sightline.training.distributed import ALONE, Team
@@ -146,8 +146,9 @@ class _Trainer:
     def begin(self, resume: bool, files: Callable[[TrainConfig], Mapping[str, str]]) -> None:
         """Load the newest checkpoint, or save the first one, which shows that the disk is large enough."""
         checkpoint = self._newest() if resume else None
+        before: TrainConfig | None = None
         if checkpoint is not None:
-            self._load(checkpoint)
+            before = self._load(checkpoint)
             self.run.prune(checkpoint)  # a kill may have come before the last save did it
         elif resume:
             logger.warning("%s: no checkpoint to resume from; training starts from the beginning", self.run.path)
@@ -155,6 +156,8 @@ class _Trainer:
             self.run.rewind(0)
         self.run.write_texts(lambda: files(self.config))  # a run that is stopped while it is planned can be resumed
         self._plan()
+        if before is not None and before.validation_share != self.config.validation_share:
+            begin_anew(self.state)
         self.run.write_texts(lambda: files(self.config))
         if self.validator is not None:
             self.validate = self.validator(self.config.validation_share)
@@ -185,7 +188,8 @@ class _Trainer:
         without = self.team.from_first(look)
         return without if checkpoint is None else checkpoint
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _load(self, checkpoint: Checkpoint) -> TrainConfig:
+        """Continue from a checkpoint; returns the settings that it was saved with."""
         place = checkpoint.path / "state.json"
         if checkpoint.state.get("format") != FORMAT:
             raise InputError(f"not a training state of format {FORMAT}", where=place)
@@ -199,6 +203,7 @@ class _Trainer:
         self.saved_step = checkpoint.step
         if self.state.best_step == self.state.spent.steps:  # killed between the checkpoint and best/
             self.save_as("best")
+        return saved.config
 
     def _check_same_run(self, before: TrainConfig, where: Path) -> None:
         """A resumed run may change how long it trains and how often it saves, nothing that the result depends on."""
@@ -313,6 +318,7 @@ class _Trainer:
         state.validated = state.spent
         kept = is_kept(state, measured, self.config.metric, self.config.best_within)
         self._log({"event": "valid", **asdict(state.spent), **finite(values), "best": kept})
+        self.saved_step = -1  # the checkpoint of this step, if there is one, does not know of the validation
         self.save()
         if kept:
             self.save_as("best")

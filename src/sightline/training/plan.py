@@ -74,6 +74,10 @@ class StepPlan:
         """Whether `most_epochs` ends the training, so that more seconds would make it no longer."""
         return self.steps == self.most_steps
 
+    def longer(self, times: float) -> float:
+        """How many times as long a training by `times` as many seconds is: fewer where `most_epochs` ends it."""
+        return times if self.most_steps is None else min(times, self.most_steps / self.steps)
+
     def __str__(self) -> str:
         items = "all items" if self.validation_share == 1 else f"{self.validation_share:.2g} of the items"
         ended = " (fewer than it pays for: most_epochs)" if self.bounded else ""

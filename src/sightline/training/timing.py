@@ -18,7 +18,7 @@ from typing import Any, TypeVar, final
 import torch
 from torch import nn
 
-from sightline.core.modes import evaluating
+from sightline.core.modes import evaluating, modes_restored
 from sightline.core.seeds import derive
 from sightline.core.weights import own_tensors
 from sightline.data.batches import START, Batches
@@ -235,17 +235,15 @@ def measure_speeds(
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Restore weights, buffers, mode, gradients and the random streams after the block."""
+    """Restore weights, buffers, modes and the random streams after the block, and remove its gradients."""
     before = {name: tensor.clone() for name, tensor in own_tensors(model).items()}
-    training = model.training
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with modes_restored(model), torch.random.fork_rng([device] if device.type == "cuda" else []):
             yield
     finally:
         model.load_state_dict(before, strict=False)  # a tied tensor is there once
         model.zero_grad(set_to_none=True)
-        model.train(training)
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
     opened_by = staticmethod(open_text)
     plant = planted_texts
     accepts_decoding = True
+    measures_outputs = False
     reads_texts = True
     continues_prompts = True
     same_in_comparison = ("tokenizer.kind", "tokenizer.size")
