@@ -46,9 +46,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def made(traced: Any, tokens: Any, state: Any, leaves: Any, precision: str) -> Any:
         step = step_code._TracedStep(traced, state)
-        program, sizes, _ = step_code._recorded(step, tokens, leaves)
+        program, facts = step_code._recorded(step, tokens, leaves)
         programs.append(program)
-        return step_code.StepCode(program.module(), sizes, {}, step.changed, step.tracks)
+        return step_code.StepCode(program.module(), facts["sizes"], {}, step.changed, step.tracks)
 
     monkeypatch.setattr(compiled, "step_code", made)
     monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: True)

@@ -17,11 +17,12 @@ from sightline.core.caches import Growing, content_of
 from sightline.core.errors import InputError
 from sightline.core.state import select
 from sightline.decoding.engine import DecodingConfig, decode
-from sightline.models import compiled, step_code
+from sightline.models import compiled, machine_code, step_code
 from sightline.models.attentive import AttentiveConfig
 from sightline.models.compiled import check_compiler, compile_ahead, step_of
 from sightline.models.inference import for_inference
 from sightline.models.language_model import LanguageModelConfig
+from sightline.models.traced_form import traced_form
 from sightline.models.transformer import TransformerConfig
 from sightline.parts.packed_linear import KINDS
 from sightline.parts.stored_linear import StoredLinear
@@ -67,8 +68,8 @@ def notes(caplog):
 def code_alone(monkeypatch):
     """Whatever the time of the code, it is used; and how often codes were compiled."""
     monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: True)
-    made, compile_ = [], step_code._compile
-    monkeypatch.setattr(step_code, "_compile", lambda *a: (made.append(a), compile_(*a))[1])
+    made, compile_ = [], machine_code._compile
+    monkeypatch.setattr(machine_code, "_compile", lambda *a: (made.append(a), compile_(*a))[1])
     return made
 
 
@@ -108,7 +109,7 @@ def test_weights_of_8_bits_are_compiled_as_they_are_written(rows, monkeypatch):
     made = code_alone(monkeypatch)
     model = for_inference(language_model(), "int8")
     step = step_of(model, "int8", (rows,))
-    traced = compiled._traced_form(model, "int8")
+    traced = traced_form(model, "int8")
     tokens = tokens_of(rows, 16)
     logits_of(step, model, tokens)
     assert len(made) == 1
@@ -182,7 +183,7 @@ def test_what_decides_about_the_code_is_part_of_its_name():
         with torch.inference_mode():
             _, state = model(tokens_of(rows)[:, :5], model.initial_state(rows))
         leaves = list(step_code.stored_leaves(state))
-        return step_code._key(model, tokens_of(rows)[:, 0], state, leaves, precision)
+        return step_code._name(model, tokens_of(rows)[:, 0], state, leaves, precision)
 
     model = language_model()
     assert key(model) == key(deepcopy(model)) == key(language_model(1))
@@ -207,7 +208,7 @@ def test_the_file_of_a_base_class_is_part_of_the_name(tmp_path, monkeypatch):
     part = importlib.import_module("own_part").Part()
 
     def key():
-        return step_code._key(part, torch.zeros(1), (), [], "float32")
+        return step_code._name(part, torch.zeros(1), (), [], "float32")
 
     before = key()
     assert key() == before
