@@ -241,6 +241,51 @@ def test_a_model_that_cannot_be_compiled_keeps_its_step(caplog):
     assert notes(caplog) == ["the step cannot be compiled, and runs as it is: a step changes the form of the state"]
 
 
+def test_code_for_longer_sizes_takes_a_size_of_one_where_that_is_allowed():
+    sizes, ranges = [["a", 1, 2, 4], [1, "b"]], {"a": (2, sys.maxsize), "b": (2, 9)}
+    code = step_code.StepCode(lambda *_: [], sizes, ranges, [], [None, None])
+
+    def leaves(past, width, rows=1):
+        return [Growing(torch.zeros(rows, 2, past, 4), 2), torch.zeros(1, width)]
+
+    assert [code.ones(leaves(*size)) for size in ((1, 2), (0, 2), (0, 1), (0, 10), (0, 0), (0, 2, 3))] == [
+        set(), {"a"}, {"a", "b"}, None, None, None
+    ]  # fmt: skip
+    assert code.takes(leaves(1, 2))
+    assert not code.takes(leaves(0, 2))
+    code.allow(frozenset({"a"}))
+    assert code.takes(leaves(0, 2))
+    assert not code.takes(leaves(0, 1))
+
+
+@pytest.mark.parametrize("worse", [False, True], ids=["right", "wrong"])
+def test_the_first_token_is_read_by_the_code_for_later_ones_where_it_is_right(worse, monkeypatch):
+    model = for_inference(language_model())
+    calls = stand_in(monkeypatch)
+    takes = step_code.StepCode.takes
+    step = step_of(model, "float32", (1,))
+
+    def read(count):
+        state = model.initial_state(1)
+        for token in tokens_of(1, count).unbind(1):
+            logits, state = step(token, state)
+        return logits
+
+    with torch.inference_mode():
+        read(6)
+        (code,) = [code for codes in step.codes._codes.values() for code in codes if code]
+        code._sizes = [["s", 1, 2, 16] if size else [1] for size in (1, 1, 0)]
+        code._ranges, code._tracks = {"s": (2, sys.maxsize)}, [None] * 3
+        code.takes = lambda leaves: takes(code, leaves)
+        run = code.run
+        code.run = lambda tokens, leaves: (run(tokens, leaves)[0] + worse, run(tokens, leaves)[1])
+        for comparisons in (1, 0):
+            calls.clear()
+            logits = read(1)
+            assert torch.allclose(logits, model.step(tokens_of(1, 1)[:, 0], model.initial_state(1))[0], atol=1e-5)
+            assert len(calls) == 2 * (comparisons + (not worse))
+
+
 def test_a_model_with_hooks_keeps_its_step():
     model, heard = language_model(), []
     handle = model.head.register_forward_hook(lambda *_: heard.append(1))

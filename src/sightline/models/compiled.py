@@ -145,6 +145,7 @@ class _Codes:
         self._precision: Precision = precision
         self._codes: dict[Any, list[StepCode | None]] = {}
         self._sizes: Any = None  # of the state before
+        self._differ: set[tuple[StepCode, frozenset[str]]] = set()  # codes, and names of sizes that may not be 1
         self.closed = False
 
     def plain(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -162,7 +163,9 @@ class _Codes:
         """The code for this state; made now where sizes have come twice, and None where the plain step is right."""
         key = len(tokens), form(state)
         codes = self._codes.setdefault(key, [])
-        fitting = next((code for code in codes if code is not None and code.takes(leaves)), None)
+        usable = [code for code in codes if code is not None]
+        fitting = next((code for code in usable if code.takes(leaves)), None)
+        fitting = fitting or next((code for code in usable if self._takes_ones(code, tokens, state, leaves)), None)
         if fitting is not None or len(codes) >= MOST_FORMS or self.closed:
             return fitting
         sizes, before = [_settled_size(leaf) for leaf in leaves], self._sizes
@@ -172,6 +175,24 @@ class _Codes:
         code = self._checked_code(tokens, state, leaves)
         codes += [code] if code is not None else [None] * MOST_FORMS
         return code
+
+    def _takes_ones(self, code: StepCode, tokens: Tensor, state: Any, leaves: list[Leaf]) -> bool:
+        """Whether sizes of 1 are all that the code is not for, and its first result for them is right.
+
+        So the first token is read by the code for later ones, whose caches are longer.
+        """
+        ones = code.ones(leaves)
+        if not ones or (code, ones) in self._differ:
+            return False
+        try:
+            right = self._difference(code, tokens, state, leaves) <= TOLERANCES[self._precision]
+        except Exception:  # of torch, which promises nothing for a size of 1
+            right = False
+        if right:
+            code.allow(ones)
+        else:
+            self._differ.add((code, ones))
+        return right
 
     def _checked_code(self, tokens: Tensor, state: Any, leaves: list[Leaf]) -> StepCode | None:
         """Code for these sizes, loaded or compiled, and checked against the plain step.

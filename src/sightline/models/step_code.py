@@ -48,6 +48,7 @@ class StepCode:
     ) -> None:
         self._call, self._changed, self._tracks = call, list(changed), list(tracks)
         self._lasts: bool | None = None
+        self._ones: set[frozenset[str]] = set()
         self._sizes, self._ranges = [list(one) for one in sizes], ranges
 
     def lasts(self, leaves: Sequence[Leaf]) -> bool:
@@ -64,19 +65,35 @@ class StepCode:
 
     def takes(self, leaves: Sequence[Leaf]) -> bool:
         """Whether the code is for leaves of these sizes."""
+        ones = self.ones(leaves)
+        return ones is not None and (not ones or ones in self._ones)
+
+    def ones(self, leaves: Sequence[Leaf]) -> frozenset[str] | None:
+        """The names whose size in these leaves is 1, below their range; None where other sizes do not fit.
+
+        torch.export takes 1 for a case of its own, since a tensor of one item is repeated where it meets longer ones.
+        Code for longer ones computes the same unless they meet, which a comparison shows; see `allow`.
+        """
         known: dict[str, int] = {}
         shapes = list(map(_shape_taken, leaves))
         tracks, columns = paths_of(leaves)
         if tracks != self._tracks:
-            return False
+            return None
         for shape, sizes in zip([*shapes, *(one.shape for one in columns)], self._sizes, strict=True):
             for size, expected in zip(shape, sizes, strict=True):
                 if isinstance(expected, int):
                     if size != expected:
-                        return False
+                        return None
                 elif known.setdefault(expected, size) != size:
-                    return False
-        return all(low <= known[name] <= high for name, (low, high) in self._ranges.items() if name in known)
+                    return None
+        ranges = [(name, *self._ranges[name]) for name in known if name in self._ranges]
+        outside = {name for name, low, high in ranges if not low <= known[name] <= high}
+        single = frozenset(name for name in outside if known[name] == 1)
+        return single if len(single) == len(outside) else None
+
+    def allow(self, ones: frozenset[str]) -> None:
+        """From now on take leaves in which the sizes of these names are 1."""
+        self._ones.add(ones)
 
     def run(self, tokens: Tensor, leaves: Sequence[Leaf]) -> tuple[Tensor, list[Leaf]]:
         """Logits (B, V) after tokens (B,), and the leaves of the next state."""
