@@ -11,7 +11,7 @@ from torch import nn
 
 from sightline.core.caches import content_of
 from sightline.core.errors import InputError
-from sightline.core.state import stored_leaves
+from sightline.core.state import form, stored_leaves
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.models import compiled, machine_code, reading_code
 from sightline.models.attentive import AttentiveConfig
@@ -271,6 +271,17 @@ def test_where_nothing_can_be_compiled(monkeypatch):
     with pytest.raises(InputError, match=r"^--compiled: needs a C\+\+ compiler: found neither g\+\+ nor clang\+\+$"):
         reading_of(transformer(), "float32", (1,))
     assert not isinstance(reading_of(transformer(), "float32"), CompiledReading)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "int8"])
+def test_what_the_compiler_reads_gives_a_state_of_the_same_form(precision):
+    model = for_inference(transformer(), precision)
+    with torch.inference_mode():
+        plain, written = (read_source(one, source_of(12)) for one in (model, traced_form(model, precision)))
+    assert form(written) == form(plain)
+    for one, other in zip(contents(written), contents(plain), strict=True):
+        assert one.shape == other.shape
+        assert not one.numel() or (one - other).abs().max() <= 0.05 * other.abs().max()
 
 
 @pytest.mark.slow
