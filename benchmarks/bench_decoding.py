@@ -27,6 +27,7 @@ from sightline.lab.bench.peers import load
 from sightline.lab.bench.scenario import Unavailable
 from sightline.lab.bench.timing import call_seconds, spread
 from sightline.models.compiled import step_of
+from sightline.models.compiled_reading import reading_of
 from sightline.models.inference import for_inference
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.transformer import TransformerConfig
@@ -122,8 +123,9 @@ def prepared(model: Any, way: str, beam: int) -> tuple[Any, Any]:
 def ours(model: Any, way: str, sources: Tensor, beam: int, most: int) -> list[list[int]]:
     """The best output of at most `most` tokens of each source by the decoding engine."""
     one, step = prepared(model, way, beam)
+    reading = reading_of(one, way.partition(", ")[0], (beam,) if ", " in way else ())
     hypotheses = decode(
-        lambda rows: one.initial_state(one.encode(sources[rows])), step, [sources.shape[1]] * len(sources),
+        lambda rows: reading(sources[rows], None), step, [sources.shape[1]] * len(sources),
         DecodingConfig(beam=beam), bos=BOS, eos=EOS, max_length=most,
     )  # fmt: skip
     return [list(hypothesis.tokens) for hypothesis in hypotheses]

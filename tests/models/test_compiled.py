@@ -17,11 +17,12 @@ from sightline.core.caches import Growing, content_of
 from sightline.core.errors import InputError
 from sightline.core.state import select
 from sightline.decoding.engine import DecodingConfig, decode
-from sightline.models import compiled, step_code
+from sightline.models import compiled, machine_code, step_code
 from sightline.models.attentive import AttentiveConfig
 from sightline.models.compiled import check_compiler, compile_ahead, step_of
 from sightline.models.inference import for_inference
 from sightline.models.language_model import LanguageModelConfig
+from sightline.models.traced_form import traced_form
 from sightline.models.transformer import TransformerConfig
 from sightline.parts.packed_linear import KINDS
 from sightline.parts.stored_linear import StoredLinear
@@ -67,8 +68,8 @@ def notes(caplog):
 def code_alone(monkeypatch):
     """Whatever the time of the code, it is used; and how often codes were compiled."""
     monkeypatch.setattr(step_code.StepCode, "is_faster", lambda *_: True)
-    made, compile_ = [], step_code._compile
-    monkeypatch.setattr(step_code, "_compile", lambda *a: (made.append(a), compile_(*a))[1])
+    made, compile_ = [], machine_code._compile
+    monkeypatch.setattr(machine_code, "_compile", lambda *a: (made.append(a), compile_(*a))[1])
     return made
 
 
@@ -108,7 +109,7 @@ def test_weights_of_8_bits_are_compiled_as_they_are_written(rows, monkeypatch):
     made = code_alone(monkeypatch)
     model = for_inference(language_model(), "int8")
     step = step_of(model, "int8", (rows,))
-    traced = compiled._traced_form(model, "int8")
+    traced = traced_form(model, "int8")
     tokens = tokens_of(rows, 16)
     logits_of(step, model, tokens)
     assert len(made) == 1
@@ -182,7 +183,7 @@ def test_what_decides_about_the_code_is_part_of_its_name():
         with torch.inference_mode():
             _, state = model(tokens_of(rows)[:, :5], model.initial_state(rows))
         leaves = list(step_code.stored_leaves(state))
-        return step_code._key(model, tokens_of(rows)[:, 0], state, leaves, precision)
+        return step_code._name(model, tokens_of(rows)[:, 0], state, leaves, precision)
 
     model = language_model()
     assert key(model) == key(deepcopy(model)) == key(language_model(1))
@@ -207,7 +208,7 @@ def test_the_file_of_a_base_class_is_part_of_the_name(tmp_path, monkeypatch):
     part = importlib.import_module("own_part").Part()
 
     def key():
-        return step_code._key(part, torch.zeros(1), (), [], "float32")
+        return step_code._name(part, torch.zeros(1), (), [], "float32")
 
     before = key()
     assert key() == before
@@ -238,6 +239,51 @@ def test_a_model_that_cannot_be_compiled_keeps_its_step(caplog):
             assert torch.equal(logits, model.weight[[token]])
             state = (state[0], None)
     assert notes(caplog) == ["the step cannot be compiled, and runs as it is: a step changes the form of the state"]
+
+
+def test_code_for_longer_sizes_takes_a_size_of_one_where_that_is_allowed():
+    sizes, ranges = [["a", 1, 2, 4], [1, "b"]], {"a": (2, sys.maxsize), "b": (2, 9)}
+    code = step_code.StepCode(lambda *_: [], sizes, ranges, [], [None, None])
+
+    def leaves(past, width, rows=1):
+        return [Growing(torch.zeros(rows, 2, past, 4), 2), torch.zeros(1, width)]
+
+    assert [code.ones(leaves(*size)) for size in ((1, 2), (0, 2), (0, 1), (0, 10), (0, 0), (0, 2, 3))] == [
+        set(), {"a"}, {"a", "b"}, None, None, None
+    ]  # fmt: skip
+    assert code.takes(leaves(1, 2))
+    assert not code.takes(leaves(0, 2))
+    code.allow(frozenset({"a"}))
+    assert code.takes(leaves(0, 2))
+    assert not code.takes(leaves(0, 1))
+
+
+@pytest.mark.parametrize("worse", [False, True], ids=["right", "wrong"])
+def test_the_first_token_is_read_by_the_code_for_later_ones_where_it_is_right(worse, monkeypatch):
+    model = for_inference(language_model())
+    calls = stand_in(monkeypatch)
+    takes = step_code.StepCode.takes
+    step = step_of(model, "float32", (1,))
+
+    def read(count):
+        state = model.initial_state(1)
+        for token in tokens_of(1, count).unbind(1):
+            logits, state = step(token, state)
+        return logits
+
+    with torch.inference_mode():
+        read(6)
+        (code,) = [code for codes in step.codes._codes.values() for code in codes if code]
+        code._sizes = [["s", 1, 2, 16] if size else [1] for size in (1, 1, 0)]
+        code._ranges, code._tracks = {"s": (2, sys.maxsize)}, [None] * 3
+        code.takes = lambda leaves: takes(code, leaves)
+        run = code.run
+        code.run = lambda tokens, leaves: (run(tokens, leaves)[0] + worse, run(tokens, leaves)[1])
+        for comparisons in (1, 0):
+            calls.clear()
+            logits = read(1)
+            assert torch.allclose(logits, model.step(tokens_of(1, 1)[:, 0], model.initial_state(1))[0], atol=1e-5)
+            assert len(calls) == 2 * (comparisons + (not worse))
 
 
 def test_a_model_with_hooks_keeps_its_step():
@@ -337,13 +383,14 @@ def test_a_stored_layer_is_as_near_as_its_precision_allows(precision, bias):
     torch.manual_seed(0)
     for size_in, size_out in ((7, 13), (64, 48), (100, 257)):
         linear = nn.Linear(size_in, size_out, bias)
-        for shape in ((1,), (5,), (2, 3)):
+        # The last has more rows than are written as sums: for 8 bits x is rounded too.
+        for shape, share in (((1,), 0.01), ((5,), 0.01), ((2, 3), 0.01), ((3, 7), 0.02)):
             x = torch.randn(*shape, size_in) * 3
             with torch.inference_mode():
                 expected, y = linear(x), StoredLinear(KINDS[precision](linear), precision)(x)
             assert (y.shape, y.dtype) == (expected.shape, torch.float32)
             error = (y - expected).square().mean().sqrt() / expected.square().mean().sqrt()
-            assert error < 0.01
+            assert error < share
 
 
 def test_room_is_contiguous_and_is_written_once():

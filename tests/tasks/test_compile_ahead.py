@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sightline.decoding.engine import DecodingConfig
-from tests.models.steps import stand_in
+from tests.models.steps import stand_in, stand_in_reading
 from tests.tasks.subjects import SUBJECTS
 from tests.tasks.translation import small as pairs
 
@@ -43,6 +43,21 @@ def test_beams_meet_the_code_that_was_made_ahead(arch: str, beam: int, monkeypat
     assert answer.text == expected.text
     assert answer.record["score"] == pytest.approx(expected.record["score"], abs=1e-4)
     assert {len(tokens) for tokens in calls} == {beam}
+
+
+def test_single_sources_are_read_by_the_code_that_was_made_ahead(monkeypatch: Any) -> None:
+    task = pairs.untrained("transformer", seed=5)
+    decoding = DecodingConfig(max_length=12)
+    expected = task.answer(["907", "12"], decoding)
+    stand_in(monkeypatch)
+    calls = stand_in_reading(monkeypatch)
+    task.compile_ahead()
+    for inputs, read in ((["907", "12"], 0), (["907"], 1), (["12"], 1)):
+        calls.clear()
+        answers = task.answer(inputs, replace(decoding, compiled=True))
+        assert {answer.text for answer in answers} <= {answer.text for answer in expected}
+        assert (len(calls) > 0) == bool(read)
+        assert not read or len(calls[-1]) == 1
 
 
 def test_a_task_that_decodes_nothing_compiles_nothing(tmp_path: Path) -> None:

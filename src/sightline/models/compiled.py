@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from itertools import chain
 from typing import Any, TypeAlias, final
 from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, ref
 
@@ -24,8 +22,7 @@ from sightline.core.hooks import hooked
 from sightline.core.precision import Precision
 from sightline.core.state import Leaf, form, retract, select, stored_leaves, with_leaves
 from sightline.models.step_code import StepCode, step_code
-from sightline.parts.packed_linear import BFloat16Linear, Int8Linear, PackedLinear
-from sightline.parts.stored_linear import StoredLinear
+from sightline.models.traced_form import traced_form
 
 DecoderStep: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
@@ -144,10 +141,11 @@ class _Codes:
 
     def __init__(self, model: Any, precision: Precision) -> None:
         self._step = WeakMethod(model.step)  # what is kept for a model must not keep it
-        self._traced = _traced_form(model, precision)
+        self._traced = traced_form(model, precision)
         self._precision: Precision = precision
         self._codes: dict[Any, list[StepCode | None]] = {}
         self._sizes: Any = None  # of the state before
+        self._differ: set[tuple[StepCode, frozenset[str]]] = set()  # codes, and names of sizes that may not be 1
         self.closed = False
 
     def plain(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -165,7 +163,9 @@ class _Codes:
         """The code for this state; made now where sizes have come twice, and None where the plain step is right."""
         key = len(tokens), form(state)
         codes = self._codes.setdefault(key, [])
-        fitting = next((code for code in codes if code is not None and code.takes(leaves)), None)
+        usable = [code for code in codes if code is not None]
+        fitting = next((code for code in usable if code.takes(leaves)), None)
+        fitting = fitting or next((code for code in usable if self._takes_ones(code, tokens, state, leaves)), None)
         if fitting is not None or len(codes) >= MOST_FORMS or self.closed:
             return fitting
         sizes, before = [_settled_size(leaf) for leaf in leaves], self._sizes
@@ -175,6 +175,24 @@ class _Codes:
         code = self._checked_code(tokens, state, leaves)
         codes += [code] if code is not None else [None] * MOST_FORMS
         return code
+
+    def _takes_ones(self, code: StepCode, tokens: Tensor, state: Any, leaves: list[Leaf]) -> bool:
+        """Whether sizes of 1 are all that the code is not for, and its first result for them is right.
+
+        So the first token is read by the code for later ones, whose caches are longer.
+        """
+        ones = code.ones(leaves)
+        if not ones or (code, ones) in self._differ:
+            return False
+        try:
+            right = self._difference(code, tokens, state, leaves) <= TOLERANCES[self._precision]
+        except Exception:  # of torch, which promises nothing for a size of 1
+            right = False
+        if right:
+            code.allow(ones)
+        else:
+            self._differ.add((code, ones))
+        return right
 
     def _checked_code(self, tokens: Tensor, state: Any, leaves: list[Leaf]) -> StepCode | None:
         """Code for these sizes, loaded or compiled, and checked against the plain step.
@@ -188,7 +206,7 @@ class _Codes:
                 code = step_code(self._traced, tokens, state, leaves, self._precision, again=True)
                 worst = self._difference(code, tokens, state, leaves)
         except Exception as error:  # torch raises many classes, and none is about this model alone
-            logger.warning("the step cannot be compiled, and runs as it is: %s", _first_line(error))
+            logger.warning("the step cannot be compiled, and runs as it is: %s", first_line(error))
             return None
         if not worst <= TOLERANCES[self._precision]:
             logger.warning("the compiled step differs by %.1g, and is not used", worst)
@@ -211,20 +229,8 @@ def _settled_size(leaf: Leaf) -> Any:
     return (leaf if isinstance(leaf, Tensor) else leaf.distinct).shape
 
 
-def _traced_form(model: Any, precision: Precision) -> Any:
-    """A copy whose linear layers are in the form that the compiler reads; parameters are shared."""
-    copies: dict[int, Any] = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
-    for part in model.modules():
-        narrow = isinstance(part, BFloat16Linear | Int8Linear)
-        wide = isinstance(part, PackedLinear) or type(part) is nn.Linear
-        if narrow or (wide and part.weight.dtype == torch.float32):
-            copies[id(part)] = StoredLinear(part, precision if narrow else "float32")
-        elif isinstance(part, PackedLinear):
-            copies[id(part)] = part.plain()
-    return deepcopy(model, copies).eval()
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of what its innermost cause says."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import platform
-import re
-import statistics
 import sys
-import tempfile
-import time
-import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any, final
 
 import torch
@@ -24,14 +12,17 @@ from torch import Tensor, nn
 from sightline.core.branches import Branches, Paths
 from sightline.core.caches import Growing, Shared
 from sightline.core.digits import number_of
-from sightline.core.files import write_file
-from sightline.core.processor import cpuinfo
 from sightline.core.state import Leaf, form, retract, stored_leaves, with_leaves
-
-PACKAGE = Path(__file__).parents[1]
-PAIRS = 15  # of calls by which code is timed beside the plain step
-
-logger = logging.getLogger("sightline")
+from sightline.models.machine_code import (
+    LoadedCode,
+    MachineCall,
+    Recording,
+    code_name,
+    described,
+    is_faster,
+    machine_code,
+    size_range,
+)
 
 
 @final
@@ -49,7 +40,7 @@ class StepCode:
 
     def __init__(
         self,
-        call: Callable[..., Sequence[Tensor]],
+        call: MachineCall,
         sizes: Sequence[Sequence[int | str]],
         ranges: dict[str, tuple[int, int]],
         changed: Sequence[int],
@@ -57,6 +48,7 @@ class StepCode:
     ) -> None:
         self._call, self._changed, self._tracks = call, list(changed), list(tracks)
         self._lasts: bool | None = None
+        self._ones: set[frozenset[str]] = set()
         self._sizes, self._ranges = [list(one) for one in sizes], ranges
 
     def lasts(self, leaves: Sequence[Leaf]) -> bool:
@@ -73,19 +65,35 @@ class StepCode:
 
     def takes(self, leaves: Sequence[Leaf]) -> bool:
         """Whether the code is for leaves of these sizes."""
+        ones = self.ones(leaves)
+        return ones is not None and (not ones or ones in self._ones)
+
+    def ones(self, leaves: Sequence[Leaf]) -> frozenset[str] | None:
+        """The names whose size in these leaves is 1, below their range; None where other sizes do not fit.
+
+        torch.export takes 1 for a case of its own, since a tensor of one item is repeated where it meets longer ones.
+        Code for longer ones computes the same unless they meet, which a comparison shows; see `allow`.
+        """
         known: dict[str, int] = {}
         shapes = list(map(_shape_taken, leaves))
         tracks, columns = paths_of(leaves)
         if tracks != self._tracks:
-            return False
+            return None
         for shape, sizes in zip([*shapes, *(one.shape for one in columns)], self._sizes, strict=True):
             for size, expected in zip(shape, sizes, strict=True):
                 if isinstance(expected, int):
                     if size != expected:
-                        return False
+                        return None
                 elif known.setdefault(expected, size) != size:
-                    return False
-        return all(low <= known[name] <= high for name, (low, high) in self._ranges.items() if name in known)
+                    return None
+        ranges = [(name, *self._ranges[name]) for name in known if name in self._ranges]
+        outside = {name for name, low, high in ranges if not low <= known[name] <= high}
+        single = frozenset(name for name in outside if known[name] == 1)
+        return single if len(single) == len(outside) else None
+
+    def allow(self, ones: frozenset[str]) -> None:
+        """From now on take leaves in which the sizes of these names are 1."""
+        self._ones.add(ones)
 
     def run(self, tokens: Tensor, leaves: Sequence[Leaf]) -> tuple[Tensor, list[Leaf]]:
         """Logits (B, V) after tokens (B,), and the leaves of the next state."""
@@ -105,15 +113,10 @@ class StepCode:
         self, plain: Callable[[], tuple[Tensor, Any]], tokens: Tensor, state: Any, leaves: Sequence[Leaf]
     ) -> bool:
         """Whether calls in turns take less processor time than the plain step's, by the median of their ratio."""
-        ratios = []
-        for _ in range(PAIRS):
-            began = time.thread_time()
-            later = plain()[1]
-            retract(state, later)
-            between = time.thread_time()
-            retract(state, with_leaves(state, self.run(tokens, leaves)[1]))
-            ratios.append((time.thread_time() - between) / max(between - began, 1e-9))
-        return statistics.median(ratios) < 1.0
+        return is_faster(
+            lambda: retract(state, with_leaves(state, self.run(tokens, leaves)[1])),
+            lambda: retract(state, plain()[1]),
+        )
 
 
 def step_code(
@@ -123,31 +126,16 @@ def step_code(
 
     The weights are the model's own, whichever model it was compiled for.
     """
-    place = _directory() / _key(model, tokens, state, leaves, precision)
-    package, facts = place.with_suffix(".pt2"), place.with_suffix(".json")
-    stored = package.is_file() and facts.is_file() and not again
-    if not stored:
-        logger.info("compiling the step for %s, once on this machine: some 20 s", number_of(len(tokens), "row"))
-        _compile(_TracedStep(model, state), tokens, leaves, package, facts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about itself
-        from torch._inductor import aoti_load_package
+    name, step = _name(model, tokens, state, leaves, precision), _TracedStep(model, state)
+    what = f"the step for {number_of(len(tokens), 'row')}"
+    return _from(machine_code(name, step, lambda: _recorded(step, tokens, leaves), what, again=again))
 
-    described = json.loads(facts.read_text(encoding="utf-8"))
-    loaded: Any = aoti_load_package(str(package))
-    weights = _weights(_TracedStep(model, state))
-    constants = [name for name in loaded.get_constant_fqns() if name not in weights]
-    if constants:
-        weights |= torch.load(place.with_suffix(".pt"), weights_only=True)
-    used = {name: weights[name] for name in loaded.get_constant_fqns()}
-    loaded.load_constants(used, check_full_update=True, user_managed=True)
 
-    def call(*taken: Tensor, held: Any = used) -> Sequence[Tensor]:  # the code reads the tensors, which must live
-        return loaded.loader.boxed_run(list(taken))  # `loaded` itself reads its description again at each call
-
-    ranges = {name: (low, high) for name, (low, high) in described["ranges"].items()}
-    code = StepCode(call, described["sizes"], ranges, described["changed"], described["tracks"])
-    code.stored = stored
+def _from(loaded: LoadedCode) -> StepCode:
+    facts = loaded.facts
+    ranges = {name: (low, high) for name, (low, high) in facts["ranges"].items()}
+    code = StepCode(loaded.call, facts["sizes"], ranges, facts["changed"], facts["tracks"])
+    code.stored = loaded.stored
     return code
 
 
@@ -239,8 +227,8 @@ def _around(like: Sequence[Leaf], tracks: Sequence[int | None], tensors: Sequenc
     return leaves
 
 
-def _recorded(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf]) -> tuple[Any, list[Any], dict[str, Any]]:
-    """The step as a program of torch.export, and the `sizes` and `ranges` of `StepCode`."""
+def _recorded(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf]) -> Recording:
+    """The step as a program of torch.export, and `sizes`, `ranges`, `changed` and `tracks` of `StepCode`."""
     free, fixed = torch.export.Dim.AUTO, torch.export.Dim.STATIC
     axes, examples = [], []
     for leaf in leaves:
@@ -256,34 +244,8 @@ def _recorded(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf]) -> tupl
         program = torch.export.export(step, inputs, dynamic_shapes=({0: fixed}, tuple(axes)))
     taken = [node.meta["val"] for node in program.graph.find_nodes(op="placeholder")][-len(inputs) :]
     sizes = [[int(str(size)) if str(size).isdigit() else str(size) for size in tensor.shape] for tensor in taken[1:]]
-    ranges = {str(name): [_number(one.lower), _number(one.upper)] for name, one in program.range_constraints.items()}
-    return program, sizes, ranges
-
-
-def _compile(step: _TracedStep, tokens: Tensor, leaves: Sequence[Leaf], package: Path, facts: Path) -> None:
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.simplefilter("ignore")  # of torch about itself
-        from torch._inductor import aoti_compile_and_package
-
-        program, sizes, ranges = _recorded(step, tokens, leaves)
-        constants = {name: value for name, value in program.constants.items() if name not in _weights(step)}
-        package.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=package.parent) as folder:
-            archive = aoti_compile_and_package(
-                program,
-                package_path=str(Path(folder, package.name)),
-                inductor_configs={"aot_inductor.package_constants_in_so": False},
-            )
-            if constants:
-                torch.save(constants, Path(folder, "constants.pt"))
-                os.replace(Path(folder, "constants.pt"), package.with_suffix(".pt"))
-            os.replace(archive, package)
-    write_file(facts, json.dumps({"sizes": sizes, "ranges": ranges, "changed": step.changed, "tracks": step.tracks}))
-
-
-def _number(bound: Any) -> int:
-    """A bound of a size, which may be infinite."""
-    return int(bound) if bound < sys.maxsize else sys.maxsize
+    ranges = {str(name): size_range(one) for name, one in program.range_constraints.items()}
+    return Recording(program, {"sizes": sizes, "ranges": ranges, "changed": step.changed, "tracks": step.tracks})
 
 
 def _shape_taken(leaf: Leaf) -> Sequence[int]:
@@ -292,60 +254,7 @@ def _shape_taken(leaf: Leaf) -> Sequence[int]:
     return leaf.shape if isinstance(leaf, Tensor) else leaf.distinct.shape
 
 
-def _weights(step: nn.Module) -> dict[str, Tensor]:
-    named = dict(step.named_parameters(remove_duplicate=False)) | dict(step.named_buffers(remove_duplicate=False))
-    return {name: tensor.detach() for name, tensor in named.items()}
-
-
-def _directory() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline" / "steps"
-
-
-def _key(model: nn.Module, tokens: Tensor, state: Any, leaves: Sequence[Leaf], precision: str) -> str:
-    """A name for all that the code depends on: this machine, torch, our code, the model's form, and sizes."""
+def _name(model: nn.Module, tokens: Tensor, state: Any, leaves: Sequence[Leaf], precision: str) -> str:
     growing = [isinstance(leaf, Growing) for leaf in leaves]
     shapes = [list(_shape_taken(leaf))[one:] for leaf, one in zip(leaves, growing, strict=True)]
-    weights = [(name, list(tensor.shape), str(tensor.dtype)) for name, tensor in sorted(_weights(model).items())]
-    parts = [(type(part).__module__, type(part).__qualname__, _settings(part)) for part in model.modules()]
-    classes = {kind for part in model.modules() for kind in type(part).__mro__}
-    own = sorted({file for kind in classes if (file := _source(kind))})
-    decides = [
-        _machine(), _code_of_package(), [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in own],
-        torch.get_num_threads(), len(tokens), precision, _described(form(state)), shapes, weights, parts,
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
-
-
-def _settings(part: nn.Module) -> str:
-    """The attributes of a module that are neither weights nor parts, without addresses."""
-    kept = {name: value for name, value in vars(part).items() if name not in _INTERNAL and not torch.is_tensor(value)}
-    return _described(sorted(kept.items(), key=lambda pair: pair[0]))
-
-
-_INTERNAL = frozenset(vars(nn.Module())) - {"training"}
-
-
-def _described(value: Any) -> str:
-    return re.sub(r" at 0x[0-9a-f]+|0x[0-9a-f]{6,}", "", repr(value))
-
-
-def _source(kind: type) -> str | None:
-    """The file of a class that is neither Python's, torch's nor this package's."""
-    module = sys.modules.get(kind.__module__)
-    file = getattr(module, "__file__", None)
-    package = kind.__module__.partition(".")[0]
-    known = package in ("torch", "sightline") or package in sys.stdlib_module_names
-    return None if known or file is None or not Path(file).is_file() else file
-
-
-@cache
-def _machine() -> list[str]:
-    return [str(torch.__version__), platform.machine(), cpuinfo("model name"), cpuinfo("flags")]
-
-
-@cache
-def _code_of_package() -> str:
-    """A hash of the times and sizes of this package's files."""
-    files = sorted(PACKAGE.rglob("*.py"))
-    stats = [(str(file.relative_to(PACKAGE)), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()
+    return code_name(model, [len(tokens), precision, described(form(state)), shapes])

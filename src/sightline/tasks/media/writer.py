@@ -71,8 +71,9 @@ class MediaWriter(TextWriter[MediaPart]):
         return self.columns.front_end(self.tokenizers.source.size)
 
     @property
-    def masks_sources(self) -> bool:
-        return any(kind != "image" for _, kind in self.columns.columns)
+    def masks_one(self) -> bool:
+        kinds = [kind for _, kind in self.columns.columns]
+        return kinds != ["text"] and any(kind != "image" for kind in kinds)
 
     def sources_of(self, part: MediaPart) -> MediaInputs:
         """The part's sources, after a check that they fit the model."""

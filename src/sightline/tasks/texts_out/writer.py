@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -23,9 +24,12 @@ from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
 from sightline.models import SequenceModel
 from sightline.models.compiled import compile_ahead, step_of
+from sightline.models.compiled_reading import Reading, compile_reading_ahead, reading_of
 from sightline.models.inference import for_inference
+from sightline.models.reading_code import read_source
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.positions import position_limit
+from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
 from sightline.tasks.outcomes import Answer
 
@@ -111,7 +115,8 @@ class TextWriter(ABC, Generic[P]):
 
     def begin(self, sources: Sources, rows: Sequence[int]) -> Any:
         """The decoder's state before the first token for these items."""
-        return begin(self.model, sources, rows)
+        device = next(self.model.parameters()).device
+        return begin(partial(read_source, self.model), device, sources, rows)
 
     def write(self, sources: Sources, decoding: DecodingConfig | None = None, *, first: int = 0) -> list[TextOutput]:
         """An output for each source, in order, greedy without `decoding`; a source without positions gets an empty one.
@@ -132,8 +137,10 @@ class TextWriter(ABC, Generic[P]):
             raise InputError("a model drafts for language models alone: choose ngram", where="--draft")
         with evaluating(self.model):
             model = for_inference(self.model, decoding.precision)
+            device = next(model.parameters()).device
+            reading = reading_of(model, decoding.precision, decoding.rows_alone)
             hypotheses = decode(
-                lambda chosen: begin(model, sources, [rows[i] for i in chosen]),
+                lambda chosen: begin(reading, device, sources, [rows[i] for i in chosen]),
                 step_of(model, decoding.precision, decoding.rows_alone),
                 [lengths[row] for row in rows],
                 decoding,
@@ -165,17 +172,21 @@ class TextWriter(ABC, Generic[P]):
             )
 
     @property
-    def masks_sources(self) -> bool:
-        """Whether the sources of a batch have a mask."""
-        return True
+    def masks_one(self) -> bool:
+        """Whether one source has a mask, since it is padded to some multiple or brings its own."""
+        return False
 
     def compile_ahead(self, precision: Precision, beams: Sequence[int]) -> tuple[int, ...]:
         """See `PredictingTask.compile_ahead`."""
         with evaluating(self.model):
             model = for_inference(self.model, precision)
             with torch.inference_mode():
-                state = model.initial_state(example_memory(model, self.masks_sources))
-            return compile_ahead(model, precision, beams, state, self.longest_output)
+                state = model.initial_state(example_memory(model, self.masks_one))
+            compiled = compile_ahead(model, precision, beams, state, self.longest_output)
+            if compiled and isinstance(self.source, Tokens):
+                source = torch.arange(_EXAMPLE).unsqueeze(0) % self.source.vocabulary  # (1, M)
+                compile_reading_ahead(model, precision, source)
+            return compiled
 
     def outputs_of(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
         """The text for each item of a part."""
@@ -198,10 +209,12 @@ class TextWriter(ABC, Generic[P]):
         self.tokenizers.save(directory / TOKENIZERS)
 
 
-def begin(model: SequenceModel, sources: Sources, rows: Sequence[int]) -> Any:
-    """The state of the model's decoder before the first token for these items."""
-    source, mask = on_device(*sources.batch(rows), next(model.parameters()).device)
-    return model.initial_state(model.encode(source, mask))
+def begin(reading: Reading, device: torch.device, sources: Sources, rows: Sequence[int]) -> Any:
+    """The state of a decoder before the first token for these items."""
+    source, mask = sources.batch(rows)
+    if mask is not None and bool(mask.all()):  # nothing is padded: each step has less to do without a mask
+        mask = None
+    return reading(*on_device(source, mask, device))
 
 
 def example_memory(model: SequenceModel, masked: bool) -> Memory:
