@@ -177,9 +177,7 @@ def measure(architecture: str, corpus: PairCorpus, given: argparse.Namespace) ->
     """The result of one architecture."""
     task = task_of(architecture, corpus, given.dropout, given.batch_tokens)
     every, errors = contestants(architecture, task, corpus, given)
-    for one in every:
-        for batch in one.batches[:WARM]:  # compilation included
-            one.step(batch)
+    every = [one for one in every if warmed(one)]
     rates: list[list[float]] = [[] for _ in every]  # target tokens per second, by round
     for turn in range(given.pairs):
         order = list(enumerate(every))
@@ -194,6 +192,17 @@ def measure(architecture: str, corpus: PairCorpus, given: argparse.Namespace) ->
         "vocabularies": [task.tokenizers.source.size, task.tokenizers.target.size], "padding": padding,
         "differences": errors, **compared(every, rates),
     }  # fmt: skip
+
+
+def warmed(one: Contestant) -> bool:
+    """Take the first steps, compilation included; False if they fail, with the reason."""
+    try:
+        for batch in one.batches[:WARM]:
+            one.step(batch)
+    except Exception as error:
+        print(f"{one.name}: left out: {type(error).__name__}: {error}")
+        return False
+    return True
 
 
 def compared(every: list[Contestant], rates: list[list[float]]) -> dict[str, Any]:

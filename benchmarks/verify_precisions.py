@@ -94,7 +94,7 @@ def main() -> None:
 def passes(results: list[dict[str, Any]]) -> bool:
     """Whether no precision loses more than it may; prints a line for each search."""
     for one in results:
-        losses = ", ".join(f"{name} {-lost:+.2f}" for name, lost in one["lost"].items())
+        losses = ", ".join(f"{name} {0.0 - lost:+.2f}" for name, lost in one["lost"].items())
         verdict = "passed" if one["met"] else "failed"
         print(f"{one['search']}: BLEU {one['bleu']['float32']:.2f}; {losses}; at most {MOST_LOST} lost: {verdict}")
     return all(one["met"] for one in results)
