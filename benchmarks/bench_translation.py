@@ -178,6 +178,7 @@ def measure(architecture: str, corpus: PairCorpus, given: argparse.Namespace) ->
     task = task_of(architecture, corpus, given.dropout, given.batch_tokens)
     every, errors = contestants(architecture, task, corpus, given)
     every = [one for one in every if warmed(one)]
+    print(f"{architecture}: {len(every)} contestants take their steps in turns", flush=True)
     rates: list[list[float]] = [[] for _ in every]  # target tokens per second, by round
     for turn in range(given.pairs):
         order = list(enumerate(every))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
+from random import Random
 
 import pytest
 import torch
@@ -26,8 +28,14 @@ SAME = [(arch, name) for arch, peers in PEERS.items() for name, peer in peers.it
 
 
 @pytest.fixture(scope="module")
-def corpus():
-    return load_corpus("builtin:dates")
+def corpus(tmp_path_factory):
+    """Pairs of 1 to 9 words, so that batches of a few are padded on both sides."""
+    random = Random(0)
+    words = ["ein", "Hund", "läuft", "durch", "den", "hohen", "Schnee", "am", "Abend"]
+    texts = [" ".join(random.choices(words, k=random.randint(1, 9))) for _ in range(600)]
+    path = tmp_path_factory.mktemp("pairs") / "pairs.tsv"
+    path.write_text("".join(f"{a}\t{b}\n" for a, b in pairwise(texts)), encoding="utf-8")
+    return load_corpus(str(path))
 
 
 def first_batch(task, corpus, rows):
