@@ -49,7 +49,7 @@ class TorchTransformer(nn.Module):
         self.masks = masks
         self.source = nn.Embedding(sources, WIDTH, padding_idx=PAD)
         self.target = nn.Embedding(targets, WIDTH, padding_idx=PAD)
-        self.register_buffer("positions", sinusoid(torch.arange(LONGEST), WIDTH, torch.float32), persistent=False)
+        self.register_buffer("positions", sinusoid(torch.arange(LONGEST), WIDTH, torch.float64), persistent=False)
         self.dropout = nn.Dropout(dropout)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no nested tensors with norms first
@@ -72,7 +72,8 @@ class TorchTransformer(nn.Module):
         return self.head(y)
 
     def embed(self, table: nn.Embedding, tokens: Tensor) -> Tensor:
-        return self.dropout(table(tokens) * math.sqrt(WIDTH) + self.positions[: tokens.shape[1]])
+        positions = self.positions[: tokens.shape[1]].to(table.weight.dtype)
+        return self.dropout(table(tokens) * math.sqrt(WIDTH) + positions)
 
     def compile_parts(self) -> None:
         self.compile(dynamic=True)

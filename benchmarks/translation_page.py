@@ -15,7 +15,8 @@ HEAD = """\
 German to English on Multi30k (`make bench-translation`), with the sentences, the tokenizers and the batches of a
 training with `sightline train`, beside loops as one writes them with torch in an afternoon. Both sides have the same
 weights and, unless a row has batches of random sentences, the same batches; losses and all gradients of peers that
-compute the same function are compared first. A step is loss, gradients, clipping and fused AdamW. In each round
+compute the same function are compared first (in float32 rectifiers whose input rounds to the other side of zero make
+most of the difference). A step is loss, gradients, clipping and fused AdamW. In each round
 every contestant takes one step on one batch, in alternating order, and the next round has another batch. Tokens are
 those of the target without padding, by {clock}. *Ratio*: tokens per second of our fastest row, divided by those of
 this row, median of the rounds (quartiles). *Causal hint*: the target's mask is only named, without its padding, so that
@@ -63,8 +64,9 @@ def _result(report: dict[str, Any], result: dict[str, Any]) -> Iterator[str]:
         verdict = "met" if result["met"] else "missed"
         target = f"target ≥ {result['at_least']:g}, {verdict}"
         yield f"- {result['ours']}: {_spread(result['ratio'])} times {result['best_peer']}; {target}"
-    for name, error in result["differences"].items():
-        yield f"- {name}: loss and gradients differ from ours by at most {error:.0e}"
+    for name, errors in result["differences"].items():
+        amounts = and_joined([f"{error:.0e} in {dtype}" for dtype, error in errors.items()])
+        yield f"- {name}: loss and gradients differ from ours by at most {amounts}"
 
 
 def _spread(ratio: dict[str, float]) -> str:
