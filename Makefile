@@ -13,6 +13,11 @@
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
 #   make quantus   our figures of faithfulness and those of Quantus agree on the same model and maps
 #   make cluster   a comparison on two local nodes of Ray, one of which is killed, has the same results as without
+#   make bench   every mechanism beside other libraries, for docs/performance.md; bench-training: steps of a language model;
+#                bench-translation: steps of translation models on Multi30k beside loops of torch; bench-memory: peak memory of
+#                training steps; bench-decoding: decoding of whole models. ARGS="--threads 2" for two threads, where times
+#                are seconds of the clock
+#   make verify-precisions   BLEU of a small Transformer on Multi30k in float32, bf16 and int8
 #   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
 #   make conformance   public implementations of other libraries under the laws, each in an environment of its own: five minutes, and their installation
 #   make claims [ARGS=--quick]   every claim about recurrence and attention, measured for docs/claims.md: an hour on two
@@ -53,7 +58,7 @@ CORES := $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSOR
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 verify-mixer-exports verify-export export-table hooks check format lint types layers docs certify certify-full bench bench-training bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k scale generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test test-extras verify-serve verify-ctranslate2 verify-mixer-exports verify-export export-table hooks check format lint types layers docs certify certify-full bench bench-training bench-translation bench-memory bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k scale generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -157,6 +162,16 @@ bench-decoding: $(PEERS)
 # Training steps of a language model: half an hour on an idle core; ARGS="--lengths 512 --modes bfloat16" for less.
 bench-training: $(PEERS)
 	$(BIN)/python benchmarks/bench_training.py $(ARGS)
+	$(BIN)/python docs/generate.py
+
+# Training steps of translation models on Multi30k: five minutes on an idle core; ARGS="--architectures bahdanau" for less.
+bench-translation: install
+	$(BIN)/python benchmarks/bench_translation.py $(ARGS)
+	$(BIN)/python docs/generate.py
+
+# Peak memory of training steps of a language model: five minutes; other work on the machine does not matter.
+bench-memory: $(PEERS)
+	$(BIN)/python benchmarks/bench_memory.py $(ARGS)
 	$(BIN)/python docs/generate.py
 
 # Keep the machine idle meanwhile: some claims are about time.

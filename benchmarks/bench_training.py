@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -27,57 +26,13 @@ from sightline.core.processor import cpuinfo
 from sightline.core.subnormals import flush_subnormals
 from sightline.lab.bench.scenario import Unavailable
 from sightline.lab.bench.timing import call_seconds, spread
-from sightline.parts.heads import lazy_heads
 from sightline.training.environment import has_bfloat16
-from sightline.training.loss import Loss, cross_entropy
-from sightline.training.optim import OptimConfig, build_optimizer
-from sightline.training.step import Stepper
 from training_late import late_rows
 from training_models import EQUAL, LAYERS, PEERS, WIDTH, ours
+from training_steps import CPU, Batch, our_loss, our_step, random_batch, slug_of, their_step
 
-CPU = torch.device("cpu")
 VOCABULARY, BATCH = 8192, 8
 RATE_SIZE = 2048  # of the matrix product that is the machine's rate
-
-
-class Batch(tuple):
-    """Tokens and labels (B, T)."""
-
-    def to(self, device: torch.device) -> Batch:
-        return self
-
-
-def our_loss(model: nn.Module, batch: Any) -> Loss:
-    with lazy_heads(model):
-        logits, _ = model(batch[0], None)
-    return cross_entropy(logits, batch[1])
-
-
-def our_step(model: nn.Module, dtype: str, batch: Batch) -> Callable[[], None]:
-    stepper = Stepper(model, our_loss, OptimConfig(), CPU, dtype)
-
-    def step() -> None:
-        stepper.gradients(batch)
-        stepper.update(1e-4)
-
-    return step
-
-
-def their_step(model: nn.Module, logits_of: Callable[[Any], Tensor], dtype: str, batch: Batch) -> Callable[[], None]:
-    """As ours does it, with torch's cross entropy."""
-    optimizer = build_optimizer(model, OptimConfig())
-    parameters = list(model.parameters())
-    tokens, labels = batch
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
-            loss = F.cross_entropy(logits_of(model(tokens)).flatten(0, 1), labels.flatten())
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-
-    return step
 
 
 def check_equal(
@@ -107,8 +62,7 @@ def contestants(
 ) -> tuple[dict[str, Callable[[], None]], dict[str, float]]:
     """Steps by "name, mode", and the differences of the equality checks."""
     torch.manual_seed(0)
-    tokens = torch.randint(VOCABULARY, (BATCH, length + 1))
-    batch = Batch((tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()))
+    batch = random_batch(VOCABULARY, BATCH, length)
     first = ours(VOCABULARY)
     steps: dict[str, Callable[[], None]] = {}
     errors: dict[str, float] = {}
@@ -188,8 +142,8 @@ def main() -> None:
     flush_subnormals()
     keep_freed_memory()
     processor = cpuinfo("model name") or "unknown"
-    slug = re.sub(r"\W+", "-", processor.lower()).strip("-")
-    out = given.out or Path(__file__).parent / "results" / f"training-{slug}-{given.threads}.json"
+    name = f"training-{slug_of(processor)}-{given.threads}.json"
+    out = given.out or Path(__file__).parent / "results" / name
     results: dict[str, Any] = {"processor": processor, "threads": given.threads, "lengths": []}
     if out.exists():  # lengths that are not measured again stay
         before = json.loads(out.read_text(encoding="utf-8"))

@@ -39,11 +39,13 @@ from claims_page import FIGURES as CLAIMS_FIGURES  # noqa: E402
 from claims_page import claims_page, draw_claims  # noqa: E402
 from decoding_page import decoding_section, load_decoding  # noqa: E402
 from export_table import EQUAL  # noqa: E402
+from memory_page import load_memory, memory_section  # noqa: E402
 from performance_figures import draw_figures, figures  # noqa: E402
 from performance_page import load_results, performance_page, rows_of  # noqa: E402
 from study_page import load_lines, study_page  # noqa: E402
 from tests.formats.cases import all_cases, versions  # noqa: E402
 from training_page import load_trainings  # noqa: E402
+from translation_page import load_translations, translation_section  # noqa: E402
 
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
 
@@ -278,13 +280,17 @@ def formats() -> str:
 
 
 def performance() -> str:
-    """The page of benchmarks, from the files of `make bench`."""
+    """The page of benchmarks, from the files of `make bench` and of the other targets that begin with `bench-`."""
     reports = load_results(RESULTS)
     drawings = figures(rows_of(reports))
     shown = [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in drawings.items()]
     page = performance_page(reports, shown, load_trainings(RESULTS))
-    section = decoding_section(load_decoding(RESULTS))
-    return f"{page}\n{section}" if section else page
+    sections = (
+        translation_section(load_translations(RESULTS)),
+        memory_section(load_memory(RESULTS)),
+        decoding_section(load_decoding(RESULTS)),
+    )
+    return "\n".join(filter(None, (page, *sections)))
 
 
 def distributed() -> str:
