@@ -143,7 +143,7 @@ class TorchBahdanau(nn.Module):
         return context, self.cell(torch.cat([word, context], 1), hidden)
 
     def compile_parts(self) -> None:
-        """The step alone: the loop would be compiled anew for every length."""
+        """The step alone: the loop would be compiled again for every length."""
         self.step = torch.compile(self.attend_and_advance, dynamic=True)
 
 

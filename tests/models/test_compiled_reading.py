@@ -257,7 +257,7 @@ def test_what_decides_about_the_code_is_part_of_its_name(monkeypatch):
         one = for_inference(model, precision)
         with torch.inference_mode():
             like = read_source(one, source_of(length))
-        with pytest.raises(AttributeError):  # there is no code
+        with pytest.raises(AttributeError):  # no code to make
             reading_code.reading_code(traced_form(one, precision), source_of(length), like, precision)
         return names[-1]
 

@@ -49,7 +49,7 @@ def is_kept(state: State, measured: Measured, name: str, within: float) -> bool:
     return True
 
 
-def begin_anew(state: State) -> None:
+def forget_best(state: State) -> None:
     """Forget the best validation, where the next ones score other items: the values of two sets of items say little of
     which model is better, and the model of the next one is kept.
     """

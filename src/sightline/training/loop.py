@@ -27,7 +27,7 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interr
 from sightline.core.json_text import finite
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
-from sightline.training.best import begin_anew, is_kept
+from sightline.training.best import forget_best, is_kept
 from sightline.training.budget import Spent
 from sightline.training.checkpoint import Checkpoint
 from sightline.training.distributed import ALONE, Team
@@ -157,7 +157,7 @@ class _Trainer:
         self.run.write_texts(lambda: files(self.config))  # a run that is stopped while it is planned can be resumed
         self._plan()
         if before is not None and before.validation_share != self.config.validation_share:
-            begin_anew(self.state)
+            forget_best(self.state)
         self.run.write_texts(lambda: files(self.config))
         if self.validator is not None:
             self.validate = self.validator(self.config.validation_share)
