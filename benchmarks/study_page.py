@@ -44,8 +44,8 @@ validation metric. Cells that miss seeds are not counted below the table.
 
 Classifiers of texts lose words in training, stop after ten passes and are kept by accuracy since later trainings, which
 LOG.md has; they were chosen by the test items of `reviews` and of Stanford Sentiment, so that `mpqa` alone shows
-unseen data. The trainings up to 180 s of `lemmas`, `multi30k`, `questions`, `shakespeare`, `spoken-words` and `wikitext`
-are older: they kept the model of the least validation loss, not the latest one within a standard error of it."""
+unseen data. The trainings up to 180 s of `lemmas`, `multi30k`, `questions`, `shakespeare`, `spoken-words` and
+`wikitext` are older: they kept the model of the least validation loss, not the latest one within a standard error."""
 LONGER = f"""\
 The table of a comparison says what a training of three times the budget is expected to reach, from the best trial and
 the runs (`sightline.lab.longer_training`). The rule was learned from chains of three trainings here, each about three
