@@ -161,5 +161,6 @@ def selected(value: Any, index: RowIndex, known: dict[Any, Any], rows: int, colu
 def repeats(index: RowIndex, known: dict[Any, Any]) -> bool:
     """Whether a row is selected several times."""
     if "repeats" not in known:
-        known["repeats"] = len(index.unique()) < len(index)
+        rows = index.tolist()
+        known["repeats"] = len(set(rows)) < len(rows)
     return known["repeats"]

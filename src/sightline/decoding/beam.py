@@ -81,8 +81,9 @@ def beam(
     origin = torch.tensor(active, dtype=torch.long, device=device)
     if active:
         state = reorder(state, origin, batch)
-    owner = torch.arange(len(active), device=device)  # (N,) index in `active` of each open hypothesis
-    slot = torch.zeros_like(owner)  # (N,) its slot within the row
+    # Of each open hypothesis (N,) its row's index in `active`, and its slot there; None = every slot, in order.
+    first = torch.arange(len(active), device=device)
+    slots: tuple[Tensor, Tensor] | None = (first, torch.zeros_like(first))
     scores = torch.zeros(len(active), dtype=precise(device), device=device)  # (N,)
     history = torch.full((len(active), 1), bos, dtype=torch.long, device=device)  # (N, 1 + t)
     count = len(active)  # rows of the state
@@ -90,20 +91,22 @@ def beam(
         interruption_point()
         logits, state = step(_filled(history[:, -1], count), state)
         logits, chances = permit(logits[: len(history)], banned)
-        best, parent, token = _expand(logits, chances, scores, owner, slot, len(active), width)  # (R, K) each
+        best, parent, token = _expand(logits, chances, scores, slots, len(active), width)  # (R, K) each
         chosen = _advance(rows, active, best, parent, token, history, eos)
         remaining = [i for i, row in enumerate(rows) if not row.ended]
         kept = [pick for pick in chosen if not rows[active[pick[0]]].ended]
         if not kept:
             break
-        r, k = torch.tensor(kept, device=device).unbind(1)  # (N,) row and rank of the hypotheses that continue
-        index = parent[r, k]
+        if len(kept) == best.numel():
+            slots, scores, index, new = None, best.flatten(), parent.flatten(), token.flatten()
+        else:
+            r, k = torch.tensor(kept, device=device).unbind(1)  # (N,) row and rank of the hypotheses that continue
+            place = {row: i for i, row in enumerate(remaining)}
+            slots = torch.tensor([place[active[i]] for i, _ in kept], device=device), k
+            scores, index, new = best[r, k], parent[r, k], token[r, k]
         taken = _filled(index, width * len(remaining) if filled else len(index))
         state, count = reorder(state, taken, count), len(taken)
-        history = torch.cat([history[index], token[r, k].unsqueeze(1)], 1)
-        scores, slot = best[r, k], k
-        place = {row: i for i, row in enumerate(remaining)}
-        owner = torch.tensor([place[active[i]] for i, _ in kept], device=device)
+        history = torch.cat([history.index_select(0, index), new.unsqueeze(1)], 1)
         active = remaining
     return [row.results() for row in rows]
 
@@ -149,20 +152,31 @@ def _filled(values: Tensor, size: int) -> Tensor:
 
 
 def _expand(
-    logits: Tensor, chances: Tensor, scores: Tensor, owner: Tensor, slot: Tensor, rows: int, width: int
+    logits: Tensor, chances: Tensor, scores: Tensor, slots: tuple[Tensor, Tensor] | None, rows: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The `width` best continuations of every row: scores (-inf if there are fewer), parents and tokens, (R, K)."""
+    """The `width` best continuations of every row: scores (-inf if there are fewer), parents and tokens, (R, K).
+
+    `slots` are the rows and slots of the N hypotheses, None = all slots of all rows in order.
+    """
     count = min(width, logits.shape[1])
     permitted, tokens = top(logits, count)  # no row needs more than `width` continuations of one hypothesis
     chances = chances.gather(1, tokens).masked_fill(permitted == -torch.inf, -torch.inf)
-    scored = scores.new_full((rows, width, count), -torch.inf)
-    scored[owner, slot] = scores.unsqueeze(1) + chances
-    candidates = tokens.new_zeros((rows, width, count))
-    candidates[owner, slot] = tokens
-    parents = owner.new_zeros((rows, width))
-    parents[owner, slot] = torch.arange(len(owner), device=owner.device)
-    best, flat = top(scored.flatten(1), width)
-    return best, parents.gather(1, flat // count), candidates.flatten(1).gather(1, flat)
+    scored, numbers = scores.unsqueeze(1) + chances, torch.arange(len(scores), device=scores.device)
+    if slots is None:
+        best, flat = top(scored.reshape(rows, -1), width)
+        parents, candidates = numbers.view(rows, width), tokens.reshape(rows, -1)
+    else:
+        best, flat = top(_placed(scored, slots, rows, width, -torch.inf).flatten(1), width)
+        parents = _placed(numbers, slots, rows, width, 0)
+        candidates = _placed(tokens, slots, rows, width, 0).flatten(1)
+    return best, parents.gather(1, flat // count), candidates.gather(1, flat)
+
+
+def _placed(values: Tensor, slots: tuple[Tensor, Tensor], rows: int, width: int, empty: float) -> Tensor:
+    """`values` (N, …) in their slots, (R, K, …), and `empty` in the others."""
+    placed = values.new_full((rows, width, *values.shape[1:]), empty)
+    placed[slots] = values
+    return placed
 
 
 def _advance(
