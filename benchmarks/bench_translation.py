@@ -45,7 +45,7 @@ from translation_models import PAD, PEERS, WEIGHTS, copy_weights, gradients, our
 
 BATCH_TOKENS = 2048
 TARGET = 1.5  # ours by the fastest peer on the same batches
-# In float32 a rectifier's input of about zero may round to the other side, which gradients show far more than losses.
+# In float32 the rounding of large terms that cancel is a large part of a small gradient.
 MOST_DIFFERENCE = {"float64": 1e-6, "float32": 1e-3}
 EXACT_ROWS = 16  # sentences that are compared in float64
 WARM = 2  # batches

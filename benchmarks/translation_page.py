@@ -15,9 +15,9 @@ HEAD = """\
 German to English on Multi30k (`make bench-translation`), with the sentences, the tokenizers and the batches of a
 training with `sightline train`, beside loops as one writes them with torch in an afternoon. Both sides have the same
 weights and, unless a row has batches of random sentences, the same batches; losses and all gradients of peers that
-compute the same function are compared first (in float32 rectifiers whose input rounds to the other side of zero make
-most of the difference). A step is loss, gradients, clipping and fused AdamW. In each round
-every contestant takes one step on one batch, in alternating order, and the next round has another batch. Tokens are
+compute the same function are compared first, in float64 and in float32. A step is loss, gradients, clipping and fused
+AdamW. In each round every contestant takes one step on one batch, in alternating order, and the next round has another
+batch, of which ours counts the operations as it does in a training. Tokens are
 those of the target without padding, by {clock}. *Ratio*: tokens per second of our fastest row, divided by those of
 this row, median of the rounds (quartiles). *Causal hint*: the target's mask is only named, without its padding, so that
 torch takes its causal kernel. *Compiled*: `torch.compile` with dynamic shapes, for Bahdanau's architecture of the step
