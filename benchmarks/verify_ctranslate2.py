@@ -213,7 +213,7 @@ class Agreement:
 
 def compare(subject: Subject, search: Search) -> Agreement:
     length = LENGTH if search.fixed else subject.longest
-    config = DecodingConfig(beam=search.beam, length_penalty=0.0)
+    config = DecodingConfig(beam=search.beam, **({"length_penalty": 0.0} if search.beam > 1 else {}))
     banned = [*BANNED, Tokenizer.EOS] if search.fixed else list(BANNED)
     ours = subject.ours(config, length, banned, banned if search.fixed else [])
     least = {"min_decoding_length": length} if search.fixed else {}
