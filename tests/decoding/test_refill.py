@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
+from sightline.models.reading_code import read_source
 from sightline.tasks.texts_out.writer import begin
 from tests.decoding.models import NAMES, check_same, continued, language_model, prompts
 from tests.decoding.toys import EOS, Tree
@@ -68,13 +70,14 @@ def test_a_watched_row_ends_where_it_is_told_and_every_token_is_heard_once():
 def test_sources_with_memories_of_other_lengths_enter_and_are_drafted_for(arch):
     translator = untrained(arch, seed=2).trained
     model = translator.model.double().eval()
+    reading, device = partial(read_source, model), torch.device("cpu")
     sources = translator.sources_of(translator.part_of(["7", "907", "12 14", "5 5 5 5", "1", "88 3", "6 6 6", "4 20"]))
     arguments = {"bos": 1, "eos": 2, "max_length": [1 + 7 * place % 12 for place in range(8)], "banned": (0, 1)}
 
     def decoded(config):
         with unchecked(), torch.no_grad():
             return decode(
-                lambda rows: begin(model, sources, rows), model.step, sources.positions, config, **arguments,
+                lambda rows: begin(reading, device, sources, rows), model.step, sources.positions, config, **arguments,
                 speculation=Speculation(model.decode),
             )  # fmt: skip
 

@@ -172,7 +172,7 @@ def _expand(
     return best, parents.gather(1, flat // count), candidates.gather(1, flat)
 
 
-def _placed(values: Tensor, slots: tuple[Tensor, Tensor], rows: int, width: int, empty: float) -> Tensor:
+def _placed(values: Tensor, slots: tuple[Tensor, Tensor], rows: int, width: int, empty: int | float) -> Tensor:
     """`values` (N, …) in their slots, (R, K, …), and `empty` in the others."""
     placed = values.new_full((rows, width, *values.shape[1:]), empty)
     placed[slots] = values
