@@ -13,7 +13,8 @@ HEAD = """\
 The language models of [Training steps](#training-steps) on batches of 8 rows (`make bench-memory`): MiB by which the
 resident high-water mark of a process of its own rises in its first step, above weights and batch. Gradients (one
 float32 for each of 5.2 million weights) and AdamW's averages (two) are among them. One thread. *Ratio*: ours divided by
-the least of the others; the target is at most 1. Compiled peers are left out: what the compiler needs is far more."""
+the least of the others; the target is at most 1. Compiled peers are left out: the compiler's own
+memory would be in the number."""
 
 
 def load_memory(directory: Path) -> list[dict[str, Any]]:

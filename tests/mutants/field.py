@@ -24,6 +24,7 @@ MIN_LSTM = min_lstm.MinLSTMConfig(candidate="positive")
 SSD = gated_linear.GatedLinearConfig("ssd", heads=2)
 SOFTMAX = softmax.SoftmaxConfig(heads=2)
 ROTARY = softmax.SoftmaxConfig(heads=2, positions="rotary")
+FULL = softmax.SoftmaxConfig(heads=2, causal=False)
 SINUSOIDAL = softmax.SoftmaxConfig(heads=2, positions="sinusoidal")
 ALIBI = softmax.SoftmaxConfig(heads=3, d_head=1, positions="alibi", bias=False)
 WINDOW = window.WindowConfig(window=4, heads=2)
@@ -185,3 +186,17 @@ def _(patch):
         return y.squeeze(1), state
 
     patch.setattr(window.WindowAttention, "step", step)
+
+
+@mutant("places counted on together for all rows", SINUSOIDAL, "padding")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        y, after = original(self, x, state, mask, starts)
+        return y, after._replace(position=after.position.amax().expand_as(after.position))
+
+    wrap(patch, self_attention.CausalAttention, "forward", forward)
+
+
+@mutant("keys read in place of values", FULL, "equals the reference")
+def _(patch):
+    wrap(patch, ops_execute, "dense_attention", lambda original, q, k, v, **named: original(q, k, k, **named))

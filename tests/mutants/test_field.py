@@ -12,13 +12,15 @@ from .planting import MUTANTS
 FINDINGS = Path(__file__).parents[2] / "findings"
 # Every finding of these libraries is here but those of losses; torch's others are about speed, counting and drawing.
 LIBRARIES = (
-    "transformers", "local-attention", "mingru", "ncps", "performer", "recurrent-memory", "s5", "x-transformers",
-    "torch-encoder",
+    "transformers", "local-attention", "memorizing", "mingru", "ncps", "performer", "recurrent-memory", "s5",
+    "sinkhorn", "torch-encoder", "x-transformers",
 )  # fmt: skip
 LOSSES = {"transformers-negative-binomial-scales-twice", "transformers-regression-loss-mixes-rows"}
 
 VIOLATIONS: tuple[tuple[str, str, str], ...] = (
     ("local-attention-rotates-again", "keys of the cache turned again at every call", "step = parallel"),
+    ("memorizing-retrieves-others", "places counted on together for all rows", "padding"),
+    ("memorizing-xl-positions", "positions not continued from the state", "any chunks = whole"),
     ("mingru-minlstm-chunks", "a call of several positions continues from g(h) instead of h", "any chunks = whole"),
     ("torch-encoder-bias-as-mask", "a bias taken for a mask where no gradients are recorded", "purity of states"),
     ("ncps-timespans-mix-rows", "rows coupled through a batch mean", "batch order and size"),
@@ -30,6 +32,7 @@ VIOLATIONS: tuple[tuple[str, str, str], ...] = (
         "step = parallel",
     ),
     ("s5-liquid-state-decays-otherwise", "a state that is given decays once more", "any chunks = whole"),
+    ("sinkhorn-attends-to-keys", "keys read in place of values", "equals the reference"),
     ("transformers-autoformer-mixes-rows", "heads take the values of another row", "batch order and size"),
     ("transformers-encoders-read-padding", "normaliser over the padding", "padding"),
     ("transformers-encoders-read-padding", "the convolution counts padding", "padding"),
