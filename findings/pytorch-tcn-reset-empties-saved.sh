@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # pytorch-tcn 1.2.3: reset_buffers also empties the state that get_buffers returned before, so a stream that is resumed
-# begins anew.
+# starts from zeros.
 #
 # get_buffers returns the tensors that the layers use, not copies, and reset_buffers fills those with zeros in place
 # (pad.py). A state that was saved, reset for another stream, and put back with set_buffers is one of zeros. set_buffers
