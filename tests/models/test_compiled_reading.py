@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from sightline.core.caches import content_of
 from sightline.core.errors import InputError
-from sightline.core.state import form, stored_leaves
+from sightline.core.state import form, leaves, stored_leaves
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.models import compiled, machine_code, reading_code
 from sightline.models.attentive import AttentiveConfig
@@ -45,7 +44,7 @@ def source_of(length: int):
 
 
 def contents(state):
-    return [content_of(leaf) for leaf in stored_leaves(state)]
+    return list(leaves(state))
 
 
 def same(state, other):
