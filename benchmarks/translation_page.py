@@ -39,6 +39,7 @@ def translation_section(reports: Sequence[dict[str, Any]]) -> str:
     clocks = dict.fromkeys(CLOCK[report["threads"] == 1] for report in reports)
     lines = [HEAD.format(clock=" or ".join(clocks)), ""]
     for report in reports:
+        lines += [report["note"], ""] if "note" in report else []
         for result in report["results"]:
             lines += [*_result(report, result), ""]
     return "\n".join(lines).rstrip() + "\n"
