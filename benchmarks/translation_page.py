@@ -19,7 +19,8 @@ compute the same function are compared first, in float64 and in float32. A step 
 AdamW. In each round every contestant takes one step on one batch, in alternating order, and the next round has another
 batch, of which ours counts the operations as it does in a training. Tokens are those of the target without padding, by
 {clock}. *Ratio*: tokens per second of our fastest row, divided by those of this row, median of the rounds (quartiles).
-*Causal hint*: the target's mask is only named, without its padding, so that torch takes its causal kernel. *Compiled*: `torch.compile` with dynamic shapes, for Bahdanau's architecture of the step
+*Causal hint*: the target's mask is only named, without its padding, so that torch takes its causal kernel.
+*Compiled*: `torch.compile` with dynamic shapes, for Bahdanau's architecture of the step
 alone. *Random sentences*: batches of as many sentences as ours have on average, in random order, as loops that know
 nothing of lengths make them. `nn.GRUCell` resets after its product, where Bahdanau et al. 2015 and ours reset before:
 the model has as many weights and computes another function."""
