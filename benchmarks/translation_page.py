@@ -17,10 +17,10 @@ training with `sightline train`, beside loops as one writes them with torch in a
 weights and, unless a row has batches of random sentences, the same batches; losses and all gradients of peers that
 compute the same function are compared first, in float64 and in float32. A step is loss, gradients, clipping and fused
 AdamW. In each round every contestant takes one step on one batch, in alternating order, and the next round has another
-batch, of which ours counts the operations as it does in a training. Tokens are
-those of the target without padding, by {clock}. *Ratio*: tokens per second of our fastest row, divided by those of
-this row, median of the rounds (quartiles). *Causal hint*: the target's mask is only named, without its padding, so that
-torch takes its causal kernel. *Compiled*: `torch.compile` with dynamic shapes, for Bahdanau's architecture of the step
+batch, of which ours counts the operations as it does in a training. Tokens are those of the target without padding, by
+{clock}. *Ratio*: tokens per second of our fastest row, divided by those of this row, median of the rounds (quartiles).
+*Causal hint*: the target's mask is only named, without its padding, so that torch takes its causal kernel.
+*Compiled*: `torch.compile` with dynamic shapes, for Bahdanau's architecture of the step
 alone. *Random sentences*: batches of as many sentences as ours have on average, in random order, as loops that know
 nothing of lengths make them. `nn.GRUCell` resets after its product, where Bahdanau et al. 2015 and ours reset before:
 the model has as many weights and computes another function."""
@@ -39,6 +39,7 @@ def translation_section(reports: Sequence[dict[str, Any]]) -> str:
     clocks = dict.fromkeys(CLOCK[report["threads"] == 1] for report in reports)
     lines = [HEAD.format(clock=" or ".join(clocks)), ""]
     for report in reports:
+        lines += [report["note"], ""] if "note" in report else []
         for result in report["results"]:
             lines += [*_result(report, result), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -48,11 +49,13 @@ def _result(report: dict[str, Any], result: dict[str, Any]) -> Iterator[str]:
     facts = result["environment"]
     commit = (facts["git_commit"] or "unknown")[:7]
     padding = and_joined([f"{percent(share)} of the target's {kind}" for kind, share in result["padding"].items()])
-    yield f"**{result['architecture']}**, {report['processor']}, {number_of(report['threads'], 'thread')}, torch "
-    yield f"{facts['packages']['torch']}, commit {commit}: {result['parameters']:,} parameters, vocabularies of "
-    yield f"{' and '.join(f'{size:,}' for size in result['vocabularies'])}, batches of at most "
-    yield f"{result['batch_tokens']:,} padded tokens, {result['rows_per_batch']:g} sentences on average, dropout "
-    yield f"{result['dropout']:g}, {number_of(result['pairs'], 'round')}. Padding: {padding}."
+    sizes = " and ".join(f"{size:,}" for size in result["vocabularies"])
+    yield (
+        f"**{result['architecture']}**, {report['processor']}, {number_of(report['threads'], 'thread')}, torch "
+        f"{facts['packages']['torch']}, commit {commit}: {result['parameters']:,} parameters, vocabularies of {sizes}, "
+        f"batches of at most {result['batch_tokens']:,} padded tokens, {result['rows_per_batch']:g} sentences on "
+        f"average, dropout {result['dropout']:g}, {number_of(result['pairs'], 'round')}. Padding: {padding}."
+    )
     yield ""
     yield "| model, precision | batches | tokens/s | ratio |"
     yield "|---|---|--:|--:|"
