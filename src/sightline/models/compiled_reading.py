@@ -22,7 +22,7 @@ from sightline.models.compiled import TOLERANCES, check_compiler, first_line
 from sightline.models.reading_code import LoopsOverPositions, ReadingCode, read_source, reading_code
 from sightline.models.traced_form import traced_form
 
-Reading: TypeAlias = Callable[[Any, Tensor | None], Any]
+SourceReading: TypeAlias = Callable[[Any, Tensor | None], Any]
 
 LEAST = 2  # tokens of a source that code is made for: sizes of 0 and 1 are cases of their own
 
@@ -30,7 +30,7 @@ logger = logging.getLogger("sightline")
 _kept: WeakKeyDictionary[nn.Module, dict[Precision, _ReadingCodes]] = WeakKeyDictionary()
 
 
-def reading_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> Reading:
+def reading_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> SourceReading:
     """`read_source` of this model, for a source and its mask; with `rows`, as machine code where one source is read.
 
     `model` and `rows` are as in `models.compiled.step_of`, and so is what is said there of hooks.

@@ -21,6 +21,7 @@ from sightline.models.machine_code import (
 )
 
 
+@final
 class LoopsOverPositions(Exception):
     """A reading for which torch has kernels of its own, as for recurrences, and its compiler has none."""
 

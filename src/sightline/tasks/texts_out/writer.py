@@ -24,7 +24,7 @@ from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig, Speculation, decode
 from sightline.models import SequenceModel
 from sightline.models.compiled import compile_ahead, step_of
-from sightline.models.compiled_reading import Reading, compile_reading_ahead, reading_of
+from sightline.models.compiled_reading import SourceReading, compile_reading_ahead, reading_of
 from sightline.models.inference import for_inference
 from sightline.models.reading_code import read_source
 from sightline.models.store import CONFIG, LoadedModel
@@ -209,7 +209,7 @@ class TextWriter(ABC, Generic[P]):
         self.tokenizers.save(directory / TOKENIZERS)
 
 
-def begin(reading: Reading, device: torch.device, sources: Sources, rows: Sequence[int]) -> Any:
+def begin(reading: SourceReading, device: torch.device, sources: Sources, rows: Sequence[int]) -> Any:
     """The state of a decoder before the first token for these items."""
     source, mask = sources.batch(rows)
     if mask is not None and bool(mask.all()):  # nothing is padded: each step has less to do without a mask
