@@ -65,8 +65,9 @@ def test_a_model_of_a_plugin_is_used_where_the_plugin_is_named(run, capsys):
 @pytest.mark.slow
 def test_the_panel_measures_a_mechanism_and_a_model_of_plugins(run, capsys):
     assert error_of(capsys, "panel", "run").startswith("run/best/config.json: uses 'bag' of the plugin 'bag'")
-    more = ["--quick", "--lengths", "8,16,32", "--json", "--only"]
-    assert main(["panel", "run", "--plugin", "bag.py", "--out-dir", "of-model", *more, "reach,serial,growth"]) == 0
+    more, lengths = ["--quick", "--json", "--only"], ["--lengths", "8,16,32"]
+    of_model = [*lengths, *more, "reach,serial,growth"]
+    assert main(["panel", "run", "--plugin", "bag.py", "--out-dir", "of-model", *of_model]) == 0
     results = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in results["reach"]] == ["run at initialisation", "run"]
     assert results["reach"][1]["used"] is not None

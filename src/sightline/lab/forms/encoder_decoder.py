@@ -13,7 +13,7 @@ from torch import Tensor
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd
 from sightline.core.seeds import derive
-from sightline.core.state import nbytes
+from sightline.core.state import nbytes, replaced
 from sightline.data.spaced import spaced
 from sightline.lab.bands import median_band, ratio_band
 from sightline.lab.forms.cut_inputs import last_positions, vectors_of
@@ -179,8 +179,11 @@ class EncoderDecoderForm(RunForm):
 
     @torch.no_grad()
     def _state_after(self, model: SequenceModel, item: Item) -> DecodeState:
+        """The state as decoding has it: one item without padding has no mask."""
         with last_positions(_front_end(model), ALL):
             memory = model.encode(item.source, item.mask)
+        if memory.mask is not None and bool(memory.mask.all()):
+            memory = replaced(memory, mask=None)
         _, state = model.decode(item.target[:, :-1], model.initial_state(memory))
         return DecodeState(self.name, memory.values.shape[1], item.target.shape[1] - 1, nbytes(state))
 
