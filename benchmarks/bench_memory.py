@@ -48,7 +48,7 @@ def weigh(name: str, dtype: str, length: int) -> int | None:
     """Peak bytes of the first step of a contestant; called in a process of its own."""
     torch.set_num_threads(1)
     flush_subnormals()
-    first_step(name, dtype, 16, vocabulary=64)()  # what a first call imports is no memory of a step
+    first_step(name, dtype, 16, vocabulary=64)()  # else its peak would contain what a first call imports
     step = first_step(name, dtype, length)
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's: what building left free must not hide a rise

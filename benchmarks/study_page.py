@@ -25,6 +25,7 @@ COMPLETE = 3  # seeds of the stage final
 SHORTEST_S = 60
 MOST_ROWS = 12
 LEVEL = 0.9
+SPREAD = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"  # a cell of the table is one line
 HEAD = """\
 # Defaults for small data
 
@@ -121,7 +122,7 @@ def _cell(own: Sequence[Line], other: Sequence[Line], baseline: Line | None) -> 
     values = [line["test"] for line in own]
     text = _mean(own)
     if len(values) > 1 and None not in values:
-        text += f" ± {find_metric(own[0]['metric']).number(stdev(values))}"
+        text += f"{SPREAD}{find_metric(own[0]['metric']).number(stdev(values))}"
     if _is_at_or_above(own, baseline):
         text = f"**{text}**"
     if other and mean_score(own) > mean_score(other):

@@ -48,13 +48,14 @@ def translation_section(reports: Sequence[dict[str, Any]]) -> str:
 def _result(report: dict[str, Any], result: dict[str, Any]) -> Iterator[str]:
     facts = result["environment"]
     commit = (facts["git_commit"] or "unknown")[:7]
-    padding = and_joined([f"{percent(share)} of the target's {kind}" for kind, share in result["padding"].items()])
+    padding = and_joined([f"{percent(share)} ({kind})" for kind, share in result["padding"].items()])
     sizes = " and ".join(f"{size:,}" for size in result["vocabularies"])
     yield (
         f"**{result['architecture']}**, {report['processor']}, {number_of(report['threads'], 'thread')}, torch "
         f"{facts['packages']['torch']}, commit {commit}: {result['parameters']:,} parameters, vocabularies of {sizes}, "
         f"batches of at most {result['batch_tokens']:,} padded tokens, {result['rows_per_batch']:g} sentences on "
-        f"average, dropout {result['dropout']:g}, {number_of(result['pairs'], 'round')}. Padding: {padding}."
+        f"average, dropout {result['dropout']:g}, {number_of(result['pairs'], 'round')}. "
+        f"Padding of the target: {padding}."
     )
     yield ""
     yield "| model, precision | batches | tokens/s | ratio |"

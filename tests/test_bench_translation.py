@@ -137,7 +137,7 @@ def test_the_section_shows_every_number():
     }  # fmt: skip
     text = translation_section([{"processor": "A processor", "threads": 1, "results": [result]}])
     assert "7,654,321 parameters" in text.replace("\n", " ")
-    assert "4 % of the target's by length and 41 % of the target's random sentences" in text
+    assert "Padding of the target: 4 % (by length) and 41 % (random sentences)" in text
     assert "| a peer, float32 | random sentences | 1,234 | 3.50 (3.15–3.85) |" in text
     assert text.index("| a peer, bfloat16 |") < text.index("| sightline, bfloat16 | by length | 4,321 |  |")
     assert "- sightline, bfloat16: 0.80 (0.72–0.88) times a peer, bfloat16; target ≥ 1.5, missed" in text

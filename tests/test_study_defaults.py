@@ -298,7 +298,7 @@ def test_the_page_of_the_defaults():
             for seed in SEEDS
         ]
     lines.append(line_of(StudyRun(etth1, SHIPPED, 180), 0.1, 0.1, config={"arch": "dlinear"}, stage="final"))
-    page = study_page(lines)
+    page = study_page(lines).replace("\N{NO-BREAK SPACE}", " ")
     assert (
         "| etth1 | MSE | 0.450 (linear map) | dlinear (default) | **0.100** (1 of 3 seeds) | 0.460 ± 0.020 |\n"
         "|  |  |  | transformer |  | 0.480 ± 0.020 ↑ |\n"
