@@ -26,6 +26,7 @@ from sightline.tasks.planted import (
     value_of_a_key,
 )
 from sightline.tasks.translation.task import TranslationTask
+from tests.english import TEXT
 from tests.tasks import subjects
 from tests.tasks.classification import small as labels
 from tests.tasks.translation import small as pairs
@@ -171,8 +172,7 @@ def test_problems_for_a_language_model_have_the_mark_at_the_end_too(tmp_path: Pa
 @pytest.mark.parametrize("size", [283, 363, 446, 800])
 def test_every_symbol_is_a_token_in_vocabularies_of_middle_size(kind: str, size: int, tmp_path: Path) -> None:
     """The default vocabularies of half a megabyte of text and more, in which some letters are joined."""
-    text = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
-    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
     subject = subjects.language(tmp_path)
     tokenizer = replace(subject.run.settings.tokenizer, kind=kind, size=size)
     subject = replace(subject, run=subject.run.changed(data=str(tmp_path / "a.txt"), context=64, tokenizer=tokenizer))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import cycle
-from pathlib import Path
 
 import pytest
 
 from sightline.data.tokens.tokenizer import SMALLEST, Tokenizer, byte_pairs_for
 from sightline.tasks.texts_out.config import PER_TOKEN, TokenizerConfig
+from tests.english import SENTENCES
 
 AUTO = TokenizerConfig()
-SENTENCES = (Path(__file__).parents[3] / "LOG.md").read_text(encoding="utf-8").replace("\n", " ").split(". ")
 LATIN = "abcdefghijklmnopqrstuvwxyz"
 CYRILLIC = str.maketrans(LATIN + LATIN.upper(), "абцдефгхийклмнопярстувжьыз" + "АБЦДЕФГХИЙКЛМНОПЯРСТУВЖЬЫЗ")
 
