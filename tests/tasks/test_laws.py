@@ -19,6 +19,7 @@ from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.tasks.table import TASKS
 from sightline.testing import TASK_LAWS, TaskSubject, check_task
 from sightline.training.measured import Measured
+from sightline.training.state import TrainConfig
 from tests.recipes.tagging import small
 from tests.recipes.tagging.task import TaggingConfig, TaggingOptions, TaggingRun, TaggingTask
 from tests.tasks.subjects import SUBJECTS
@@ -42,6 +43,21 @@ SLOW = {"used = evaluated"}
 @pytest.mark.parametrize("law", [pytest.param(law, marks=pytest.mark.slow if law in SLOW else ()) for law in TASK_LAWS])
 def test_the_law_holds(subject: TaskSubject, law: str) -> None:
     check_task(subject, [law])
+
+
+KEPT_BY = {"classification of label sets": "loss", "classification": "accuracy", "forecasting": "loss", "language": "loss"}
+
+
+def test_models_are_kept_by_a_metric_that_validations_have_for_each_item(
+    subject: TaskSubject, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.callspec.params["subject"]
+    expected = next((metric for kind, metric in KEPT_BY.items() if name.startswith(kind)), "token_accuracy")
+    assert subject.task.settled_training(TrainConfig()).metric == expected
+    measured = subject.task.validator(subject.corpus.valid)(subject.task.model)
+    assert np.isfinite(measured.metrics[expected])
+    assert np.isfinite(measured.items[expected]).all()
+    assert 1 < len(measured.items[expected]) <= len(subject.corpus.valid)
 
 
 class SavesWordsInAnotherOrder(TaggingTask):

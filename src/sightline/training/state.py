@@ -58,7 +58,7 @@ class TrainConfig(CheckedConfig):
     metric: str = key(
         AUTO,
         "Validation metric that picks the best model; auto: of classifiers of one label each the accuracy, or macro F1 "
-        "where classes have weights; otherwise the loss.",
+        "where classes have weights; of models that write texts the token accuracy; otherwise the loss.",
     )
     best_within: float = key(
         1.0,

@@ -30,6 +30,7 @@ from sightline.tasks.texts_out.writer import P, TextWriter, texts_of
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss, cross_entropy, divergence
 from sightline.training.measured import Measured
+from sightline.training.state import TrainConfig, settled
 
 TIMED = 20  # items
 
@@ -111,6 +112,12 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
         first = [*cls.decided_by, metric_for(data.train.targets)]
         usual = ["exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]
         return metric_names(*cls.scored_as, *LIKELIHOODS, first=[*first, *usual])
+
+    def settled_training(self, config: TrainConfig) -> TrainConfig:
+        """By token accuracy: on small data the loss is least where the model is not yet too sure of itself, and rises
+        while texts still get better (LOG.md).
+        """
+        return settled(config, "token_accuracy")
 
     def loss(self, model: nn.Module, batch: Any) -> Loss:
         """Cross entropy of each next target token, given the source and the tokens before it (teacher forcing)."""
