@@ -158,10 +158,8 @@ def test_a_table_of_delimited_text_is_running_text_with_a_note(tmp_path, suffix)
     path = tmp_path / f"reviews{suffix}"
     content = "".join(f'{i},"a text, number {i}"\n' for i in range(40)).encode()
     path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
-    assert load_text(path).notes == (
-        f"{path}: read as running text, header and separators too; for a document a row save the table as JSON Lines "
-        "or parquet",
-    )
+    (note,) = load_text(path).notes
+    assert note.startswith(f"{path}: read as running text, header and separators too; for a document a row save the")
 
 
 def test_limit_takes_the_first_documents(tmp_path):
