@@ -284,7 +284,7 @@ def _by_form(cells: polars.Series, form: str, zone: Zone | None) -> Stamps:
     if ("I" in directives) != ("p" in directives):
         one, other = ("%I", "%p") if "I" in directives else ("%p", "%I")
         raise InputError(
-            f"{form!r} has {one} without {other}: morning and afternoon would be the same: write %I with %p, or %H alone",
+            f"{form!r} has {one} without {other}: morning and afternoon would be the same: write both, or %H alone",
             where="--time-format",
         )
     day, full = "", form
