@@ -43,6 +43,7 @@ def test_without_scores_of_both_kinds_there_is_no_threshold_and_no_score_is_no_w
     assert calls_faithful(1.0, 1.0, "high")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "least"), [(5, 0.87), (10, 0.91)])
 def test_an_interval_of_few_items_has_the_mean_as_often_as_it_says(n: int, least: float) -> None:
     """Plain percentiles have it in 84 % of samples of five, and in 89 % of samples of ten."""
