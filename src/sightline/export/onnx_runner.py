@@ -311,7 +311,7 @@ class ExportedModel:
         training, any other that of its last steps.
         """
         (numbers, series), about = self._columns(table, series), self.facts["forecast"]
-        end = max(np.flatnonzero(np.isfinite([numbers[name] for name in about["targets"]]).any(0)), default=-1) + 1
+        end = 1 + int(max(np.flatnonzero(np.isfinite([numbers[x] for x in about["targets"]]).any(0)), default=-1))
         begin = end - about["lookback"]
         if begin < 0:
             raise SystemExit(f"{table}: has {end} steps with values, the model reads {about['lookback']}")
