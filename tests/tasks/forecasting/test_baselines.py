@@ -134,7 +134,7 @@ def test_where_a_season_comes_from(period: int, season: int | None, expected: st
         assert expected in named[name].description
     assert all(one.seconds is not None and one.seconds >= 0 for one in measured)
     # The mean of 20 values has an error of 1/20 beside that of the noise, whose variance is 1.
-    assert named["climatology"].metrics["mse"] == pytest.approx(1.05 / values[:1600].var(), rel=0.1)
+    assert named["climatology"].metrics["mse"] == pytest.approx(1.05 / values[:1600].var(), rel=0.15)
 
 
 def test_validation_chooses_the_week_where_the_week_matters(tmp_path: Path) -> None:
