@@ -11,7 +11,7 @@ from scipy import stats
 
 import sightline.inspect.agreement as agreement
 from sightline.core.errors import InputError
-from sightline.inspect.agreement import bootstrap_shares, syntax_agreement
+from sightline.inspect.agreement import bootstrap_shares, randomization_p, syntax_agreement
 from sightline.inspect.head_report import ArcRelation, ArcShare
 from sightline.inspect.words import token_spans, tokens_of_words, word_weights
 from tests.inspect.test_arcs import conllu
@@ -115,7 +115,7 @@ def test_intervals_are_those_of_scipy():
     generator = np.random.default_rng(1)
     counts = generator.integers(1, 9, 80).astype(float)
     sums = np.stack([generator.binomial(counts.astype(int), p) for p in (0.3, 0.9)], 1).astype(float)
-    low, high, _ = bootstrap_shares(sums, counts)
+    low, high = bootstrap_shares(sums, counts)
     for column in range(2):
         expected = stats.bootstrap(
             (sums[:, column], counts), lambda x, n, axis: x.sum(axis) / n.sum(axis), paired=True, vectorized=True,
@@ -124,17 +124,35 @@ def test_intervals_are_those_of_scipy():
         assert (low[column], high[column]) == pytest.approx(tuple(expected), abs=0.01)
 
 
-def test_p_values_are_those_of_intervals():
-    """A difference of zero is on the edge of the 95 % interval where its p-value is 5 %."""
+@pytest.mark.parametrize("count", [2, 5, 9, 40])
+def test_p_values_are_those_of_scipy(count):
     generator = np.random.default_rng(3)
-    sums = generator.normal(0.0, 1.0, (60, 400)) + np.linspace(-0.6, 0.6, 400)
-    low, high, p_values = bootstrap_shares(sums, np.ones(60))
-    assert 100 < (p_values < 0.05).sum() < 350
-    assert np.mean((p_values <= 0.05) == ((low > 0.0) | (high < 0.0))) > 0.99  # but for the correction of one resample
-    smallest = 2 / (agreement.RESAMPLES + 1)
-    assert bootstrap_shares(np.ones((60, 1)), np.ones(60))[2] == pytest.approx(smallest)
-    assert 100 * smallest < 0.05  # it is reached with that many relations
-    assert bootstrap_shares(np.zeros((60, 1)), np.ones(60))[2] == 1.0
+    for _ in range(5):
+        differences = generator.integers(-3, 4, count).astype(float)
+        expected = stats.permutation_test(
+            (differences,), np.sum, permutation_type="samples", n_resamples=9_999, rng=np.random.default_rng(5)
+        ).pvalue
+        assert randomization_p(differences) == pytest.approx(expected, abs=1e-12 if count < 13 else 0.05)
+
+
+def test_the_smallest_p_values_are_those_of_so_many_sentences():
+    assert randomization_p(np.ones(2)) == 0.5  # of four ways to exchange head and offset in two sentences two
+    assert randomization_p(np.ones(6)) == 2 / 2**6
+    smallest = 1 / (agreement.RESAMPLES + 1)
+    assert randomization_p(np.ones(60)) == pytest.approx(smallest)
+    assert 250 * smallest < 0.05  # it is reached with that many relations
+    assert randomization_p(np.zeros(60)) == 1.0
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 6, 10])
+def test_chance_is_not_below_5_percent_more_often_than_that(count):
+    """Of few sentences, too: twice the smaller share of bootstrap resamples is, in 28 % of treebanks of two."""
+    generator = np.random.default_rng(7)
+    draws, alarms = 400, 0
+    for _ in range(draws):
+        arcs = generator.integers(2, 9, count)
+        alarms += randomization_p((generator.binomial(arcs, 0.4) - generator.binomial(arcs, 0.4)).astype(float)) <= 0.05
+    assert alarms <= stats.binom.ppf(0.999, draws, 0.05)
 
 
 def test_heads_that_find_what_the_offset_does_by_chance_are_seldom_counted():
@@ -143,7 +161,9 @@ def test_heads_that_find_what_the_offset_does_by_chance_are_seldom_counted():
     by_chance, uncorrected = [], []
     for _ in range(100):
         hits, base = (generator.random((80, 30)) < 0.4 for _ in range(2))
-        low, _, p_values = bootstrap_shares(hits.astype(float) - base, np.ones(80))
+        differences = hits.astype(float) - base
+        low, _ = bootstrap_shares(differences, np.ones(80))
+        p_values = [randomization_p(column) for column in differences.T]
         better = hits.mean(0) > base.mean(0)
         relations = [
             ArcRelation(f"r{place}", 80, 1, 0.4, 0, [ArcShare(0, 0.4, 0.1 if up else -0.1, None, None)], float(p))

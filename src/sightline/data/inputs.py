@@ -10,6 +10,7 @@ from typing import Any, TypeVar, final
 
 from sightline.core.errors import InputError
 from sightline.data.media.files import MediaFile, file_of
+from sightline.data.media.manifest import with_stretch
 from sightline.data.pairs.columns import PairColumns
 from sightline.data.rows.formats import open_rows, suffix_of
 from sightline.data.rows.json_lines import under
@@ -88,10 +89,13 @@ class InputTable:
             except ValueError as error:
                 raise InputError(str(error), where=f"{self.path}:{record.line}") from None
 
-    def file(self, value: Any, what: str) -> str | MediaFile:
-        """The path of the file that a cell names, or the file itself that it contains."""
-        file = file_of(value, what, self.path.parent if self.base is None else self.base)
-        return str(file.path) if file.content is None else file
+    def file(self, record: Record, name: str) -> str | MediaFile:
+        """The path of the file that a cell names; the file itself where the cell contains it, or its row names a
+        stretch of it.
+        """
+        file = file_of(record.cell(name), repr(name), self.path.parent if self.base is None else self.base)
+        file = with_stretch(file, name, record)
+        return str(file.path) if file == MediaFile(file.path) else file
 
 
 def _cell(record: Record, name: str) -> Any:

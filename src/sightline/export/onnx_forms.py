@@ -140,6 +140,9 @@ def write_forecaster(task: Task[Any, Any, Any], directory: Path) -> GraphFacts:
     about = {
         "targets": fitted.columns.targets,
         "series": fitted.names,
+        "series_column": fitted.columns.series,
+        "every": fitted.every,
+        "missing": fitted.columns.missing,
         "center": fitted.center,
         "spread": fitted.spread,
         "scale": fitted.scale,

@@ -1,7 +1,7 @@
 """Answers from an exported model: needs Python, numpy and onnxruntime, and the files beside this one.
 
     python run.py < inputs.txt      a line for each line: a translation, a continuation, a label with its probability
-    python run.py series.csv        the next steps of a table of numbers, as a table
+    python run.py series.csv [NAME] the next steps of a table of numbers, or of one of its series, as a table
 
 A line is a text; for a model of series comma-separated numbers or a JSON list of rows; for one of sounds or pictures
 the path of an .npy file with samples (T,) or pixels (C, H, W); several sources of one item are separated by tabs.
@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 ROWS = 32  # answered together
 SPECIALS = 4  # of a vocabulary: padding, start, end, unknown
 NEW_TOKENS = 200  # of a continuation, at most
+HOLES = ("", "nan", "na", "n/a", "null", "none", "-")  # cells without a number
 CONTRACTION = re.compile("'(?:s|t|re|ve|m|ll|d)")
 PIECE = re.compile("_?L+|_?N+|_?O+|[_S]+(?![LNO])|[_S]+")  # over kinds of characters, see `kind_of`
 WORD = re.compile("W+|O+")
@@ -82,12 +83,11 @@ class RunnerVocabulary:
         self.lower_letters = inner.get("normalizer") is not None  # of version 0.1.0
         model = inner.get("model") or {}
         self.symbols = byte_symbols()
-        self.scores: dict[str, float] = {}
+        self.scores: dict[str, float] = dict(model["vocab"]) if self.kind == "unigram" else {}
         if self.kind == "byte":
             tokens = ["<pad>", "<s>", "</s>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
             self.ids = {token: i for i, token in enumerate(tokens)}
         elif self.kind == "unigram":
-            self.scores = dict(model["vocab"])
             self.ids = {token: i for i, (token, _) in enumerate(model["vocab"])}
         else:
             self.ids = dict(model.get("vocab", {}))
@@ -111,9 +111,7 @@ class RunnerVocabulary:
         return np.array([i for piece in pieces_of(text) for i in self._subwords(piece)], np.int64)
 
     def decode(self, ids: list[int], running: bool = False) -> str:
-        """The text of ids; bytes that are no character become U+FFFD, and all bytes beside them unless it is a running
-        text.
-        """
+        """The text of ids; U+FFFD for bytes that are no character, and for all beside them but in a running text."""
         tokens = [self.tokens[i] for i in ids if i >= SPECIALS]
         if self.kind in ("bpe", "unigram"):
             byte_of = {symbol: byte for byte, symbol in enumerate(self.symbols)}
@@ -308,33 +306,52 @@ class ExportedModel:
     def forecast(self, table: Path, series: str = "") -> list[list[Any]]:
         """The next steps of a table of numbers: a header, then a row for each step with a value for each column.
 
-        Rows whose targets are empty are the future, for which covariates are known. `series` has the scale of the
-        series of that name in training; of any other, the scale is that of its last steps.
+        A row is a step. The last rows, whose targets are empty, are the future, for which covariates are known. Of a
+        table with the column of series only those of `series` are read. It has the scale of the series of that name in
+        training, any other that of its last steps.
         """
-        with open(table, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        about, targets = self.facts["forecast"], self.facts["forecast"]["targets"]
-        seen = [row for row in rows if row[targets[0]].strip()]
-        if len(seen) < about["lookback"]:
-            raise SystemExit(f"{table}: has {len(seen)} steps with values, the model reads {about['lookback']}")
-        end, begin = len(seen), len(seen) - about["lookback"]
+        (numbers, series), about = self._columns(table, series), self.facts["forecast"]
+        end = 1 + int(max(np.flatnonzero(np.isfinite([numbers[x] for x in about["targets"]]).any(0)), default=-1))
+        begin = end - about["lookback"]
+        if begin < 0:
+            raise SystemExit(f"{table}: has {end} steps with values, the model reads {about['lookback']}")
 
         def columns(names: list[str], last: int) -> np.ndarray:
-            return np.array([[float(row[name]) for name in names] for row in rows[begin:last]])
+            read = np.stack([numbers[name][begin:last] for name in names], 1)
+            if len(read) < last - begin or not np.isfinite(read).all():
+                raise SystemExit(f"{table}: {', '.join(names)}: the steps {begin + 1} to {last} need a number each")
+            return read
 
-        values = columns(targets, end)
+        values = columns(about["targets"], end)
         center, spread = self._scale(values, series)
         inputs = {"values": ((values - center) / spread)[None].astype(np.float32)}
         for name, last in (("past", end), ("known", end + about["horizon"])):
-            if about[name]["columns"]:
-                read = columns(about[name]["columns"], last)
-                scaled = (read - np.array(about[name]["center"])) / np.array(about[name]["spread"])
+            if (of := about[name])["columns"]:
+                scaled = (columns(of["columns"], last) - np.array(of["center"])) / np.array(of["spread"])
                 inputs[name] = scaled[None].astype(np.float32)
         y = self._run("forecaster", inputs)["forecast"][0].astype(np.float64)  # (H, C, Q)
         y = y * spread[None, :, None] + center[None, :, None]
         levels = about["levels"]
-        names = [f"{t}_q{level:g}" if levels else t for t in targets for level in levels or [0.5]]
+        names = [f"{t}_q{level:g}" if levels else t for t in about["targets"] for level in levels or [0.5]]
         return [["step", *names], *([step + 1, *of_step.ravel().tolist()] for step, of_step in enumerate(y))]
+
+    def _columns(self, table: Path, series: str) -> tuple[dict[str, np.ndarray], str]:
+        """The numbers (T,) of a series by column, NaN where there is none; and its name, which the only one has."""
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        about = self.facts["forecast"]
+        names = (*about["targets"], *about["past"]["columns"], *about["known"]["columns"])
+        if absent := [name for name in names if not rows or name not in rows[0]]:
+            raise SystemExit(f"{table}: no rows with a column {absent[0]!r}, separated by commas")
+        if (column := about.get("series_column")) in rows[0]:
+            known = list(dict.fromkeys(row[column] for row in rows))
+            series = series or known[0] * (len(known) == 1)
+            if series not in known:
+                raise SystemExit(f"{table}: choose a series: run.py {table.name} NAME, one of {', '.join(known[:9])}")
+            rows = [row for row in rows if row[column] == series]
+        cells = {name: [(row[name] or "").strip().lower() for row in rows] for name in names}
+        numbers = {name: np.array([float("nan" if x in HOLES else x) for x in of]) for name, of in cells.items()}
+        return {name: np.where(np.isin(x, about.get("missing", ())), np.nan, x) for name, x in numbers.items()}, series
 
     def _scale(self, values: np.ndarray, series: str) -> tuple[np.ndarray, np.ndarray]:
         about = self.facts["forecast"]
@@ -355,8 +372,7 @@ class ExportedModel:
         session = self.graphs[graph]
         known = {one.name for one in session.get_inputs()}
         outputs = [one.name for one in session.get_outputs()]
-        results = session.run(outputs, {name: value for name, value in inputs.items() if name in known})
-        return dict(zip(outputs, results))
+        return dict(zip(outputs, session.run(outputs, {name: x for name, x in inputs.items() if name in known})))
 
     def _session(self, file: str) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
@@ -372,7 +388,7 @@ def main(arguments: list[str]) -> None:
     model = ExportedModel()
     if model.form == "forecaster":
         if not arguments:
-            raise SystemExit("expected a table: python run.py series.csv [name of the series]")
+            raise SystemExit("expected a table: python run.py series.csv [NAME]")
         csv.writer(sys.stdout, lineterminator="\n").writerows(model.forecast(Path(arguments[0]), *arguments[1:2]))
         return
     text = Path(arguments[0]).read_text(encoding="utf-8") if arguments else sys.stdin.read()

@@ -24,7 +24,12 @@ class MeanInterval(NamedTuple):
 
 
 def mean_interval(values: Sequence[float] | np.ndarray) -> MeanInterval:
-    """The mean with the percentile interval of a bootstrap over items; items without a score (NaN) are left out."""
+    """The mean with the percentile interval of a bootstrap over items; items without a score (NaN) are left out.
+
+    Of few items the percentiles are farther out, as Student's t is than the normal distribution, and as the variance of
+    n resampled items, divided by n and not n - 1, is too small (Hesterberg 2015, "What teachers should know about the
+    bootstrap", § 5.3, the expanded percentile interval).
+    """
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
     if not len(values):
@@ -33,10 +38,15 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> MeanInterval:
     if len(values) < 2:
         return MeanInterval(mean, None, None, len(values))
     ends = stats.bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile",
+        (values,), np.mean, n_resamples=RESAMPLES, confidence_level=expanded(len(values)), method="percentile",
         vectorized=True, random_state=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
     return MeanInterval(mean, float(ends.low), float(ends.high), len(values))
+
+
+def expanded(n: int) -> float:
+    """The level of the percentile interval of n values whose mean is in it in `LEVEL` of all samples."""
+    return float(1 - 2 * stats.norm.cdf(-((n / (n - 1)) ** 0.5) * stats.t.ppf((1 + LEVEL) / 2, n - 1)))
 
 
 def rate_of(kind: str, shares: Sequence[float]) -> CallRate:

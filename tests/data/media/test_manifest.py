@@ -12,9 +12,14 @@ import soundfile
 from PIL import Image
 
 from sightline.core.errors import InputError
+from sightline.data.inputs import InputTable
+from sightline.data.labelled.table import Reading, read_labelled
 from sightline.data.media.audio import AudioOptions
 from sightline.data.media.corpus import MediaReading
+from sightline.data.media.files import MediaFile
 from sightline.data.media.images import ImageOptions
+from sightline.tasks.media.config import MediaTextConfig, SoundConfig
+from sightline.tasks.media.sources import SourceColumns
 
 SOUNDS = MediaReading((("source", "audio"),), audio=AudioOptions(8000))
 PICTURES = MediaReading((("source", "image"),), image=ImageOptions(colour="grey"))
@@ -54,6 +59,38 @@ def test_nemo(tmp_path):
     table.write_text(json.dumps({**rows[1], "duration": -1}) + "\n")
     with pytest.raises(InputError, match=r":1: 'offset' 0\.5 and 'duration' -1\.0 are not a stretch of time"):
         SOUNDS.read(table)
+
+
+def test_labels_of_stretches_as_nemo_writes_them(tmp_path):
+    """Two labels of one sound: each row is read from 'offset' on for 'duration', not the whole file."""
+    (tmp_path / "a.flac").write_bytes(sound())
+    rows = [{"audio_filepath": "a.flac", "duration": 0.5, "offset": 0.25, "label": "speech"},
+            {"audio_filepath": "a.flac", "duration": 0.25, "offset": 0.0, "label": "background"},
+            {"audio_filepath": "a.flac", "duration": None, "label": "all"}]  # fmt: skip
+    path = tmp_path / "train.json"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = read_labelled(path, Reading(audio=SOUNDS.audio))
+    assert (table.kind, table.labels) == ("audio", [("speech",), ("background",), ("all",)])
+    for source, expected in zip(table.sources, (SAMPLES[2000:6000], SAMPLES[:2000], SAMPLES), strict=True):
+        np.testing.assert_array_equal(source, expected / np.float32(32768))
+    assert table.notes() == [f"{path}: of each sound the stretch is read that 'offset' and 'duration' name"]
+    inputs = InputTable(path)  # to predict
+    files = [*inputs.each(inputs.open(), lambda record: inputs.file(record, "audio_filepath"))]
+    sounds = [tmp_path / "a.flac"] * 3
+    assert files == [MediaFile(sounds[0], None, 0.25, 0.5), MediaFile(sounds[1], None, 0.0, 0.25), str(sounds[2])]
+    path.write_text(json.dumps({**rows[0], "offset": "x"}) + "\n")
+    with pytest.raises(InputError, match=r"train\.json:1: 'offset' is 'x', not a number"):
+        [*inputs.each(inputs.open(), lambda record: inputs.file(record, "audio_filepath"))]
+
+
+def test_new_sounds_of_a_manifest_are_its_stretches(tmp_path):
+    (tmp_path / "a.flac").write_bytes(sound())
+    path = tmp_path / "new.json"
+    path.write_text('{"audio_filepath": "a.flac", "offset": 0.5, "duration": 0.25}\n')
+    columns = SourceColumns([("source", "audio")], MediaTextConfig(sound=SoundConfig(rate_hz=8000)))
+    (row,) = columns.in_table(InputTable(path))
+    part = columns.part_of(row)
+    np.testing.assert_array_equal(part.columns[0].array(0), SAMPLES[4000:6000] / np.float32(32768))
 
 
 def test_sounds_inside_parquet(tmp_path):

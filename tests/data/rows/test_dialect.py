@@ -113,6 +113,22 @@ def test_decimal_commas_are_numbers_in_cells(tmp_path: Path) -> None:
     assert [source.ravel().tolist() for source in table.sources] == [[1.5, -2.0], [0.25, 1000.5]]
 
 
+def test_points_beside_decimal_commas_are_between_thousands(tmp_path: Path) -> None:
+    """A file has one decimal mark: beside 0,5 the number 1.234 is 1234."""
+    path = tmp_path / "a.csv"
+    path.write_text("time;x;people;share\n1;0,5;1.234;0.5\n2;1,5;999;0.25\n3;2,5;2.345.678;0.125\n")
+    rows = open_rows(path)
+    assert rows.notes[1:] == (
+        "numbers have a decimal comma: 'x'", "points are between thousands, as commas are decimal: 'people'"
+    )  # fmt: skip
+    ((_, frame),) = rows.frames(["people", "share"])
+    assert frame["people"].cast(pl.Int64).to_list() == [1234, 999, 2345678]
+    assert [number_of(record.cells["people"], "it") for record in rows.records()] == [1234.0, 999.0, 2345678.0]
+    assert frame["share"].to_list() == ["0.5", "0.25", "0.125"]  # points that cannot be between thousands
+    path.write_text("time;people\n1;1.234\n2;1.999\n")  # without a decimal comma a point is decimal
+    assert [number_of(record.cells["people"], "it") for record in open_rows(path).records()] == [1.234, 1.999]
+
+
 def test_a_decimal_point_among_decimal_commas_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("x;y\n" + "1,5;2\n" * 1500 + "2.5;2\n")

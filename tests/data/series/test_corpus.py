@@ -204,8 +204,22 @@ def test_numbers_that_seem_to_mark_missing_values_are_noted(tmp_path: Path) -> N
     (note,) = noted(values)
     assert note.startswith("10 values of 'v' are -9999, far from all others")
     assert "--missing=-9999" in note
+    values[::17] = -9999.1234567
+    assert "--missing=-9999.1234567" in noted(values)[0]  # what finds it
     assert noted((np.arange(170) % 7 == 0).astype(int)) == ()  # a flag
     assert noted(np.minimum(values, 100)[values > 0].clip(18)) == ()  # a limit of a sensor
+
+
+@pytest.mark.parametrize("numbers", [pl.Float32, pl.Float64, pl.String])
+def test_a_marker_is_found_in_numbers_of_any_precision(tmp_path: Path, numbers: type[pl.DataType]) -> None:
+    """-99.99 of float32 is -99.98999786 in float64."""
+    values = pl.Series([1.5, -99.99, 3.5, 4.5]).cast(numbers)
+    pl.DataFrame({"t": [1, 2, 3, 4], "v": values}).write_parquet(tmp_path / "a.parquet")
+    if numbers == pl.String:
+        pl.DataFrame({"t": [1, 2, 3, 4], "v": values}).write_csv(tmp_path / "a.csv")
+    path = tmp_path / ("a.csv" if numbers == pl.String else "a.parquet")
+    panel = load_panel(path, SeriesColumns(missing=(-99.99,)), Evenness(fill="linear"))
+    assert panel.records[0].values[:, 0].tolist() == [1.5, 2.5, 3.5, 4.5]
 
 
 def test_the_seasonal_truth_leaves_white_noise() -> None:
@@ -243,9 +257,9 @@ def test_built_in_series_are_the_same_each_time_and_differ_by_seed() -> None:
         ("4_seconds", "4s", "2024-01-31 00:00:04"),
         ("daily", "1d", "2024-02-01"),
         ("weekly", "7d", "2024-02-07"),
-        ("monthly", "1mo", "2024-02-01"),
-        ("quarterly", "1q", "2024-04-01"),
-        ("yearly", "1y", "2025-01-01"),
+        ("monthly", "1mo", "2024-02-29"),
+        ("quarterly", "1q", "2024-04-30"),
+        ("yearly", "1y", "2025-01-31"),
     ],
 )
 def test_frequencies_of_the_monash_archive(tmp_path: Path, frequency: str, every: str, second: str) -> None:
@@ -253,6 +267,21 @@ def test_frequencies_of_the_monash_archive(tmp_path: Path, frequency: str, every
     panel = load_panel(written(tmp_path / "a.tsf", text))
     assert (panel.grid.every, panel.grid.text(1)) == (every, second)
     assert panel.records[0].values[:, 0].tolist() == [1.0, 2.0]
+
+
+def test_months_of_the_monash_archive_begin_on_the_day_that_all_series_have(tmp_path: Path) -> None:
+    head = "@frequency monthly\n@attribute name string\n@attribute start_timestamp date\n@data\n"
+
+    def times(*starts: str) -> tuple[list[list[str]], tuple[str, ...]]:
+        lines = [f"{start[-2:]}:{start} 00-00-00:1,2" for start in starts]
+        panel = load_panel(written(tmp_path / "a.tsf", head + "\n".join(lines) + "\n"))
+        return [[panel.grid.text(one.start + step) for step in (0, 1)] for one in panel.records], panel.notes
+
+    assert times("1990-01-31", "1990-02-28") == ([["1990-01-31", "1990-02-28"], ["1990-02-28", "1990-03-31"]], ())
+    assert times("1990-01-15")[0] == [["1990-01-15", "1990-02-15"]]
+    both, notes = times("1990-01-15", "1990-03-02")
+    assert both == [["1990-01-01", "1990-02-01"], ["1990-03-01", "1990-04-01"]]
+    assert notes == ("the series begin on different days of a month: their times are those of its first day",)
 
 
 def test_series_without_times_are_numbered(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def panel_of(path: Path, times: list, rules: Evenness | None = None, **columns: 
         (["2023-12-29", "2024-03-29", "2024-06-28"], "1q", ["2024-09-30", "2024-12-31"]),
         (["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01", "2024-05-01", "2024-06-03"], "1mo", ["2024-07-01"]),
         (["2024-01-30", "2024-02-29", "2024-03-30"], "1mo", ["2024-04-30", "2024-05-30"]),
+        (["2023-06-30", "2023-09-30"], "1q", ["2023-12-31", "2024-03-31"]),  # the last days of months of 30
+        (["2022-11-30", "2023-02-28"], "1q", ["2023-05-31", "2023-08-31"]),
         (["1999-12-27/2000-01-02", "2000-01-03/2000-01-09"], "7d", ["2000-01-10"]),
         (["0.5", "0.54", "0.58"], "0.04", ["0.62", "0.66"]),
     ],
@@ -45,6 +47,30 @@ def test_what_follows(tmp_path: Path, times: list[str], every: str, following: l
     assert panel.records[0].values[:, 0].tolist() == list(range(len(times)))
     assert [panel.grid.text(len(times) + i) for i in range(len(following))] == following
     assert panel_of(tmp_path, times, Evenness(every=every)).grid == panel.grid
+
+
+def test_one_month_end_is_the_last_day_of_other_months_too(tmp_path: Path) -> None:
+    panel = panel_of(tmp_path, ["2024-04-30"], Evenness(every="1mo"))
+    assert [panel.grid.text(step) for step in range(4)] == ["2024-04-30", "2024-05-31", "2024-06-30", "2024-07-31"]
+
+
+@pytest.mark.parametrize("rule", ["sum", "mean"])
+def test_steps_at_the_ends_that_are_not_complete_are_noted(tmp_path: Path, rule: Any) -> None:
+    """A sum of 9 of 24 hours is no fall of the series."""
+    path = tmp_path / "a.csv"
+    hours = [("a", 3, 150), ("b", 0, 144), ("c", 0, 130)]  # series, first hour, number of hours
+    rows = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{name},1" for name, low, n in hours for h in range(low, low + n)]
+    path.write_text("\n".join(["time,name,v", *rows]) + "\n")
+    _, first, last = load_panel(path, SeriesColumns(series="name"), Evenness("1d", rule)).notes
+    usual = "other steps have 24: if it is not complete, leave its rows out"
+    assert first == f"the first step of 'a', 2024-01-01 00:00:00, has 21 rows, {usual}"
+    assert last == f"the last step of 'a', 2024-01-07 00:00:00, has 9 rows, {usual} (1 more such series)"
+
+
+def test_rows_that_come_when_they_come_are_not_called_incomplete(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    times = [f"2024-01-{day:02} 00:{m:02}" for day in range(1, 20) for m in range(int(generator.integers(1, 9)))]
+    assert len(panel_of(tmp_path, times, Evenness("1d", "sum")).notes) == 1
 
 
 def test_days_of_a_zone_have_23_or_25_hours(tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ def test_a_week_without_a_day_is_its_first_day(form: str, cells: list[str], firs
         ("%Y-%", "stray %"),
         ("%Y-%V", "Use the ISO year '%G'"),
         ("%d.%m.", "has no year"),
+        ("%Y-%m-%d %I:%M", "has %I without %p: morning and afternoon would be the same"),
+        ("%Y-%m-%d %H:%M %p", "has %p without %I"),  # strptime reads 01:30 PM by it as half past one at night
         ("today", "contains no directive"),
     ],
 )

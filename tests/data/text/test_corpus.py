@@ -153,6 +153,15 @@ def test_parts_given_as_files(tmp_path):
     assert [part[0][:9] for part in all_parts(corpus)] == ["the train", "the valid", "the test "]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz"])
+def test_a_table_of_delimited_text_is_running_text_with_a_note(tmp_path, suffix):
+    path = tmp_path / f"reviews{suffix}"
+    content = "".join(f'{i},"a text, number {i}"\n' for i in range(40)).encode()
+    path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
+    (note,) = load_text(path).notes
+    assert note.startswith(f"{path}: read as running text, header and separators too; for a document a row save the")
+
+
 def test_limit_takes_the_first_documents(tmp_path):
     name = write(tmp_path, "parquet", documents(200))
     whole, cut = all_parts(load_text(name)), load_text(name, limit=7)

@@ -172,6 +172,20 @@ def test_wrong_settings_are_refused(run, tmp_path, changes, message):
 
 
 @pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (SwapPlan(tune_steps=0, tune_lr=3e-3), "--tune-lr: is of a stage that --tune-steps 0 leaves out"),
+        (SwapPlan(tune_steps=0, kl=2.0), "--kl: is of a stage that --tune-steps 0 leaves out"),
+        (SwapPlan(layer_steps=0, layer_lr=1e-2), "--layer-lr: is of a stage that --layer-steps 0 leaves out"),
+    ],
+)
+def test_settings_of_a_stage_that_is_left_out_are_refused(plan, message):
+    with pytest.raises(InputError, match=f"^{message}$"):
+        SwapConfig("window", plan=plan)
+    SwapConfig("window", plan=SwapPlan(layer_steps=0, tune_steps=0))
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"steps": 3}, r"unknown option 'steps'"),

@@ -18,6 +18,7 @@ from sightline.tasks.forecasting import baselines, theta
 from sightline.tasks.forecasting.forecaster import Forecaster
 from sightline.tasks.forecasting.past import cyclic
 from sightline.tasks.forecasting.task import ForecastingTask
+from tests.tasks.forecasting import small
 
 HOUR = DAY // 24
 
@@ -190,6 +191,17 @@ def test_quantiles_of_past_errors_cover_what_they_say() -> None:
     for name in ("repeat", "mean", "linear map", "Theta"):
         assert measured[name]["coverage"] == pytest.approx(0.8, abs=0.06)
     assert measured["truth"]["pinball"] <= measured["linear map"]["pinball"] < measured["repeat"]["pinball"]
+
+
+def test_quantiles_of_a_long_season_are_of_windows_that_have_one_before() -> None:
+    """A third of the training windows begins before a season is over: there the last value is repeated, and far off."""
+    data = "builtin:seasonal?length=600&season=150&noise=0.3&slope=0&series=2"
+    task, corpus = small.built(small.small("nlinear", data, loss="quantile", season=150, horizon=24))
+    measured = {one.name: one.metrics for one in task.baselines(corpus.train, corpus.valid, corpus.test)}
+    truth = 2 * 1.2815515655 * 2**0.5 * 0.3  # the width of 80 % of the difference of two values with that noise
+    spread = task.fitted.scaling(corpus.test.panel).spread[0]
+    assert measured["seasonal naive"]["interval_width"] == pytest.approx(float((truth / spread).mean()), rel=0.1)
+    assert measured["seasonal naive"]["coverage"] == pytest.approx(0.8, abs=0.08)
 
 
 def test_many_series_are_smoothed_over_their_last_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

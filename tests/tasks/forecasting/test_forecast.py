@@ -8,11 +8,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
+from sightline.data.series.grid import Grid
+from sightline.data.series.panel import Panel, Series
+from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.task import ForecastingTask
 from tests.tasks.forecasting.small import built, small
 
@@ -197,6 +201,18 @@ def test_a_forecast_continues_dates_as_whole_numbers(tmp_path: Path) -> None:
     (answer,) = task.answer([str(table)])
     assert [row["time"] for row in answer.record["forecast"]][:2] == ["20240201", "20240202"]
     assert "are read as dates" in answer.notes[0]
+
+
+@pytest.mark.parametrize("first", [1_704_067_200_000_000_001, 7])
+def test_a_frame_continues_whole_numbers_exactly(first: int) -> None:
+    """Nanoseconds since 1970 have more digits than float64."""
+    times = [first + 1_000_003 * step for step in range(8)]
+    values = np.arange(8.0)[:, None]
+    empty = np.zeros((8, 0))
+    panel = Panel("a", Grid("number", first, 1_000_003), ("v",), (), (), (Series("", 0, values, empty, empty),))
+    forecast = Forecast(panel, np.zeros((1, 3, 1)), np.zeros((1, 3, 1, 0)))
+    frame = forecast.frame(pl.DataFrame({"time": times, "v": values[:, 0]}))
+    assert frame["time"].to_list() == [first + 1_000_003 * step for step in (8, 9, 10)]
 
 
 def test_linear_maps_refuse_covariates_and_sizes(table: Path) -> None:

@@ -23,7 +23,7 @@ from sightline.data.tokens.text import TextTokenizer
 from sightline.models import LANGUAGE_MODELS
 from sightline.models.language_model import LanguageModelConfig
 from sightline.tasks.fit import train_task
-from sightline.tasks.language.config import LanguageConfig, TextTokenizerConfig
+from sightline.tasks.language.config import LanguageConfig, LanguageRun, TextTokenizerConfig
 from sightline.tasks.language.task import LanguageTask
 from sightline.tasks.load import load, part_of_run
 from sightline.tasks.recipe import resolve_run, run_files
@@ -320,6 +320,25 @@ def test_a_tokenizer_is_learned_once_for_all_trainings_of_a_comparison(path, tmp
     assert again.tokenizer.to_dict() == first.tokenizer.to_dict() == alone.tokenizer.to_dict()
     for a, b in zip(again.model.state_dict().values(), alone.model.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_column_of_running_text_is_refused(tmp_path):
+    """It was read as text, separators and header too, whatever the column."""
+    (tmp_path / "reviews.csv").write_text("id,review\n" + "".join(f'{i},"a text, number {i}"\n' for i in range(40)))
+    (tmp_path / "more.jsonl").write_text("".join(f'{{"review": "text {i}"}}\n' for i in range(40)))
+
+    def run(*names: str) -> LanguageRun:
+        return LanguageTask.preset("gru").changed(
+            data=",".join(str(tmp_path / name) for name in names), column="review"
+        )
+
+    problem = (
+        r"^column: there is no 'review' in running text, as which .*reviews\.csv is read; for a document a row save"
+    )
+    with pytest.raises(InputError, match=problem):
+        run("reviews.csv").load()
+    corpus = run("more.jsonl", "reviews.csv").load()
+    assert sum(part.documents for part in corpus.parts.values()) == 41
 
 
 def test_widths_are_matched(corpus):

@@ -11,6 +11,7 @@ from sightline.data.labelled.columns import UNKNOWN, LabelledColumns
 from sightline.data.labelled.gaps import Missing, filled
 from sightline.data.media import audio, images
 from sightline.data.media.files import Suffixes, file_of, is_content, real_kind
+from sightline.data.media.manifest import NEMO
 from sightline.data.rows.json_lines import JsonNumber
 from sightline.data.rows.numbers import is_number, is_series, joined, number_of, series_of
 from sightline.data.rows.record import Record
@@ -69,7 +70,9 @@ def choose(
         raise ValueError(f"the column {min(map(str, overlap))!r} cannot be source and label at once")
     free = [name for name in record.cells if name not in others]
     if not columns:
-        likely = [name for name in TEXT_COLUMNS if name in free] or [n for n in free if is_content(record.cells[n])]
+        likely = [name for name in (*TEXT_COLUMNS, NEMO) if name in free] or [
+            n for n in free if is_content(record.cells[n])
+        ]
         columns = (likely[0],) if likely else tuple(free)
         if not columns:
             raise ValueError("no column besides the labels: expected 'text', 'source' or numbers")

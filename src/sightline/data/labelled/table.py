@@ -36,6 +36,7 @@ from sightline.data.media.audio import AudioOptions
 from sightline.data.media.columns import AudioReader, FileReader, ImageReader
 from sightline.data.media.files import MediaFile, check_base, file_of
 from sightline.data.media.images import ImageOptions, size_flags
+from sightline.data.media.manifest import STRETCHES, with_stretch
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows, suffix_of
 from sightline.data.rows.header import languages, repeated
@@ -134,6 +135,7 @@ def read_labelled(
     table.labels, remark = whole_numbers(table.labels, classes)
     table.remarks += [remark] if remark else []
     table.remarks += [note for reader in items.readers.values() for note in reader.notes()]
+    table.remarks += [STRETCHES] if items.stretched else []
     return table
 
 
@@ -166,7 +168,7 @@ class _Items:
         self.table = LabelledTable(str(path), "text", skip_bad=reading.skip_bad)
         self.folder = path.parent if reading.base is None else reading.base
         self.readers: dict[str, FileReader] = {"audio": AudioReader(reading.audio), "image": ImageReader(reading.image)}
-        self._bytes = 0
+        self._bytes, self.stretched = 0, False
 
     def take(self, place: str, read: Callable[[], LabelledSource], labels: Labels, part: str | None = None) -> None:
         """Add one item, unless its source cannot be read or is not like those before it."""
@@ -207,7 +209,8 @@ class _Items:
         value, what = record.cell(choice.columns[0]), repr(choice.columns[0])
         if choice.kind == "text":
             return self.text(value, what)
-        file = file_of(value, what, self.folder)
+        file = with_stretch(file_of(value, what, self.folder), choice.columns[0], record)
+        self.stretched |= file.start_s > 0 or file.duration_s is not None
         suffix = file.path.suffix.lower()
         if file.content is None and MEDIA.get(suffix) != choice.kind:
             known = ", ".join(suffix for suffix, kind in MEDIA.items() if kind == choice.kind)

@@ -29,6 +29,7 @@ ALIASES = {
     "target": ("sentence", "text", "transcription", "transcript", "caption"),
 }
 NEMO = "audio_filepath"  # beside which `offset` and `duration` name a stretch of the sound
+STRETCHES = "of each sound the stretch is read that 'offset' and 'duration' name"
 
 
 @final
@@ -110,7 +111,7 @@ def read_manifest(
                 raise ValueError(record.problem)
             row = [_cell(record.cell(name), what, folder) for name, what in texts]
             if stretched:
-                stretches.append(_stretch(record))
+                stretches.append(stretch_of(record))
         except ValueError as error:
             table.refuse(error, f"{path}:{record.line}")
             continue
@@ -119,7 +120,7 @@ def read_manifest(
     table.check_some(lines)
     *by_source, targets = ([*column] for column in zip(*cells, strict=True))
     if any(start or duration is not None for start, duration in stretches):
-        notes.append(f"{path}: of each sound the stretch is read that 'offset' and 'duration' name")
+        notes.append(f"{path}: {STRETCHES}")
     named = dict(zip(sources, by_source, strict=True))
     return Manifest(path, named, targets, lines, table, folder, stretches, notes)
 
@@ -146,8 +147,20 @@ def _cell(value: Any, what: str, folder: Path) -> str | MediaFile:
     return file_of(value, what, folder) if is_content(value) else text_of(value, what)
 
 
-def _stretch(record: Record) -> tuple[float, float | None]:
-    """The start and the duration in seconds that a row of NeMo's manifests names, (0, None) = the whole sound."""
+def with_stretch(file: MediaFile, column: str, record: Record) -> MediaFile:
+    """The file of a cell with the stretch that its row names; raises as `stretch_of`."""
+    if column != NEMO or file.content is not None:
+        return file
+    start, duration = stretch_of(record)
+    return replace(file, start_s=start, duration_s=duration)
+
+
+def stretch_of(record: Record) -> tuple[float, float | None]:
+    """The start and the duration in seconds that a row of NeMo's manifests names, (0, None) = the whole sound.
+
+    Raises:
+        ValueError: "'offset' 0.5 and 'duration' -1.0 are not a stretch of time".
+    """
     start, duration = (record.cells.get(name) for name in ("offset", "duration"))
     seconds = 0.0 if start is None else number_of(start, "'offset'")
     length = None if duration is None else number_of(duration, "'duration'")

@@ -52,11 +52,14 @@ class Delimited(Rows):
             ]
         super().__init__(path, names, line, notes=self.dialect.notes)
         self.named = header
-        columns = zip(names, zip(*sample)) if self.dialect.separator != "," else ()
-        self._decimals = frozenset(name for name, cells in columns if _decimal_commas(cells))
-        if self._decimals:
-            shown = ", ".join(repr(name) for name in names if name in self._decimals)
-            self.notes += (f"numbers have a decimal comma: {shown}",)
+        columns = dict(zip(names, zip(*sample))) if self.dialect.separator != "," else {}
+        commas = [name for name, cells in columns.items() if _decimal_commas(cells)]
+        points = [name for name, cells in columns.items() if commas and name not in commas and _grouped(cells)]
+        self._decimals = frozenset((*commas, *points))
+        if commas:
+            self.notes += (f"numbers have a decimal comma: {', '.join(map(repr, commas))}",)
+        if points:  # 1.234 is 1234 beside 0,5
+            self.notes += (f"points are between thousands, as commas are decimal: {', '.join(map(repr, points))}",)
 
     def without_header(self) -> Rows:
         return type(self)(self.path, self._derive, header=False)
@@ -142,6 +145,13 @@ def _decimal_commas(cells: Sequence[str | None]) -> bool:
         return False
     european = re.compile(EUROPEAN)
     return all(european.search(cell) for cell in filled)
+
+
+def _grouped(cells: Sequence[str | None]) -> bool:
+    """Whether a column without commas consists of whole numbers, some of them with points between thousands."""
+    filled = [str(cell) for cell in cells if (cell or "").strip().lower() not in _HOLES]
+    european = re.compile(EUROPEAN)
+    return any("." in cell for cell in filled) and all(european.search(cell) for cell in filled)
 
 
 def _csv_rows(path: Path, separator: str) -> Generator[_Cells, None, None]:

@@ -135,9 +135,10 @@ def _marker_notes(panel: Panel) -> list[str]:
     for place, column in enumerate(panel.targets):
         values = np.concatenate([record.values[:, place] for record in panel.records])
         for extreme, count in markers(values):
+            number = f"{extreme:g}" if float(f"{extreme:g}") == extreme else repr(extreme)
             notes.append(
-                f"{count:,} values of {column!r} are {extreme:g}, far from all others: if this marks missing "
-                f"values, read it so with --missing={extreme:g}, and fill them with --fill"
+                f"{count:,} values of {column!r} are {number}, far from all others: if this marks missing "
+                f"values, read it so with --missing={number}, and fill them with --fill"
             )
     return notes
 

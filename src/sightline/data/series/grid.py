@@ -16,7 +16,7 @@ GridKind = Literal["number", "time", "month", "business"]
 _UNITS = {"us": 1, "ms": 1_000, "s": SECOND, "min": 60 * SECOND, "h": 3_600 * SECOND, "d": DAY, "w": 7 * DAY}
 _MONTHS = {"mo": 1, "q": 3, "y": 12}
 _ISO = Written()
-_FIRST_BUSINESS, _LAST_BUSINESS = 0, -1  # values of `Grid.day`
+_FIRST_BUSINESS, _LAST_BUSINESS, _LAST = 0, -1, 31  # values of `Grid.day`
 _LATEST = 9999 * 366  # months or business days after the year 9999
 _MONDAY = np.datetime64("0001-01-01")  # business days are counted from here
 
@@ -185,20 +185,35 @@ def find_grid(stamps: Stamps, breaks: np.ndarray, every: str | None = None) -> G
         kind, step = stamps.kind, _commonest(distance[between])
     if stamps.kind == "number":
         return Grid(kind, int(values.min()), step, written)
-    day, clock = _split(values)
-    months = day.astype("M8[M]")
-    days = (int((day - months).astype(np.int64).max()) + 1, _LAST_BUSINESS, _FIRST_BUSINESS)
-    code = next((code for code in days if (_day_of(months, code) == day).all()), None)
-    same_clock = bool((clock == clock[0]).all())
-    monthly = code is not None and same_clock
+    monthly = month_day(values) is not None and len(np.unique(_split(values)[1])) == 1
     if every is None and monthly and distance[between].min() >= 28 * DAY:
-        kind, step = "month", _commonest(np.diff(months.astype(np.int64))[between])
-    grid = Grid(kind, 0, step, written)
-    if kind == "month" and code is not None and same_clock:
-        grid = replace(grid, day=code, clock=int(clock[0]))
-    elif kind == "business" and same_clock:
-        grid = replace(grid, clock=int(clock[0]))
+        months = values.astype("M8[us]").astype("M8[M]").astype(np.int64)
+        kind, step = "month", _commonest(np.diff(months)[between])
+    grid = grid_of(kind, step, values, written)
     return replace(grid, origin=int(grid.counted(values).min()))
+
+
+def grid_of(kind: GridKind, step: int, values: np.ndarray, written: Written) -> Grid:
+    """The grid of this step from 0 on, with the day of the month and the time of day of stamps (N,), where all have the
+    same.
+    """
+    clock, day = np.unique(_split(values)[1]), month_day(values)
+    grid = Grid(kind, 0, step, written)
+    if kind == "month" and day is not None and len(clock) == 1:
+        return replace(grid, day=day, clock=int(clock[0]))
+    return replace(grid, clock=int(clock[0])) if kind == "business" and len(clock) == 1 else grid
+
+
+def month_day(values: np.ndarray) -> int | None:
+    """The day of the month of all stamps (N,), as `Grid.day` has it; None where they have none in common.
+
+    Days that are all the last one of their month are that, of whatever length the months are: after 30 June and 30
+    September comes 31 December.
+    """
+    day, _ = _split(values)
+    months = day.astype("M8[M]")
+    days = (_LAST, int((day - months).astype(np.int64).max()) + 1, _LAST_BUSINESS, _FIRST_BUSINESS)
+    return next((code for code in days if (_day_of(months, code) == day).all()), None)
 
 
 def _commonest(distances: np.ndarray) -> int:

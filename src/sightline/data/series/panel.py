@@ -16,6 +16,7 @@ import numpy as np
 from sightline.core.digits import number_of, percent
 from sightline.core.errors import InputError
 from sightline.data.series.grid import Grid, find_grid, parse_every
+from sightline.data.series.short_ends import short_ends
 from sightline.data.series.table import SeriesTable
 from sightline.data.series.times import DAY, local_stamps
 
@@ -134,9 +135,11 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
     else:
         grid = grid.aligned()
         index = grid.floor(ordered.values)
+        short = short_ends(grid, names, code[order], index)
         code, index, values, rows = _resampled(code[order], index, table.values[order], order, rules.resample)
         notes.append(f"{number_of(len(stamps), 'row')} resampled by {rules.resample} to "
                      f"{number_of(len(index), 'step')} of {grid.every}")  # fmt: skip
+        notes += short
     filler = _Filler(table, grid, rules.fill)
     ends = [*np.flatnonzero(np.diff(code, prepend=-1)).tolist(), len(code)]
     records = [

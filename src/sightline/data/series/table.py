@@ -118,7 +118,10 @@ def numbers_of(
             hole |= cells.str.to_lowercase().is_in(HOLES).fill_null(False)
         numbers = cells.cast(pl.Float64, strict=False)
         if missing:
-            hole |= numbers.is_in(list(missing)).fill_null(False)
+            marks = pl.Series(missing, dtype=pl.Float64)
+            if cells.dtype.is_float():  # -99.99 of a column of float32 is another number in float64
+                marks = marks.cast(cells.dtype).cast(pl.Float64)
+            hole |= numbers.is_in(marks.implode()).fill_null(False)
             numbers = numbers.set(hole, None)
         wrong = (numbers.is_null() & ~hole) | (numbers.fill_nan(None).abs() > LARGEST).fill_null(False)
         if wrong.any():

@@ -281,6 +281,12 @@ def _by_form(cells: polars.Series, form: str, zone: Zone | None) -> Stamps:
     if directives & set("dmbBjUW") and not directives & set("YyGcx"):
         raise InputError(f"{form!r} has no year: times of several years would be the same: write %Y",
                          where="--time-format")  # fmt: skip
+    if ("I" in directives) != ("p" in directives):
+        one, other = ("%I", "%p") if "I" in directives else ("%p", "%I")
+        raise InputError(
+            f"{form!r} has {one} without {other}: morning and afternoon would be the same: write both, or %H alone",
+            where="--time-format",
+        )
     day, full = "", form
     if directives & set("UWV") and not directives & set("aAwudj"):
         full, day = (form + " %w", " 0") if "U" in directives else (form + " %u", " 1")

@@ -16,7 +16,7 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.data.rows.files import TextLine, read_lines
 from sightline.data.rows.formats import suffix_of
-from sightline.data.series.grid import Grid, parse_every
+from sightline.data.series.grid import grid_of, month_day, parse_every
 from sightline.data.series.roles import SeriesColumns
 from sightline.data.series.table import SeriesTable, numbers_of
 from sightline.data.series.times import DAY, BadTime, Stamps, stamps_of
@@ -94,7 +94,9 @@ def read_whole_series(path: Path, columns: SeriesColumns, every: str | None) -> 
             kind, step = parse_every(every, first.kind, first.written.scale)
         except InputError as error:
             raise InputError(str(error), where=path) from None
-        grid = Grid(kind, 0, 1, first.written)
+        grid = grid_of(kind, 1, first.values, first.written)
+        if kind == "month" and month_day(first.values) is None:
+            notes.append("the series begin on different days of a month: their times are those of its first day")
         stamped = grid.stamps(np.repeat(grid.counted(first.values), lengths) + step * steps)
         dates = first.kind == "time" and first.written.zone is None and bool((stamped % DAY == 0).all())
         stamps = first._replace(values=stamped, written=first.written._replace(dates=dates))

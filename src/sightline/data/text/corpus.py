@@ -22,7 +22,7 @@ from sightline.data.text.describe import survey_text
 from sightline.data.text.files import STDLIB, text_files
 from sightline.data.text.part import PartBlock, TextPart
 from sightline.data.text.readers import Block, Document, Reader, TextFile
-from sightline.data.text.rows import reader_of
+from sightline.data.text.rows import notes_on_tables, reader_of
 
 TextSplit = Literal["auto", "documents", "position"]
 _FEW = 1000  # documents: of more, no part stays empty
@@ -102,7 +102,8 @@ def load_text(
     parts = limited(parts, limit)
     for part in parts.values():
         digest.update(f"{part.name} {part.documents} {part.size}\0".encode())
-    return TextCorpus(name, **parts, sha256=digest.hexdigest(), notes=tuple(counted.notes()), problem=problem)
+    notes = (*counted.notes(), *notes_on_tables(readers))
+    return TextCorpus(name, **parts, sha256=digest.hexdigest(), notes=notes, problem=problem)
 
 
 def _is_divided_by_position(readers: Sequence[Reader], split: TextSplit, divided: bool, name: str) -> bool:

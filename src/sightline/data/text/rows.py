@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import final
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.rows.compression import compression_of
 from sightline.data.rows.files import MAX_LINE_BYTES
@@ -15,7 +16,10 @@ from sightline.data.rows.formats import FORMATS, open_rows, suffix_of
 from sightline.data.rows.record import Record, Rows
 from sightline.data.rows.texts import text_of
 from sightline.data.text import readers
+from sightline.data.text.files import text_files
 from sightline.data.text.readers import Block, Document, Fragment, Reader, Refuse, TextFile
+
+_SAVED = "for a document a row save the table as JSON Lines or parquet"
 
 
 def reader_of(path: Path, column: str) -> Reader:
@@ -26,6 +30,29 @@ def reader_of(path: Path, column: str) -> Reader:
     if entry.form == "columns" and (compression := compression_of(path)):
         raise InputError(f"{suffix_of(path)[1:]} is compressed inside: save it without {compression.name}", where=path)
     return TableDocuments(path, column)
+
+
+def check_column(data: str, column: str) -> None:
+    """Raise where none of the files that `data` names has columns.
+
+    Raises:
+        InputError: "column: there is no 'review' in running text, as which reviews.csv is read; for a document …".
+    """
+    paths = text_files(data)
+    if all(isinstance(reader_of(path, column), TextFile) for path in paths):
+        raise InputError(
+            f"there is no {column!r} in running text, as which {paths[0]} is read; {_SAVED}", where="column"
+        )
+
+
+def notes_on_tables(readers: Sequence[Reader]) -> list[str]:
+    """A note where tables of delimited text are read as running text."""
+    formats = ((reader.path, FORMATS.get(suffix_of(reader.path))) for reader in readers)
+    paths = [path for path, entry in formats if entry is not None and entry.form == "delimited"]
+    if not paths:
+        return []
+    more = f" and {number_of(len(paths) - 1, 'more table')}" if len(paths) > 1 else ""
+    return [f"{paths[0]}{more}: read as running text, header and separators too; {_SAVED}"]
 
 
 @final

@@ -51,6 +51,18 @@ class SwapConfig:
         for flag, rate in (("--layer-lr", plan.layer_lr), ("--tune-lr", plan.tune_lr)):
             check_in_range(flag, rate, above=0)
         check_in_range("--kl", plan.kl, at_least=0)
+        usual = SwapPlan()
+        for steps, count, of_stage in (
+            ("--layer-steps", plan.layer_steps, {"--layer-lr": plan.layer_lr == usual.layer_lr}),
+            (
+                "--tune-steps",
+                plan.tune_steps,
+                {"--tune-lr": plan.tune_lr == usual.tune_lr, "--kl": plan.kl == usual.kl},
+            ),
+        ):
+            for flag, untouched in of_stage.items():
+                if not count and not untouched:
+                    raise InputError(f"is of a stage that {steps} 0 leaves out", where=flag)
 
 
 @final

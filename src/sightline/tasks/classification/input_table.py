@@ -53,7 +53,6 @@ def labelled_inputs(
             shortest = series.astype(str).astype(float)  # 0.1, not 0.10000000149
             return json.dumps((shortest[:, 0] if shortest.shape[1] == 1 else shortest).tolist())
         name = choice.columns[0]
-        read_cell = text_or_blank if inputs.kind == "text" else table.file
-        return read_cell(record.cell(name), repr(name))
+        return text_or_blank(record.cell(name), repr(name)) if inputs.kind == "text" else table.file(record, name)
 
     return [*table.each(rows, read)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, final
 
@@ -31,11 +32,15 @@ PredictorLoss = Callable[[Predictor], float]
 
 @final
 class NamedPredictor(NamedTuple):
-    """A baseline that can forecast the windows of any part."""
+    """A baseline that can forecast the windows of any part.
+
+    before: the steps that a series must have before a window for the baseline to mean something
+    """
 
     name: str
     description: str
     predictor: Callable[[Windows], Predictor]
+    before: int = 0
 
 
 def forecast_baselines(
@@ -45,7 +50,7 @@ def forecast_baselines(
 
     Point forecasts get quantiles from their errors in training, where the model has quantiles.
     """
-    valid, known = (of.select(spaced(len(of), MOST_CHOOSING)) for of in (valid, train))
+    valid = valid.select(spaced(len(valid), MOST_CHOOSING))
     deciding = "mae" if config.loss == "quantile" else config.metric_name
 
     def score(windows: Windows, predictor: Predictor, batches: list[WindowBatch]) -> dict[str, float]:
@@ -53,11 +58,12 @@ def forecast_baselines(
 
     batches, choosing = list(fitted.in_order(part)), list(fitted.in_order(valid))
     baselines, clock = [], CpuClock()
-    for name, description, predictor in all_baselines(
+    for name, description, predictor, before in all_baselines(
         train, valid, part, fitted, config, lambda predictor: score(valid, predictor, choosing)[deciding]
     ):
         forecasts = predictor(part)
         if config.levels and name != TRUTH:
+            known = known_windows(train, before)
             forecasts = with_quantiles(forecasts, predictor(known), fitted.in_order(known), config.levels)
         baselines.append(Baseline(name, description, score(part, forecasts, batches), name == TRUTH, clock.lap()))
     return baselines
@@ -81,8 +87,9 @@ def all_baselines(
         ):
             season = min(seasons, key=lambda m: loss(cyclic(valid, m, cycles)))
             yield NamedPredictor(
-                name, f"{what}, of {season:g} steps, {how}", lambda windows, m=season, n=cycles: cyclic(windows, m, n)
-            )
+                name, f"{what}, of {season:g} steps, {how}", lambda windows, m=season, n=cycles: cyclic(windows, m, n),
+                math.ceil(season),
+            )  # fmt: skip
     yield smoothed(part, [round(season) for season in seasons], loss)
     yield linear_map(train, fitted.scaling(train.panel), loss)
     if part.truth is not None:
@@ -183,6 +190,16 @@ def _read(batch: WindowBatch, differences: bool) -> tuple[Tensor, Tensor, Tensor
     values, future = (of.transpose(1, 2).flatten(0, 1) for of in (batch.values, batch.future))
     last = values[:, -1:] if differences else torch.zeros_like(values[:, -1:])
     return torch.cat([values - last, torch.ones_like(last)], 1), future - last, last
+
+
+def known_windows(train: Windows, before: int) -> Windows:
+    """The windows whose errors give quantiles: evenly spaced ones of those with so many steps before them, else of all.
+
+    A window without a season before it has another error than those that are measured.
+    """
+    enough = np.flatnonzero(train.origin >= before)
+    train = train.select(enough) if len(enough) else train
+    return train.select(spaced(len(train), MOST_CHOOSING))
 
 
 def with_quantiles(

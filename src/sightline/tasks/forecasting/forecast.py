@@ -156,7 +156,8 @@ def _typed(texts: list[str], kind: polars.DataType) -> list[Any]:
     if kind == pl.String:
         return texts
     if kind.is_numeric():
-        return pl.Series(texts).cast(pl.Float64).cast(kind).to_list()
+        whole = pl.Series(texts).cast(pl.Int64, strict=False)  # float64 has no nanoseconds of today
+        return (pl.Series(texts).cast(pl.Float64) if whole.null_count() else whole).cast(kind).to_list()
     column = pl.Series([datetime.fromisoformat(text) for text in texts])
     if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
         column = column.dt.convert_time_zone(kind.time_zone)

@@ -13,6 +13,7 @@ from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.text.batches import GROUP_BYTES
 from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
 from sightline.data.text.part import TextPart
+from sightline.data.text.rows import check_column
 from sightline.data.tokens.text import TextTokenizer
 from sightline.data.tokens.tokenizer import byte_pairs_for
 from sightline.models import LANGUAGE_MODELS, SizedConfig
@@ -40,6 +41,8 @@ class RunningTextConfig(FilesConfig):
     def load(self) -> TextCorpus:
         """The corpus; raises what `load_text` raises, and `InputError` where no data is named."""
         data = self.named("a text file, a folder, a glob or builtin:stdlib")
+        if self.column != RunningTextConfig.column:
+            check_column(data, self.column)
         shares = {"split": self.split, "valid_share": self.valid_share, "test_share": self.test_share}
         return load_text(data, column=self.column, skip_bad=self.skip_bad, **shares, **self.division)
 

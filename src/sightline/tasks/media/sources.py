@@ -141,7 +141,7 @@ class SourceColumns:
         def read(record: Record) -> list[str | MediaFile]:
             cells = zip(names, self.columns, strict=True)
             return [
-                text_of(record.cell(name), repr(name)) if kind == "text" else table.file(record.cell(name), repr(name))
+                text_of(record.cell(name), repr(name)) if kind == "text" else table.file(record, name)
                 for name, (_, kind) in cells
             ]
 
