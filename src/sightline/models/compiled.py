@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sightline.core.caches import Growing
 from sightline.core.errors import InputError
-from sightline.core.hooks import hooked
+from sightline.core.hooks import any_hooked, parts_of
 from sightline.core.precision import Precision
 from sightline.core.state import Leaf, form, retract, select, stored_leaves, with_leaves
 from sightline.models.step_code import StepCode, step_code
@@ -43,9 +43,9 @@ def step_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> Decod
     Raises:
         InputError: as `check_compiler` does.
     """
-    if not rows or any(map(hooked, model.modules())):
+    if not rows or any_hooked(parts_of(model)):
         return model.step
-    check_compiler(next((tensor.device for tensor in model.parameters()), torch.device("cpu")))
+    check_model(model, new=precision not in _kept.get(model, {}))
     return CompiledStep(_codes_of(model, precision), tuple(sorted(set(rows))))
 
 
@@ -72,6 +72,17 @@ def _codes_of(model: Any, precision: Precision) -> _Codes:
     if precision not in codes:
         codes[precision] = _Codes(model, precision)
     return codes[precision]
+
+
+def check_model(model: nn.Module, *, new: bool) -> None:
+    """`check_compiler` for a model; one for which there are codes, which is not `new`, is only looked up.
+
+    Raises:
+        InputError: as `check_compiler` does.
+    """
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    if new or device.type != "cpu":
+        check_compiler(device)
 
 
 def check_compiler(device: torch.device) -> None:
