@@ -112,21 +112,27 @@ def encoder_decoder_flops(d_model: int, layers: int, beam: int) -> float:
     return encoder + memory + steps
 
 
-def prepared(model: Any, way: str, beam: int) -> tuple[Any, Any]:
-    """The model for inference, and its step: `way` is a precision, or one of `COMPILED`."""
+def settings(way: str, beam: int) -> DecodingConfig:
+    """The settings of decoding for a `way`: a precision, or one of `COMPILED`."""
     name, _, compiled = way.partition(", ")
     precision: Any = name
-    one = for_inference(model, precision)
-    return one, step_of(one, precision, (beam,) if compiled else ())
+    return DecodingConfig(beam=beam, precision=precision, compiled=bool(compiled))
+
+
+def prepared(model: Any, config: DecodingConfig) -> tuple[Any, Any]:
+    """The model for inference, and its step."""
+    one = for_inference(model, config.precision)
+    return one, step_of(one, config.precision, config.rows_alone)
 
 
 def ours(model: Any, way: str, sources: Tensor, beam: int, most: int) -> list[list[int]]:
     """The best output of at most `most` tokens of each source by the decoding engine."""
-    one, step = prepared(model, way, beam)
-    reading = reading_of(one, way.partition(", ")[0], (beam,) if ", " in way else ())
+    config = settings(way, beam)
+    one, step = prepared(model, config)
+    reading = reading_of(one, config.precision, config.rows_alone)
     hypotheses = decode(
         lambda rows: reading(sources[rows], None), step, [sources.shape[1]] * len(sources),
-        DecodingConfig(beam=beam), bos=BOS, eos=EOS, max_length=most,
+        config, bos=BOS, eos=EOS, max_length=most,
     )  # fmt: skip
     return [list(hypothesis.tokens) for hypothesis in hypotheses]
 
@@ -145,9 +151,10 @@ def language_job() -> Job:
     tokens = torch.randint(4, vocabulary, (1, prompt), generator=torch.Generator().manual_seed(1))
 
     def own(way: str, most: int) -> list[list[int]]:
-        one, step = prepared(model, way, 1)
+        config = settings(way, 1)
+        one, step = prepared(model, config)
         hypotheses = decode(
-            lambda _: read_prompts(one, tokens.tolist()), after_prompt(step), [prompt], DecodingConfig(),
+            lambda _: read_prompts(one, tokens.tolist()), after_prompt(step), [prompt], config,
             bos=BOS, eos=EOS, max_length=most,
         )  # fmt: skip
         return [list(hypothesis.tokens) for hypothesis in hypotheses]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
 import pytest
@@ -10,7 +10,18 @@ import torch
 from hypothesis import given
 
 from sightline.core.caches import Shared
-from sightline.core.state import Growing, detach, join, leaves, map_state, nbytes, retract, select
+from sightline.core.state import (
+    Growing,
+    detach,
+    join,
+    leaves,
+    map_state,
+    nbytes,
+    retract,
+    select,
+    stored_leaves,
+    unfolded,
+)
 
 
 class Inner(NamedTuple):
@@ -101,6 +112,45 @@ def test_branches_store_what_they_share_once():
         assert nbytes(chosen) == before
         cache = chosen[0].append(torch.randn(6, 3, 1))
     assert nbytes(cache) == 2 * 3 * (10 + 3) * 4
+
+
+def test_the_rows_of_one_source_branch_before_their_first_item():
+    with torch.no_grad():
+        cache = select(Growing(torch.zeros(1, 3, 0), 2), torch.tensor([0, 0, 0, 0]))
+        assert cache.branched is not None
+        content = torch.zeros(4, 3, 0)
+        for index in ([0, 1, 2, 3], [0, 0, 0, 0], [0, 0, 2, 3], [1, 0, 3, 3]):
+            new = torch.randn(4, 3, 1)
+            cache, content = cache.append(new), torch.cat([content, new], 2)
+            read_branches(cache, content)
+            cache, content = select(cache, torch.tensor(index)), content[index]
+            read_branches(cache, content)
+    assert nbytes(cache) == 3 * (4 * 4) * 4
+    assert torch.equal(cache.tensor, content)
+
+
+def test_states_that_agree_in_what_is_around_their_leaves_differ_in_these_alone():
+    class Pair(NamedTuple):
+        one: Any
+        other: Any
+
+    x, cache = torch.zeros(2, 3), Growing(torch.zeros(2, 1, 3), 1)
+    states = [
+        (x, x, x),
+        (x, (x, x)),
+        ((x, x), x),
+        Pair(x, x),
+        (x, x),
+        Pair(x, None),
+        Pair(None, x),
+        (x, cache),
+        x,
+        None,
+    ]
+    assert [unfolded(state)[0] == stored_leaves(state) for state in states] == [True] * len(states)
+    seen = [unfolded(state)[1] for state in states]
+    assert all(seen.count(one) == 1 for one in seen)
+    assert unfolded((x + 1, cache.append(torch.ones(2, 1, 3))))[1] == seen[7]
 
 
 def test_appending_is_amortised_and_in_place():

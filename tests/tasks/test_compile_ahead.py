@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sightline.decoding.engine import DecodingConfig
+from sightline.models import compiled
 from tests.models.steps import stand_in, stand_in_reading
 from tests.tasks.subjects import SUBJECTS
 from tests.tasks.translation import small as pairs
@@ -39,10 +40,13 @@ def test_beams_meet_the_code_that_was_made_ahead(arch: str, beam: int, monkeypat
     calls = stand_in(monkeypatch)
     assert task.compile_ahead(beams=(beam,)) == (beam,)
     calls.clear()
+    plain, own_step = [], compiled._Codes.plain
+    monkeypatch.setattr(compiled._Codes, "plain", lambda *a: (plain.append(a), own_step(*a))[1])
     (answer,) = task.answer(["907"], replace(decoding, compiled=True))
     assert answer.text == expected.text
     assert answer.record["score"] == pytest.approx(expected.record["score"], abs=1e-4)
     assert {len(tokens) for tokens in calls} == {beam}
+    assert not plain, "the first step has as many rows as the others"
 
 
 def test_single_sources_are_read_by_the_code_that_was_made_ahead(monkeypatch: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Bool, Float, Int, RowIndex, Shaped
+from sightline.core.transforms import in_place
 
 RowParts = Shaped[Tensor, "N *rest"]
 BranchParts = Shaped[Tensor, "R W *rest"]
@@ -53,7 +54,7 @@ class Branches:
 
     def select(self, index: RowIndex) -> Branches:
         """The branches of the rows `index`."""
-        if self.rows == 1 and len(index) == self.width:
+        if self.rows == 1 and index.shape[0] == self.width:
             return self
         return Branches(self.owner.index_select(0, index), self.rows)
 
@@ -88,14 +89,18 @@ class Paths:
     """
 
     def __init__(self, branches: Branches, columns: PathColumns, end: int) -> None:
-        self.branches, self.columns, self.end = branches, columns, end
+        self.branches, self.end = branches, end
+        self.length = columns.shape[1]
+        self._columns: Tensor | None = columns
         self._following: Paths | None = None
         self._compact: tuple[Tensor, Tensor, Paths] | None = None
         self._bias: Tensor | None = None
 
     @property
-    def length(self) -> int:
-        return self.columns.shape[1]
+    def columns(self) -> PathColumns:
+        if self._columns is None:
+            self._columns = self.following().columns[:, :-1]
+        return self._columns
 
     def select(self, index: RowIndex) -> Paths:
         """The paths of the rows `index`."""
@@ -111,8 +116,13 @@ class Paths:
 
     @classmethod
     def before(cls, columns: PathColumns, branches: Branches, end: int) -> Paths:
-        """The paths whose `following` has these columns (N, L + 1) and this end."""
-        paths = cls(branches, columns[:, :-1], end - branches.width)
+        """The paths whose `following` has these columns (N, L + 1) and this end.
+
+        Their own columns are a slice that is taken when somebody reads it: torch.export asks for its strides, and would
+        record that it has more than one column.
+        """
+        paths = cls(branches, columns, end - branches.width)
+        paths.length, paths._columns = paths.length - 1, None
         paths._following = cls(branches, columns, end)
         return paths
 
@@ -144,18 +154,36 @@ class Paths:
         return self._compact
 
 
-def selected(value: Any, index: RowIndex, known: dict[Any, Any], rows: int, columns: int | None = None) -> Any:
-    """`value.select(index)`, once for each value in `known`; value None begins branches of `rows` rows."""
-    key = (id(value), rows, columns)
+def selected(value: Any, index: RowIndex, known: dict[Any, Any]) -> Any:
+    """`value.select(index)` of branches or paths, once for each of them in `known`."""
+    after = known.get(id(value))
+    if after is None:
+        after = known[id(value)] = value.select(index)
+    return after
+
+
+def branched(index: RowIndex, known: dict[Any, Any], rows: int) -> Branches:
+    """The branches that `index` makes of `rows` rows, once in `known`."""
+    key = "branches", rows
     if key not in known:
-        if value is not None:
-            known[key] = value.select(index)
-        elif columns is None:
-            known[key] = Branches(index, rows)
-        else:
-            straight = torch.arange(columns, device=index.device).expand(len(index), -1)
-            known[key] = Paths(selected(None, index, known, rows), straight, columns)
+        known[key] = Branches(index, rows)
     return known[key]
+
+
+def begun(index: RowIndex, known: dict[Any, Any], rows: int, columns: int) -> Paths:
+    """The paths of the branches that `index` makes of `rows` rows with so many columns, once in `known`."""
+    key = "paths", rows, columns
+    if key not in known:
+        straight = torch.arange(columns, device=index.device).expand(index.shape[0], -1)
+        known[key] = Paths(branched(index, known, rows), straight, columns)
+    return known[key]
+
+
+def may_branch(index: RowIndex, known: dict[Any, Any]) -> bool:
+    """Whether the rows `index` may become branches, which is the same for all caches of a state."""
+    if "may branch" not in known:
+        known["may branch"] = in_place() and index.shape[0] > 0
+    return known["may branch"]
 
 
 def repeats(index: RowIndex, known: dict[Any, Any]) -> bool:

@@ -25,13 +25,13 @@ def map_state(function: Callable[[AnyTensor], AnyTensor], state: S) -> S:
 
 
 def _mapped(function: Callable[[Tensor], Tensor], of_cache: Callable[[Any], Any], state: Any) -> Any:
+    if isinstance(state, tuple):
+        mapped: list[Any] = [None if part is None else _mapped(function, of_cache, part) for part in state]
+        return type(state)(*mapped) if hasattr(state, "_fields") else type(state)(mapped)
+    if type(state) is Growing or type(state) is Shared:
+        return of_cache(state)
     if state is None or isinstance(state, Tensor):
         return state if state is None else function(state)
-    if isinstance(state, Growing | Shared):
-        return of_cache(state)
-    if isinstance(state, tuple):
-        mapped = [_mapped(function, of_cache, part) for part in state]
-        return type(state)(*mapped) if hasattr(state, "_fields") else type(state)(mapped)
     raise _no_state(state)
 
 
@@ -63,13 +63,29 @@ def leaves(state: Any) -> Iterator[AnyTensor]:
         yield leaf if isinstance(leaf, Tensor) else leaf.tensor
 
 
-def stored_leaves(state: Any) -> Iterator[Leaf]:
+def stored_leaves(state: Any) -> list[Leaf]:
     """Every leaf that is present, as it is stored, in order."""
-    if isinstance(state, Tensor | Growing | Shared):
-        yield state
-    elif isinstance(state, tuple):
+    return unfolded(state)[0]
+
+
+def unfolded(state: Any) -> tuple[list[Leaf], list[Any]]:
+    """`stored_leaves`, and the types of all parts: states that agree in these differ in their leaves alone."""
+    leaves: list[Leaf] = []
+    around: list[Any] = []
+    _unfold(state, leaves, around)
+    return leaves, around
+
+
+def _unfold(state: Any, leaves: list[Leaf], around: list[Any]) -> None:
+    kind = type(state)
+    around.append(kind)
+    if isinstance(state, tuple):
+        if kind is tuple:
+            around.append(len(state))
         for part in state:
-            yield from stored_leaves(part)
+            _unfold(part, leaves, around)
+    elif kind is Growing or kind is Shared or isinstance(state, Tensor):
+        leaves.append(state)
     elif state is not None:
         raise _no_state(state)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sightline.core.doubles import precise
 from sightline.core.interruption import interruption_point
+from sightline.core.state import select
 from sightline.decoding.hypothesis import (
     NONE_POSSIBLE,
     Hypothesis,
@@ -60,8 +61,8 @@ def beam(
     search. A row stops when finished hypotheses fill its slots, or when no continuation of an open hypothesis could
     overtake its `n_best`-th finished one; this changes no result. Hypotheses truncated at `max_length` compete like the
     others, with `finished=False`. `filled` gives every step `width` hypotheses of each open row, with copies in place
-    of those that have finished, which changes no result: code compiled for this number of rows can take all steps. The
-    other arguments are as in `greedy`.
+    of those that have finished or are still to come, which changes no result: code compiled for this number of rows can
+    take all steps. The other arguments are as in `greedy`.
 
     Raises:
         ValueError: "beam width must be at least 1, got 0"; "length penalty alpha must be between -100 and 100, got
@@ -78,35 +79,36 @@ def beam(
     limits = row_limits(max_length, batch)
     rows = [_Row(limit, width, alpha, n_best) for limit in limits]
     active = [i for i, row in enumerate(rows) if not row.ended]
-    origin = torch.tensor(active, dtype=torch.long, device=device)
+    count = width * len(active) if filled else len(active)  # rows of the state
     if active:
-        state = reorder(state, origin, batch)
+        state = reorder(state, _filled(torch.tensor(active, device=device), count), batch)
     # Of each open hypothesis (N,) its row's index in `active`, and its slot there; None = every slot, in order.
     first = torch.arange(len(active), device=device)
     slots: tuple[Tensor, Tensor] | None = (first, torch.zeros_like(first))
     scores = torch.zeros(len(active), dtype=precise(device), device=device)  # (N,)
-    history = torch.full((len(active), 1), bos, dtype=torch.long, device=device)  # (N, 1 + t)
-    count = len(active)  # rows of the state
+    tokens = torch.full((len(active),), bos, dtype=torch.long, device=device)  # (N,)
+    trail = _Trail([[i] + [0] * (width - 1) for i in range(len(active))])
     while active:
         interruption_point()
-        logits, state = step(_filled(history[:, -1], count), state)
-        logits, chances = permit(logits[: len(history)], banned)
-        best, parent, token = _expand(logits, chances, scores, slots, len(active), width)  # (R, K) each
-        chosen = _advance(rows, active, best, parent, token, history, eos)
-        remaining = [i for i, row in enumerate(rows) if not row.ended]
-        kept = [pick for pick in chosen if not rows[active[pick[0]]].ended]
+        logits, state = step(_filled(tokens, count), state)
+        logits, chances = permit(logits[: len(tokens)] if count > len(tokens) else logits, banned)
+        best, slot, token = _expand(logits, chances, scores, slots, len(active), width)  # (R, K) each
+        trail.extend(slot.tolist(), token.tolist())
+        kept = _advance(rows, active, best.tolist(), trail, eos)
         if not kept:
             break
+        remaining = [i for i in active if not rows[i].ended]
         if len(kept) == best.numel():
-            slots, scores, index, new = None, best.flatten(), parent.flatten(), token.flatten()
+            slots, scores, tokens = None, best.flatten(), token.flatten()
         else:
             r, k = torch.tensor(kept, device=device).unbind(1)  # (N,) row and rank of the hypotheses that continue
             place = {row: i for i, row in enumerate(remaining)}
             slots = torch.tensor([place[active[i]] for i, _ in kept], device=device), k
-            scores, index, new = best[r, k], parent[r, k], token[r, k]
-        taken = _filled(index, width * len(remaining) if filled else len(index))
-        state, count = reorder(state, taken, count), len(taken)
-        history = torch.cat([history.index_select(0, index), new.unsqueeze(1)], 1)
+            scores, tokens = best[r, k], token[r, k]
+        parents = trail.keep(kept, width)
+        parents = parents + parents[:1] * (width * len(remaining) - len(parents) if filled else 0)
+        if parents != list(range(count)):
+            state, count = select(state, torch.tensor(parents, device=device)), len(parents)
         active = remaining
     return [row.results() for row in rows]
 
@@ -146,30 +148,71 @@ class _Row:
         return [hypothesis for _, hypothesis in sorted(self.pool, key=lambda pair: -pair[0])[: self.n_best]]
 
 
+@final
+class _Trail:
+    """The tokens of all hypotheses: what each step added to which of those before it.
+
+    Lists take less time than a tensor of all tokens, of which every step selects rows.
+
+    parents, tokens: of the continuations in the step that is being made, by row and rank
+    """
+
+    def __init__(self, numbers: list[list[int]]) -> None:
+        self._numbers = numbers  # of the open hypotheses, by row and slot
+        self._steps: list[tuple[list[int], list[int]]] = []  # parents and tokens of those kept after each step
+        self.parents: list[list[int]] = []
+        self.tokens: list[list[int]] = []
+
+    def extend(self, slots: list[list[int]], tokens: list[list[int]]) -> None:
+        """The next step: of each row the slots of the hypotheses that are continued, and their new tokens, by rank."""
+        self.parents = [[of[slot] for slot in row] for of, row in zip(self._numbers, slots, strict=True)]
+        self.tokens = tokens
+
+    @property
+    def length(self) -> int:
+        """The tokens of a hypothesis, with those of the step that is being made."""
+        return len(self._steps) + 1
+
+    def before(self, row: int, rank: int) -> list[int]:
+        """The tokens of a continuation but for the newest."""
+        number, backwards = self.parents[row][rank], []
+        for parents, tokens in reversed(self._steps):
+            backwards.append(tokens[number])
+            number = parents[number]
+        return backwards[::-1]
+
+    def keep(self, kept: list[tuple[int, int]], width: int) -> list[int]:
+        """End the step with these continuations, by row and rank; returns the numbers of their parents."""
+        parents = [self.parents[row][rank] for row, rank in kept]
+        self._steps.append((parents, [self.tokens[row][rank] for row, rank in kept]))
+        numbers: dict[int, list[int]] = {}
+        for number, (row, rank) in enumerate(kept):
+            numbers.setdefault(row, [0] * width)[rank] = number
+        self._numbers = list(numbers.values())
+        return parents
+
+
 def _filled(values: Tensor, size: int) -> Tensor:
     """`values` (N,) and copies of the first one, (size,)."""
-    return torch.cat([values, values[:1].expand(size - len(values))]) if size > len(values) else values
+    missing = size - values.shape[0]
+    return torch.cat([values, values[:1].expand(missing)]) if missing > 0 else values
 
 
 def _expand(
     logits: Tensor, chances: Tensor, scores: Tensor, slots: tuple[Tensor, Tensor] | None, rows: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The `width` best continuations of every row: scores (-inf if there are fewer), parents and tokens, (R, K).
+    """The `width` best continuations of every row: scores (-inf if there are fewer), slots of parents, tokens, (R, K).
 
     `slots` are the rows and slots of the N hypotheses, None = all slots of all rows in order.
     """
     count = min(width, logits.shape[1])
     permitted, tokens = top(logits, count)  # no row needs more than `width` continuations of one hypothesis
-    chances = chances.gather(1, tokens).masked_fill(permitted == -torch.inf, -torch.inf)
-    scored, numbers = scores.unsqueeze(1) + chances, torch.arange(len(scores), device=scores.device)
-    if slots is None:
-        best, flat = top(scored.reshape(rows, -1), width)
-        parents, candidates = numbers.view(rows, width), tokens.reshape(rows, -1)
-    else:
-        best, flat = top(_placed(scored, slots, rows, width, -torch.inf).flatten(1), width)
-        parents = _placed(numbers, slots, rows, width, 0)
-        candidates = _placed(tokens, slots, rows, width, 0).flatten(1)
-    return best, parents.gather(1, flat // count), candidates.gather(1, flat)
+    chances = chances.gather(1, tokens).masked_fill_(permitted == -torch.inf, -torch.inf)
+    scored = chances.add(scores.unsqueeze(1))
+    if slots is not None:
+        scored, tokens = _placed(scored, slots, rows, width, -torch.inf), _placed(tokens, slots, rows, width, 0)
+    best, flat = top(scored.reshape(rows, -1), width)
+    return best, flat // count, tokens.reshape(rows, -1).gather(1, flat)
 
 
 def _placed(values: Tensor, slots: tuple[Tensor, Tensor], rows: int, width: int, empty: int | float) -> Tensor:
@@ -180,23 +223,24 @@ def _placed(values: Tensor, slots: tuple[Tensor, Tensor], rows: int, width: int,
 
 
 def _advance(
-    rows: list[_Row], active: list[int], best: Tensor, parent: Tensor, token: Tensor, history: Tensor, eos: int
+    rows: list[_Row], active: list[int], best: list[list[float]], trail: _Trail, eos: int
 ) -> list[tuple[int, int]]:
-    """Add finished continuations to the pools of their rows; return (row in `active`, rank) of the others."""
-    length = history.shape[1]  # generated tokens: the history contains bos and all but the newest
-    chosen = []
-    for i, (scores, parents, tokens) in enumerate(zip(best.tolist(), parent.tolist(), token.tolist(), strict=True)):
+    """Add finished continuations to the pools of their rows; return (row in `active`, rank) of those that continue."""
+    length = trail.length
+    kept = []
+    for i, (scores, tokens) in enumerate(zip(best, trail.tokens, strict=True)):
         row = rows[active[i]]
-        open_scores = []
+        opened = []
         for k in range(row.room):
-            if scores[k] == -torch.inf:
+            if scores[k] == -math.inf:
                 break
             finished = tokens[k] == eos
             if finished or length == row.limit:
-                output = history[parents[k], 1:].tolist() + ([] if finished else [tokens[k]])
+                output = trail.before(i, k) + ([] if finished else [tokens[k]])
                 row.end(Hypothesis(tuple(output), scores[k], finished), length)
             else:
-                chosen.append((i, k))
-                open_scores.append(scores[k])
-        row.check(max(open_scores, default=None), length)
-    return chosen
+                opened.append((i, k))
+        row.check(max((scores[k] for _, k in opened), default=None), length)
+        if not row.ended:
+            kept += opened
+    return kept

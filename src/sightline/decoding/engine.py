@@ -93,7 +93,7 @@ class DecodingConfig:
     @property
     def rows_alone(self) -> tuple[int, ...]:
         """The numbers of rows that one source has in a batch, where its steps are to be compiled."""
-        return tuple({1, self.beam}) if self.compiled else ()
+        return (self.beam,) if self.compiled else ()
 
 
 class Speculation(NamedTuple):

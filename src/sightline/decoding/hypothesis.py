@@ -7,6 +7,7 @@ search any model that satisfies the contract.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -60,7 +61,7 @@ def permit(logits: Tensor, banned: Sequence[int]) -> tuple[Tensor, Tensor]:
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     chances = logits.log_softmax(1)
-    if chances[:, 0].isnan().any():  # then all chances of that row are
+    if math.isnan(chances.select(1, 0).sum().item()):  # then all chances of a row are, and none is +infinity
         raise ValueError(NOT_FINITE)
     return _without(logits, banned), chances
 

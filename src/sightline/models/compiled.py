@@ -11,16 +11,16 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, final
-from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, ref
+from weakref import WeakKeyDictionary, WeakMethod
 
 import torch
 from torch import Tensor, nn
 
-from sightline.core.caches import Growing
+from sightline.core.caches import Growing, Shared
 from sightline.core.errors import InputError
-from sightline.core.hooks import hooked
+from sightline.core.hooks import any_hooked, parts_of
 from sightline.core.precision import Precision
-from sightline.core.state import Leaf, form, retract, select, stored_leaves, with_leaves
+from sightline.core.state import Leaf, form, retract, select, unfolded, with_leaves
 from sightline.models.step_code import StepCode, step_code
 from sightline.models.traced_form import traced_form
 
@@ -43,9 +43,9 @@ def step_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> Decod
     Raises:
         InputError: as `check_compiler` does.
     """
-    if not rows or any(map(hooked, model.modules())):
+    if not rows or any_hooked(parts_of(model)):
         return model.step
-    check_compiler(next((tensor.device for tensor in model.parameters()), torch.device("cpu")))
+    check_model(model, new=precision not in _kept.get(model, {}))
     return CompiledStep(_codes_of(model, precision), tuple(sorted(set(rows))))
 
 
@@ -74,6 +74,17 @@ def _codes_of(model: Any, precision: Precision) -> _Codes:
     return codes[precision]
 
 
+def check_model(model: nn.Module, *, new: bool) -> None:
+    """`check_compiler` for a model; one for which there are codes, which is not `new`, is only looked up.
+
+    Raises:
+        InputError: as `check_compiler` does.
+    """
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    if new or device.type != "cpu":
+        check_compiler(device)
+
+
 def check_compiler(device: torch.device) -> None:
     """Raise `InputError` where steps cannot be compiled.
 
@@ -96,36 +107,32 @@ class CompiledStep:
 
     def __init__(self, codes: _Codes, rows: tuple[int, ...]) -> None:
         self.codes, self._rows = codes, rows
-        self._last: tuple[list[ReferenceType[Leaf]], StepCode] | None = None  # what the last call gave, and its code
+        self._last: tuple[Any, StepCode] | None = None  # what decided about the code of the last call, and this code
 
     def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        if len(tokens) not in self._rows or torch.is_grad_enabled():
+        rows = tokens.shape[0]
+        if rows not in self._rows or torch.is_grad_enabled():
             return self.codes.plain(tokens, state)
-        leaves = list(stored_leaves(state))
-        code = self._same(leaves)
-        if code is None or not (code.lasts(leaves) or code.takes(leaves)):
+        leaves, around = unfolded(state)
+        decides = rows, around, _unchanging(leaves)
+        code = self._last[1] if self._last is not None and self._last[0] == decides else None
+        if code is None or not ((code.lasts(leaves) and code.continues(leaves)) or code.takes(leaves)):
             code = self.codes.find(tokens, state, leaves)
-        if code is None:
-            return self.codes.plain(tokens, state)
+            if code is None:
+                return self.codes.plain(tokens, state)
+            self._last = decides, code
         logits, after = code.run(tokens, leaves)
-        self._last = list(map(ref, after)), code
         return logits, with_leaves(state, after)
-
-    def _same(self, leaves: list[Leaf]) -> StepCode | None:
-        """The code of the last call, where its result is continued: nothing but sizes has changed."""
-        if self._last is None or len(self._last[0]) != len(leaves):
-            return None
-        return self._last[1] if all(one() is leaf for one, leaf in zip(self._last[0], leaves, strict=True)) else None
 
     def prepare(self, rows: int, state: Any, steps: int) -> bool:
         """Whether there is code for so many rows after at most `steps` steps from the state of one row.
 
-        The rows of a beam branch off one row that has made its first step.
+        The rows of a beam branch off that one.
         """
         tokens = torch.zeros(rows, dtype=torch.long)
         if rows > 1:
-            state = select(self.codes.plain(tokens[:1], state)[1], torch.zeros_like(tokens))
-        for _ in range(steps - (rows > 1)):
+            state = select(state, tokens)
+        for _ in range(steps):
             state = self(tokens, state)[1]
             if known := self.codes.of(rows, state):
                 return known[0] is not None
@@ -220,6 +227,25 @@ class _Codes:
         logits, after = code.run(tokens, leaves)
         retract(state, with_leaves(state, after))
         return float((logits - expected).abs().max() / expected.abs().max().clamp(min=1e-3))
+
+
+def _unchanging(leaves: Sequence[Leaf]) -> list[Any]:
+    """What stays the same from step to step: all but the lengths of caches, of which it has the differences.
+
+    It also has a length below `LEAST_PAST`, for which code may be wrong.
+    """
+    first: int | None = None
+    parts: list[Any] = []
+    for leaf in leaves:
+        if isinstance(leaf, Growing):
+            first = leaf.length if first is None else first
+            parts.append((leaf.unchanging, leaf.length - first, min(leaf.length, LEAST_PAST)))
+        elif isinstance(leaf, Shared):
+            content = leaf.distinct
+            parts.append((leaf.single is not None, content.dtype, content.shape))
+        else:
+            parts.append((leaf.dtype, leaf.shape))
+    return parts
 
 
 def _settled_size(leaf: Leaf) -> Any:

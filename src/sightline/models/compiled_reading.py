@@ -15,10 +15,10 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 import torch
 from torch import Tensor, nn
 
-from sightline.core.hooks import hooked
+from sightline.core.hooks import any_hooked, parts_of
 from sightline.core.precision import Precision
 from sightline.core.state import leaves
-from sightline.models.compiled import TOLERANCES, check_compiler, first_line
+from sightline.models.compiled import TOLERANCES, check_model, first_line
 from sightline.models.reading_code import LoopsOverPositions, ReadingCode, read_source, reading_code
 from sightline.models.traced_form import traced_form
 
@@ -38,9 +38,9 @@ def reading_of(model: Any, precision: Precision, rows: Sequence[int] = ()) -> So
     Raises:
         InputError: as `models.compiled.check_compiler` does.
     """
-    if not rows or any(map(hooked, model.modules())):
+    if not rows or any_hooked(parts_of(model)):
         return lambda source, mask=None: read_source(model, source, mask)
-    check_compiler(next((tensor.device for tensor in model.parameters()), torch.device("cpu")))
+    check_model(model, new=precision not in _kept.get(model, {}))
     return CompiledReading(_codes_of(model, precision))
 
 

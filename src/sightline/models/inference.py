@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from sightline.core.hooks import hooked
+from sightline.core.hooks import any_hooked, parts_of
 from sightline.core.precision import Precision
 from sightline.parts.packed_linear import check_precision, pack_linears
 
@@ -31,11 +31,11 @@ def for_inference(model: M, precision: Precision = "float32") -> M:
     Raises:
         InputError: as `parts.packed_linear.check_precision` does.
     """
-    parts = list(model.modules())
+    parts = parts_of(model)
     tensors = _tensors(parts)
     device = next((tensor.device for tensor in tensors), torch.device("cpu"))
     check_precision(precision, device)
-    if any(map(hooked, parts)):
+    if any_hooked(parts):
         return model
     if any(tensor.is_inference() for tensor in tensors):  # torch does not count their changes
         return _copied(model, precision)

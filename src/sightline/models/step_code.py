@@ -24,6 +24,8 @@ from sightline.models.machine_code import (
     size_range,
 )
 
+LEAST_SIZE = 2  # that a size which is free has at least: 0 and 1 are cases of their own
+
 
 @final
 class StepCode:
@@ -48,20 +50,39 @@ class StepCode:
     ) -> None:
         self._call, self._changed, self._tracks = call, list(changed), list(tracks)
         self._lasts: bool | None = None
+        # The places of the caches along each track: they have the same paths, whose columns the code takes once.
+        along = [track for track in dict.fromkeys(tracks) if track is not None]
+        self._along = [[place for place, one in enumerate(tracks) if one == track] for track in along]
         self._ones: set[frozenset[str]] = set()
         self._sizes, self._ranges = [list(one) for one in sizes], ranges
 
     def lasts(self, leaves: Sequence[Leaf]) -> bool:
         """Whether code that takes these leaves takes those that follow them, in which nothing but caches has grown."""
         if self._lasts is None:
-            grows = [isinstance(leaf, Growing) for leaf in leaves]
-            sizes = list(zip(self._sizes, grows, strict=False))
-            fixed = {size for one, cache in sizes for size in (one[1:] if cache else one)}
-            free = [one[0] for one, cache in sizes if cache]
-            bounded = {name for name, (_, high) in self._ranges.items() if high < sys.maxsize}
-            endless = all(isinstance(name, str) and name not in bounded for name in free)
-            self._lasts = endless and not fixed & set(free) and self._tracks == [None] * len(grows)
+            free: list[int | str] = []
+            fixed: set[int | str] = set()
+            for place, sizes in enumerate(self._sizes):
+                columns = place >= len(leaves)
+                grows = 1 if columns else 0 if isinstance(leaves[place], Growing) else None  # the axis that does
+                free += [] if grows is None else [sizes[grows]]
+                fixed |= {size for axis, size in enumerate(sizes) if axis != grows}
+            endless = all(isinstance(name, str) and self._is_endless(name) for name in free)
+            # Branches store more than each of them sees: then no name may stand for several sizes.
+            alike = self._tracks == [None] * len(leaves) or len(set(free)) == len(free)
+            self._lasts = endless and alike and not fixed & set(free)
         return self._lasts
+
+    def _is_endless(self, name: int | str) -> bool:
+        low, high = self._ranges.get(str(name), (0, sys.maxsize))
+        return low <= LEAST_SIZE and high == sys.maxsize
+
+    def continues(self, leaves: Sequence[Leaf]) -> bool:
+        """Whether caches that had the same paths still have, once there is room in them for a step."""
+        for places in self._along:
+            paths = [_paths(leaves[place], room=True) for place in places]
+            if any(one is not paths[0] for one in paths):
+                return False
+        return True
 
     def takes(self, leaves: Sequence[Leaf]) -> bool:
         """Whether the code is for leaves of these sizes."""
@@ -104,7 +125,8 @@ class StepCode:
             else:
                 content = (leaf if isinstance(leaf, Tensor) else leaf.distinct).contiguous()
             taken.append(content)
-        logits, *others = self._call(*taken, *(columns.contiguous() for columns in paths_of(leaves)[1]))
+        taken += [_paths(after[first]).columns.contiguous() for first, *_ in self._along]
+        logits, *others = self._call(*taken)
         for place, tensor in zip(self._changed, others, strict=True):
             after[place] = tensor
         return logits, after
@@ -154,6 +176,14 @@ def paths_of(leaves: Sequence[Leaf]) -> tuple[list[int | None], list[Tensor]]:
             columns.append(paths.following().columns)
         tracks.append(known[id(paths)])
     return tracks, columns
+
+
+def _paths(leaf: Leaf, *, room: bool = False) -> Paths:
+    """The paths of a cache of branches, which gets `room` for a step."""
+    paths = leaf.paths if isinstance(leaf, Growing) else None
+    if not isinstance(leaf, Growing) or paths is None:
+        raise ValueError("a cache of branches has become one of rows")
+    return leaf.with_room(paths) if room else paths
 
 
 @final
