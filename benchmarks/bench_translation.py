@@ -4,11 +4,13 @@
 
 Sentences, tokenizers (the default) and batches are those of a training with `sightline train`; the peers get the same
 batches. Before anything is timed, the losses and all gradients of the peers that compute the same function are compared
-with ours. Then each contestant takes one step on one batch in each round, in an order that alternates; batches change
-with the rounds. With one thread, times are processor time of the thread. A step is loss, gradients, clipping and fused
-AdamW; all have the settings of our commands' own processes: subnormal numbers are flushed, freed memory is kept. One
-more row shows a peer on batches of random sentences, as many in each as ours have on average: as loops that know
-nothing of lengths make them. `make bench-translation` also writes the page.
+with ours, and each contestant takes a step of every shape of its batches: kernels prepare, and our operations are
+counted, once for a shape, of which the 242 batches of an epoch have 18. Then each takes one step on one batch in each
+round, in an order that alternates; batches change with the rounds. With one thread, times are processor time of the
+thread. A step is loss, gradients, clipping and fused AdamW; all have the settings of our commands' own processes:
+subnormal numbers are flushed, freed memory is kept. One more row shows a peer on batches of random sentences, as many
+in each as ours have on average: as loops that know nothing of lengths make them. `make bench-translation` also writes
+the page.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from sightline.lab.bench.timing import call_seconds, spread
 from sightline.tasks.translation.config import TranslationConfig
 from sightline.tasks.translation.task import TranslationTask
 from sightline.training.environment import has_bfloat16
+from sightline.training.flops import shapes
 from sightline.training.optim import OptimConfig, build_optimizer
 from sightline.training.step import Stepper
 from training_steps import CPU, LEARNING_RATE, slug_of
@@ -223,9 +226,10 @@ def measure(architecture: str, corpus: PairCorpus, given: argparse.Namespace) ->
 
 
 def warmed(one: Contestant) -> bool:
-    """Take the first steps, compilation included; False if they fail, with the reason."""
+    """Take the first steps, compilation included, and one of every shape; False if they fail, with the reason."""
+    every = {shapes(batch): batch for batch in one.batches[WARM:]}
     try:
-        for batch in one.batches[:WARM]:
+        for batch in (*one.batches[:WARM], *every.values()):
             one.step(batch)
     except Exception as error:
         print(f"{one.name}: left out: {type(error).__name__}: {error}")

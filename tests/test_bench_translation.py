@@ -19,7 +19,9 @@ from bench_translation import (
     peers_of,
     random_batches,
     task_of,
+    warmed,
 )
+from sightline.data.batches import Batch
 from sightline.data.pairs.corpus import load_corpus
 from translation_models import PEERS, WIDTH
 from translation_page import translation_section
@@ -100,6 +102,16 @@ def test_random_batches_hold_random_sentences_once_and_ours_the_same_for_all(cor
     (others,) = (one.batches for one in every if one.kind == RANDOM)
     rows = [row for batch in others for row in batch.rows]
     assert len(set(rows)) == len(rows) == 4 * len(others[0].rows)
+
+
+def test_every_shape_is_seen_before_a_step_is_timed():
+    def batch(*sizes):
+        return Batch(torch.zeros(*sizes), None, torch.zeros(*sizes), torch.zeros(*sizes), (0,))
+
+    batches, taken = [batch(2, 3), batch(2, 3), batch(4, 5), batch(2, 3), batch(4, 5), batch(1, 6)], []
+    assert warmed(Contestant("one", lambda b: taken.append(tuple(b.source.shape)), batches, BY_LENGTH))
+    assert sorted(set(taken)) == [(1, 6), (2, 3), (4, 5)]
+    assert len(taken) == 5  # two steps, and one of each shape
 
 
 def test_the_ratio_is_that_to_the_fastest_peer_on_the_same_batches():

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import sightline.mixers.additive as additive
 import sightline.mixers.cross as cross
 import sightline.mixers.softmax as softmax
+import sightline.ops.additive_recurrence as additive_recurrence
 import sightline.ops.dense as ops_dense
 import sightline.ops.execute as ops_execute
 import sightline.ops.plan as ops_plan
@@ -114,12 +115,18 @@ def _(patch):
     _everywhere(patch, attend)
 
 
+def _by_steps(patch):
+    """Lets a plant reach the loop of `additive.Additive` where gradients are recorded too."""
+    patch.setattr(additive, "recorded", lambda weights: False)
+
+
 @mutant("update gate keeps what it should replace", BAHDANAU, "equals the reference")
 def _(patch):
     def flipped(original, *given):
         z, n = original(*given)
         return 1 - z, n
 
+    _by_steps(patch)
     wrap(patch, additive, "gate_and_candidate", flipped)
 
 
@@ -221,6 +228,7 @@ def _(patch):
         z, n = additive.gate_and_candidate(s.new_zeros(len(s), 3 * self.d_hidden), s[:, -1], *weights)
         return original(self, torch.lerp(s[:, -1], n, z).unsqueeze(1), state)
 
+    _by_steps(patch)
     wrap(patch, additive.Additive, "_context", context)
 
 
@@ -238,7 +246,21 @@ def _(patch):
         weights = scores.softmax(-1)
         return probe(weights if mask is None else weights.masked_fill(~mask.unsqueeze(1), 0.0)) @ values
 
+    def softmax(original, scores, padding, out):
+        weights = original(scores, None, out)
+        return weights if padding is None else weights.masked_fill_(padding, 0.0)
+
     patch.setattr(additive, "softmax_average", softmax_average)
+    wrap(patch, additive_recurrence, "_softmax_", softmax)
+
+
+@mutant("derivative of a state that padding passed on", BAHDANAU, "across blocks")
+def _(patch):
+    def run(original, self, *grads):
+        self.flags = self.flags._replace(mask=None, starts=None)
+        return original(self, *grads)
+
+    wrap(patch, additive_recurrence._BackwardLoop, "run", run)
 
 
 @mutant("key heads tiled instead of repeated", GROUPED, "equals the reference")

@@ -147,7 +147,7 @@ def test_nothing_but_what_is_real_is_multiplied():
     assert counter.get_total_flops() == 6 * int(LENGTHS.sum()) * H * (D + H)
 
 
-def test_sixteen_bits_devices_and_autocast_are_left_to_torch():
+def test_sixteen_bits_and_devices_are_left_to_torch():
     x = torch.zeros(2)
     assert packable(x)
     assert packable(x.double())
@@ -155,4 +155,29 @@ def test_sixteen_bits_devices_and_autocast_are_left_to_torch():
     assert not packable(x.bfloat16())
     assert not packable(x.to("meta"))
     with torch.autocast("cpu", torch.bfloat16):
-        assert not packable(x)
+        assert packable(x, x.bfloat16())
+        assert not packable(x.double())
+        assert not packable(x.bfloat16(), x)
+        assert not packable(x, x.double())
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_autocast_narrows_products_and_nothing_else(cell):
+    """Outputs, states and gradients to the precision of bfloat16, which has 8 bits; 16 products of a row are added."""
+    documents = split_documents(HOLES, STARTS)
+
+    def results(dtype):
+        x, weights, carried, fresh = inputs(cell)
+        tensors = [x, *(part for part in weights if part is not None), *carried, *fresh]
+        narrow = [part.detach().to(dtype).requires_grad_() for part in tensors]
+        count = 1 + sum(part is not None for part in weights)
+        states = narrow[count : count + cell.carries], narrow[count + cell.carries :]
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float32):
+            y, final = run_packed(cell, CellWeights(*narrow[1:count]), narrow[0], *map(tuple, states), documents)
+        assert {part.dtype for part in (y, *final)} == {dtype}
+        loss = sum(part.double().sin().sum() for part in (y, *final))
+        return (y, *final, *torch.autograd.grad(loss, narrow))
+
+    pairs = zip(results(torch.float32), results(torch.float64), strict=True)
+    errors = [float((a - b).detach().norm() / b.detach().norm()) for a, b in pairs]
+    assert 1e-4 < max(errors) < 2e-2

@@ -13,11 +13,15 @@ from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memo
 from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.core.state import first_to_end, replaced
+from sightline.ops.additive_recurrence import AdditiveWeights, ReadMemory, additive_recurrence, recorded
+from sightline.ops.affine import affine, narrowed
 from sightline.ops.dense import softmax_average
 from sightline.ops.derivatives import connected_zeros
 from sightline.ops.eager import eager
 from sightline.ops.gates import gate_and_candidate, transposed_parts
+from sightline.ops.maxout import maxout
 from sightline.ops.traced import any_length
+from sightline.parts.plain_linear import is_plain, project
 from sightline.parts.recurrent import input_weight, recurrent_weight
 from sightline.parts.traced_steps import step_by_step
 
@@ -153,7 +157,7 @@ class Additive(SequenceMixer[AdditiveState]):
         if self.d_summary is not None:
             first = torch.tanh(self.from_summary(summary))
         fed = values.new_zeros(batch, self.d_out) if self.input_feeding else None
-        keys = values if self.score == "dot" else self.key_projection(values)
+        keys = values if self.score == "dot" else project(values, self.key_projection)[0]
         return AdditiveState(first, first, fed, keys, values, mask)
 
     def forward(
@@ -176,22 +180,51 @@ class Additive(SequenceMixer[AdditiveState]):
         self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
     ) -> tuple[Tensor, AdditiveState]:
         """Computes what needs no recurrence (input products, readout, Luong's attention) for all positions at once."""
-        weights = transposed_parts(self.weight_hidden)
-        hidden, queries, contexts = state.hidden, [], []
-        for t, from_input in enumerate((x @ self.weight_input.T + self.bias).unbind(1)):
+        inputs = affine(x, self.weight_input, self.bias)
+        loop = self._asking_before if self.query == "previous" else self._asking_after
+        s, c, hidden = loop(inputs, state, mask, starts)
+        return self._read(s, x, c), replaced(state, hidden=hidden)
+
+    def _asking_before(
+        self, inputs: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The states before each position (B, T, H), their contexts (B, T, D_memory), and the last state (B, H)."""
+        looped = self._looped(state)
+        if looped is not None:
+            return additive_recurrence(inputs, state.hidden, state.first, *looped, mask, starts)
+        weights, weight_context = transposed_parts(self.weight_hidden), narrowed(self.weight_context).T
+        read, hidden, queries, contexts = _narrowed(state), state.hidden, [], []
+        for t, from_input in enumerate(inputs.unbind(1)):
             hidden = _begin(hidden, state.first, starts, t)
-            if self.query == "previous":
-                queries.append(hidden)
-                context = self._context(hidden.unsqueeze(1), state).squeeze(1)
-                contexts.append(context)
-                from_input = torch.addmm(from_input, context, self.weight_context.T)
+            queries.append(hidden)
+            contexts.append(self._context(hidden.unsqueeze(1), read).squeeze(1))
+            z, n = gate_and_candidate(torch.addmm(from_input, contexts[t], weight_context), hidden, *weights)
+            hidden = _advance(torch.lerp(hidden, n, z), hidden, mask, t)
+        return torch.stack(queries, 1), torch.stack(contexts, 1), hidden
+
+    def _asking_after(
+        self, inputs: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The states after each position (B, T, H), their contexts (B, T, D_memory), and the last state (B, H)."""
+        weights, hidden, queries = transposed_parts(self.weight_hidden), state.hidden, []
+        for t, from_input in enumerate(inputs.unbind(1)):
+            hidden = _begin(hidden, state.first, starts, t)
             z, n = gate_and_candidate(from_input, hidden, *weights)
             hidden = _advance(torch.lerp(hidden, n, z), hidden, mask, t)
-            if self.query == "current":
-                queries.append(hidden)
-        s = torch.stack(queries, 1)  # (B, T, H)
-        c = torch.stack(contexts, 1) if contexts else self._context(s, state)  # (B, T, D_memory)
-        return self._read(s, x, c), replaced(state, hidden=hidden)
+            queries.append(hidden)
+        s = torch.stack(queries, 1)
+        return s, self._context(s, state), hidden
+
+    def _looped(self, state: AdditiveState) -> tuple[AdditiveWeights, ReadMemory] | None:
+        """What `additive_recurrence` needs where it computes this layer's loop; None elsewhere."""
+        if not torch.is_grad_enabled() or self.query != "previous" or self.weights.attached or not state.keys.numel():
+            return None
+        query, energy = self.query_projection, self.energy
+        if not (is_plain(query) and is_plain(energy)):
+            return None
+        weights = AdditiveWeights(query.weight, query.bias, energy.weight, self.weight_hidden, self.weight_context)
+        memory = ReadMemory(state.keys, state.values, state.mask)
+        return (weights, memory) if recorded(weights) else None
 
     @eager
     def _fed(
@@ -199,8 +232,8 @@ class Additive(SequenceMixer[AdditiveState]):
     ) -> tuple[Tensor, AdditiveState]:
         """With input feeding the readout is part of the recurrence."""
         weights = transposed_parts(self.weight_hidden)
-        weight_x, weight_fed = self.weight_input.split(self.d_model, 1)
-        hidden, fed, outputs = state.hidden, state.fed, []
+        weight_x, weight_fed = narrowed(self.weight_input).split(self.d_model, 1)
+        read, hidden, fed, outputs = _narrowed(state), state.hidden, state.fed, []
         if fed is None:
             raise ValueError("input feeding needs a state from this mixer's initial_state; this one has no last output")
         nothing = torch.zeros_like(fed)
@@ -208,7 +241,7 @@ class Additive(SequenceMixer[AdditiveState]):
             hidden, fed = _begin(hidden, state.first, starts, t), _begin(fed, nothing, starts, t)
             z, n = gate_and_candidate(torch.addmm(from_input, fed, weight_fed.T), hidden, *weights)
             new = torch.lerp(hidden, n, z)
-            y = self._read(new.unsqueeze(1), x, self._context(new.unsqueeze(1), state)).squeeze(1)
+            y = self._read(new.unsqueeze(1), x, self._context(new.unsqueeze(1), read)).squeeze(1)
             outputs.append(y)
             hidden, fed = _advance(new, hidden, mask, t), _advance(y, fed, mask, t)
         return torch.stack(outputs, 1), replaced(state, hidden=hidden, fed=fed)
@@ -223,9 +256,17 @@ class Additive(SequenceMixer[AdditiveState]):
         return softmax_average(scores, state.values, state.mask, self.weights)
 
     def _read(self, s: Tensor, x: Tensor, c: Tensor) -> Tensor:
-        if self.query == "current":
+        if self.input_feeding:  # one position a call, for which autocast's copy of the weights is worth more
             return torch.tanh(self.readout(torch.cat([c, s], 2)))
-        return self.readout(torch.cat([s, x, c], 2)).unflatten(2, (self.d_out, 2)).amax(3)
+        if self.query == "current":
+            return torch.tanh(project(torch.cat([c, s], 2), self.readout)[0])
+        return maxout(project(torch.cat([s, x, c], 2), self.readout)[0])
+
+
+def _narrowed(state: AdditiveState) -> AdditiveState:
+    """The state with the memory's values in the dtype of products, as autocast would convert them at every step."""
+    values = narrowed(state.values)
+    return state if values is state.values else replaced(state, values=values)
 
 
 def _begin(carried: Tensor, first: Tensor, starts: Tensor | None, t: int) -> Tensor:

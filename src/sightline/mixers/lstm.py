@@ -63,7 +63,8 @@ class LSTM(Recurrent):
     Runs on torch's fused kernel (on the CPU oneDNN's in float32, forwards and backwards, lengths or not; cuDNN on
     CUDA), which knows no padding: past a row's end an extra input feature shuts the input gate and opens the forget
     gate, so that c passes over the padding bit by bit. Heads are LSTMs of their own over the same input, so that each
-    is a call of the same kernel. Many wide rows of which much is padding run without it on the CPU (`ops.packed`).
+    is a call of the same kernel. Many wide rows of which much is padding run without it on the CPU (`ops.packed`), but
+    not under autocast, where oneDNN's kernel is in 16 bits.
 
     Raises:
         ValueError: "d_hidden = 10 is not a multiple of heads = 4"; "initial must be 'orthogonal' or 'uniform', got
@@ -110,7 +111,7 @@ class LSTM(Recurrent):
         return {name: torch.sigmoid(gate) for name, gate in named if name != "candidate"}
 
     def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
-        if documents is None or self.heads > 1 or not self.differentiated(x):
+        if documents is None or self.heads > 1 or not self.differentiated(x) or torch.is_autocast_enabled("cpu"):
             return None
         rows, longest = documents.valid.shape
         if rows < ROWS or rows * self.d_hidden < WORK or PADDED * int(documents.length.sum()) >= rows * longest:

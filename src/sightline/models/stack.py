@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, Stateless, check_inputs, check_memory, keep
+from sightline.ops.maxout import maxout
+from sightline.parts.plain_linear import project
 
 NormOrder = Literal["pre", "post"]
 
@@ -139,8 +141,8 @@ class DeepOutput(SequenceMixer[Any]):
         self, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, Any]:
         y, state = self.mixer(x, state, mask, starts)
-        wide = self.readout(torch.cat([y, keep(x, mask)], 2))
-        return keep(wide.unflatten(2, (self.d_out, 2)).amax(3), mask), state
+        (wide,) = project(torch.cat([y, keep(x, mask)], 2), self.readout)
+        return keep(maxout(wide), mask), state
 
 
 class SummaryState(NamedTuple):

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sightline.core.modes import without_autocast
-from sightline.core.shapes import AnyFloat, Float
+from sightline.core.shapes import AnyFloat, Elementwise, Float
 from sightline.core.transforms import composed, several_gradients, transformed
 
 FROM = 2**24  # multiplications of one map: 0.2 ms; for fewer the calls from Python cost more than the products gain
@@ -58,6 +59,11 @@ def product_dtype(x: AnyFloat) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if cast else x.dtype
 
 
+def narrowed(x: Elementwise) -> Elementwise:
+    """x in the dtype of products. In a loop, autocast would convert all but whole parameters at every step."""
+    return x.to(product_dtype(x))
+
+
 def affine_maps(x: AnyFloat, maps: Sequence[AffineMap]) -> tuple[AnyFloat, ...]:
     """x Wᵀ + b, (…, O), for each map and one x (…, D), in the dtype of `F.linear`; differentiable any number of times.
 
@@ -68,6 +74,12 @@ def affine_maps(x: AnyFloat, maps: Sequence[AffineMap]) -> tuple[AnyFloat, ...]:
     flat[1::2] = [None if bias is None else bias.contiguous() for bias in flat[1::2]]  # whose strides oneDNN ignores
     rows = x.to(dtype).reshape(-1, x.shape[-1])
     return tuple(y.view(*x.shape[:-1], y.shape[1]) for y in _Maps.apply(rows, *flat))
+
+
+def affine(x: AnyFloat, weight: MapWeight, bias: MapBias | None) -> AnyFloat:
+    """x Wᵀ + b (…, O) of x (…, D) by the fastest product; in autocast's dtype where it is on, as `F.linear`."""
+    maps = (AffineMap(weight, bias),)
+    return affine_maps(x, maps)[0] if affine_pays(x, maps) else F.linear(x, weight, bias)
 
 
 def has_products(dtype: torch.dtype) -> bool:

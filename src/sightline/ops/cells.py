@@ -14,7 +14,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from sightline.core.shapes import Float
+from sightline.core.shapes import AnyFloat, Float
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # (gradient, σ, grad_input=out)
 tanh_backward = torch.ops.aten.tanh_backward.grad_input
@@ -38,6 +38,13 @@ class Trace(NamedTuple):
     kept: CellTrace = ()  # (R, H) other tensors that the derivatives need
 
 
+def add_product(out: AnyFloat, x: AnyFloat, weight: AnyFloat) -> AnyFloat:
+    """out (N, O) plus x (N, D) W (D, O), in place; the product is in W's dtype, the sum in that of `out`."""
+    if weight.dtype == out.dtype:
+        return torch.addmm(out, x, weight, out=out)
+    return out.add_(x.to(weight.dtype) @ weight)
+
+
 class Cell(ABC):
     """One step of a recurrence that carries `carries` vectors (N, H), of which the first is its output."""
 
@@ -52,7 +59,7 @@ class Cell(ABC):
 
     @abstractmethod
     def forward(self, gates: GateRows, first: CellState, weight: HiddenWeights, sizes: list[int]) -> Trace:
-        """All steps; weight (·, H) is U, `sizes` counts the rows that reach each step."""
+        """All steps; weight (·, H) is U in the dtype of products, `sizes` counts the rows that reach each step."""
 
     @abstractmethod
     def backward(
@@ -77,7 +84,7 @@ class ElmanCell(Cell):
     def forward(self, gates: GateRows, first: CellState, weight: HiddenWeights, sizes: list[int]) -> Trace:
         (hidden,), transposed = first, weight.T
         for y in gates.split(sizes):
-            hidden = torch.addmm(y, hidden[: len(y)], transposed, out=y).tanh_()
+            hidden = add_product(y, hidden[: len(y)], transposed).tanh_()
         return Trace(gates, first, (gates,))
 
     def backward(
@@ -88,8 +95,8 @@ class ElmanCell(Cell):
             tanh_backward(d[t], y[t], grad_input=d[t])
             if t:
                 before = d[t - 1][: sizes[t]]
-                torch.addmm(before, d[t], weight, out=before)
-        return of_output, (d[0] @ weight,)
+                add_product(before, d[t], weight)
+        return of_output, (add_product(torch.zeros_like(d[0]), d[0], weight),)
 
 
 @final
@@ -116,7 +123,7 @@ class LSTMCell(Cell):
         opened = gates[:, : -2 * width].split(sizes)  # i and f
         whole, y, c, tanh_c = (part.split(sizes) for part in (gates, outputs, cells, bounded))
         for t, rows in enumerate(sizes):
-            torch.addmm(whole[t], hidden[:rows], transposed, out=whole[t])
+            add_product(whole[t], hidden[:rows], transposed)
             opened[t].sigmoid_()
             g[t].tanh_()
             o[t].sigmoid_()
@@ -153,8 +160,8 @@ class LSTMCell(Cell):
             sigmoid_backward(of_o[t], o[t], grad_input=of_o[t])
             if t:
                 before = d[t - 1][:rows]
-                torch.addmm(before, whole[t], weight, out=before)
-        return of_gates, (whole[0] @ weight, of_cell)
+                add_product(before, whole[t], weight)
+        return of_gates, (add_product(torch.zeros_like(d[0]), whole[0], weight), of_cell)
 
 
 @final
@@ -178,7 +185,7 @@ class GRUCell(Cell):
         from_hidden, opened = gates[:, : 3 * width].split(sizes), gates[:, width : 3 * width].split(sizes)
         for t, (rows, y) in enumerate(zip(sizes, outputs.split(sizes))):
             before = hidden[:rows]
-            torch.addmm(from_hidden[t], before, transposed, out=from_hidden[t])
+            add_product(from_hidden[t], before, transposed)
             opened[t].sigmoid_()
             n[t].addcmul_(r[t], a[t]).tanh_()
             hidden = torch.lerp(n[t], before, z[t], out=y)
@@ -203,5 +210,5 @@ class GRUCell(Cell):
             sigmoid_backward(of_opened[t], opened[t], grad_input=of_opened[t])
             if t:
                 before = d[t - 1][:rows].addcmul_(d[t], z[t])
-                torch.addmm(before, to_hidden[t], weight, out=before)
-        return of_gates, (torch.addmm(d[0] * z[0], to_hidden[0], weight),)
+                add_product(before, to_hidden[t], weight)
+        return of_gates, (add_product(d[0] * z[0], to_hidden[0], weight),)

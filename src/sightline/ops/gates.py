@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Float, Hidden, ProjectedPosition
+from sightline.ops.affine import narrowed
 
 GateWeights = Float[Tensor, "H 2*H"]
 CandidateWeights = Float[Tensor, "H H"]
@@ -28,7 +29,7 @@ def gate_and_candidate(
 
 
 def transposed_parts(weight_hidden: ThreeWeights) -> tuple[GateWeights, CandidateWeights]:
-    """weight_hidden (3H, H) as `gate_and_candidate` takes it: (H, 2H) and (H, H)."""
+    """weight_hidden (3H, H) as `gate_and_candidate` takes it: (H, 2H) and (H, H), in the dtype of products."""
     width = weight_hidden.shape[1]
-    gates, candidate = weight_hidden.T.split([2 * width, width], 1)
+    gates, candidate = narrowed(weight_hidden).T.split([2 * width, width], 1)
     return gates, candidate

@@ -8,14 +8,17 @@ the gates remain in the loop (`ops.cells`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightline.core.modes import without_autocast
 from sightline.core.shapes import AnyFloat, AnyTensor, HiddenSequences, Sequences
 from sightline.core.transforms import composed
+from sightline.ops.affine import product_dtype
 from sightline.ops.cells import Cell, CellState, Trace
 from sightline.ops.derivatives import connected_zeros, differentiable_gradients
 from sightline.ops.documents import Carried, Documents, first_states
@@ -39,14 +42,16 @@ class CellWeights(NamedTuple):
     bias_hidden: Tensor | None = None  # (H,) c, added to the first H of U h
 
 
-def packable(*tensors: AnyTensor) -> bool:
-    """Whether rows are packed: on the CPU, all float32 or float64, without autocast and transforms."""
-    return (
-        all(part.device.type == "cpu" for part in tensors)
-        and {part.dtype for part in tensors} in ({torch.float32}, {torch.float64})
-        and not torch.is_autocast_enabled("cpu")
-        and not composed()
-    )
+def packable(like: AnyTensor, *tensors: AnyTensor) -> bool:
+    """Whether rows are packed: on the CPU, without transforms, all in the dtype of `like`, a parameter.
+
+    That is float32 or float64; under autocast others may be narrower than a parameter in float32.
+    """
+    if not all(part.device.type == "cpu" for part in (like, *tensors)) or composed():
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return like.dtype == torch.float32 and all(part.dtype != torch.float64 for part in tensors)
+    return {part.dtype for part in (like, *tensors)} in ({torch.float32}, {torch.float64})
 
 
 def run_packed(
@@ -55,11 +60,14 @@ def run_packed(
     """Outputs (B, T, H) of x (B, T, D), zero at masked positions, and the state after each row; B, T >= 1.
 
     `carried` is the state before the rows, `fresh` that of a new document, both tuples of (B, H); without documents
-    each row is one. Equal to the cell's `advance` step by step, and differentiable twice and more.
+    each row is one. Equal to the cell's `advance` step by step, and differentiable twice and more. Products are in
+    autocast's dtype, states and gates in that of the weights.
     """
+    wide, product = weights.hidden.dtype, product_dtype(weights.hidden)
+    x, carried, fresh = x.to(wide), tuple(part.to(wide) for part in carried), tuple(part.to(wide) for part in fresh)
     batch, steps, _ = x.shape
     if documents is None:
-        y, *final = _Packed.apply(cell, _whole_rows(batch, steps, x.device), x, *weights, *carried)
+        y, *final = _Packed.apply(cell, _whole_rows(batch, steps, x.device), product, x, *weights, *carried)
         return y, tuple(final)
     first = first_states(documents, carried, fresh)
     if not documents.valid.shape[1]:
@@ -67,7 +75,7 @@ def run_packed(
             part[documents.last] for part in first
         )
     packing = pack(documents)
-    y, *final = _Packed.apply(cell, packing, x, *weights, *(part[packing.order] for part in first))
+    y, *final = _Packed.apply(cell, packing, product, x, *weights, *(part[packing.order] for part in first))
     ends = (part.index_copy(0, packing.order, end) for part, end in zip(first, final, strict=True))
     return y, tuple(part[documents.last] for part in ends)
 
@@ -105,15 +113,22 @@ def packed_composed(
 @final
 class _Packed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, cell: Cell, packing: Packing, x: Tensor, *weights_and_carried: Any) -> tuple[AnyFloat, ...]:
+    def forward(
+        ctx: Any, cell: Cell, packing: Packing, product: torch.dtype, x: Tensor, *weights_and_carried: Any
+    ) -> tuple[AnyFloat, ...]:
         weight_input, weight_hidden, bias, bias_hidden, *carried = weights_and_carried
         width = weight_hidden.shape[1]
-        rows = x.flatten(0, 1).index_select(0, packing.position)
-        gates = rows.new_empty(len(rows), cell.columns * width)
+        rows = x.flatten(0, 1).index_select(0, packing.position).to(product)
+        gates = x.new_empty(len(rows), cell.columns * width)
         if bias_hidden is not None:
             gates[:, :width] = bias_hidden
-        torch.addmm(bias, rows, weight_input.T, out=_columns(gates, cell.of_input, width))
-        trace = cell.forward(gates, tuple(carried), weight_hidden, packing.sizes)
+        from_input = _columns(gates, cell.of_input, width)
+        with without_autocast(x.device):
+            if product == x.dtype:
+                torch.addmm(bias, rows, weight_input.T, out=from_input)
+            else:
+                torch.add(rows @ weight_input.to(product).T, bias, out=from_input)
+            trace = cell.forward(gates, tuple(carried), weight_hidden.to(product), packing.sizes)
         y = x.new_zeros(x.shape[0] * x.shape[1], width).index_copy_(0, packing.position, trace.after[0])
         ctx.cell, ctx.packing = cell, packing
         ctx.save_for_backward(
@@ -130,27 +145,37 @@ class _Packed(torch.autograd.Function):
         if torch.is_grad_enabled():  # for a derivative of the derivative
             inputs = (x, *weights, *first)
             outputs = packed_composed(cell, packing, x, CellWeights(*weights), first)
-            return None, None, *differentiable_gradients(outputs, inputs, grads, ctx.needs_input_grad[2:])
+            return None, None, None, *differentiable_gradients(outputs, inputs, grads, ctx.needs_input_grad[3:])
         of_y, of_hidden, *of_carried = grads
         of_y = of_y.flatten(0, 1).index_select(0, packing.position)
         of_y.index_add_(0, packing.last, of_hidden)
-        weight_input, weight_hidden, *_ = weights
-        trace = Trace(gates, first, after, kept)
-        of_gates, of_first = cell.backward(
-            trace, weight_hidden, packing.sizes, of_y, tuple(part.clone() for part in of_carried)
-        )
-        width = weight_hidden.shape[1]
-        of_input, of_hidden = _columns(of_gates, cell.of_input, width), _columns(of_gates, cell.of_hidden, width)
-        needs_x, needs_input, needs_hidden, needs_bias, needs_bias_hidden = ctx.needs_input_grad[2:7]
-        of_x = None
-        if needs_x:
-            of_x = x.new_zeros(x.shape[0] * x.shape[1], x.shape[2])
-            of_x = of_x.index_copy_(0, packing.position, of_input @ weight_input).view_as(x)
-        of_weight_input = of_input.T @ rows if needs_input else None
-        of_weight_hidden = of_hidden.T @ _before(trace, packing.sizes) if needs_hidden else None
-        of_bias = of_input.sum(0) if needs_bias else None
-        of_bias_hidden = of_hidden[:, :width].sum(0) if needs_bias_hidden else None
-        return None, None, of_x, of_weight_input, of_weight_hidden, of_bias, of_bias_hidden, *of_first
+        trace, carried = Trace(gates, first, after, kept), tuple(part.clone() for part in of_carried)
+        with without_autocast(x.device):
+            of_gates, of_first = cell.backward(trace, weights[1].to(rows.dtype), packing.sizes, of_y, carried)
+            of_weights = _of_weights(cell, packing, of_gates, trace, rows, ctx.needs_input_grad[4:8])
+            of_x = None
+            if ctx.needs_input_grad[3]:
+                of_rows = _columns(of_gates, cell.of_input, weights[1].shape[1]).to(rows.dtype)
+                of_rows = (of_rows @ weights[0].to(rows.dtype)).to(x.dtype)
+                of_x = x.new_zeros(x.shape[0] * x.shape[1], x.shape[2])
+                of_x = of_x.index_copy_(0, packing.position, of_rows).view_as(x)
+        return None, None, None, of_x, *of_weights, *of_first
+
+
+def _of_weights(
+    cell: Cell, packing: Packing, of_gates: Tensor, trace: Trace, rows: Tensor, needs: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """The derivatives by the weights, in the order of `CellWeights`, of those that are needed."""
+    width, product = trace.after[0].shape[1], rows.dtype
+    of_input, of_hidden = (_columns(of_gates, part, width) for part in (cell.of_input, cell.of_hidden))
+    needs_input, needs_hidden, needs_bias, needs_bias_hidden = needs
+    by_input = (of_input.to(product).T @ rows).to(of_gates.dtype) if needs_input else None
+    by_hidden = None
+    if needs_hidden:
+        before = _before(trace, packing.sizes).to(product)
+        by_hidden = (of_hidden.to(product).T @ before).to(of_gates.dtype)
+    by_bias = of_input.sum(0) if needs_bias else None
+    return by_input, by_hidden, by_bias, of_hidden[:, :width].sum(0) if needs_bias_hidden else None
 
 
 def _columns(buffer: Tensor, columns: slice, width: int) -> Tensor:

@@ -110,7 +110,7 @@ class Recurrent(SequenceMixer[RecurrentState]):
     ) -> tuple[Tensor, Carried]:
         """Outputs (B, T, H) and the state after the rows, by the fastest way at hand; B, T >= 1."""
         documents = None if mask is None and starts is None else split_documents(mask, starts)
-        packed = self.packed(x, documents) if packable(x, self.like, *carried, *fresh) else None
+        packed = self.packed(x, documents) if packable(self.like, x, *carried, *fresh) else None
         if packed is not None:
             return run_packed(*packed, x, carried, fresh, documents)
         if documents is None:
