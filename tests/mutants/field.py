@@ -89,6 +89,16 @@ def _(patch):
     wrap(patch, self_attention.CausalAttention, "forward", forward)
 
 
+@mutant("the memory of each head passed to the next at every call", SOFTMAX, "step = parallel", "any chunks = whole")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        if state is not None and state.keys.length:
+            state = replaced(state, keys=Growing(state.keys.tensor.roll(1, 1), 2))
+        return original(self, x, state, mask, starts)
+
+    wrap(patch, softmax.SoftmaxAttention, "forward", forward)
+
+
 @mutant("documents leak into each other where a cache has keys", SOFTMAX, "any chunks = whole", "packed = alone")
 def _(patch):
     def forward(original, self, x, state=None, mask=None, starts=None):

@@ -12,12 +12,17 @@ from .planting import MUTANTS
 FINDINGS = Path(__file__).parents[2] / "findings"
 # Every finding of these libraries is here but those of losses; torch's others are about speed, counting and drawing.
 LIBRARIES = (
-    "transformers", "local-attention", "memorizing", "mingru", "ncps", "performer", "recurrent-memory", "s5",
-    "sinkhorn", "torch-encoder", "x-transformers",
+    "transformers", "compressive-generates", "local-attention", "memorizing", "mingru", "ncps", "performer",
+    "recurrent-memory", "s5", "sinkhorn", "torch-encoder", "x-transformers",
 )  # fmt: skip
 LOSSES = {"transformers-negative-binomial-scales-twice", "transformers-regression-loss-mixes-rows"}
 
 VIOLATIONS: tuple[tuple[str, str, str], ...] = (
+    (
+        "compressive-generates-from-other-layers",
+        "the memory of each head passed to the next at every call",
+        "any chunks = whole",
+    ),
     ("local-attention-rotates-again", "keys of the cache turned again at every call", "step = parallel"),
     ("memorizing-retrieves-others", "places counted on together for all rows", "padding"),
     ("memorizing-xl-positions", "positions not continued from the state", "any chunks = whole"),
