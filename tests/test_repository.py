@@ -59,3 +59,8 @@ def test_no_large_and_no_pickled_file():
     for name in tracked():
         assert (ROOT / name).stat().st_size < 2**20, f"{name} is larger than a mebibyte"
         assert Path(name).suffix not in {".pt", ".pth", ".pkl", ".pickle", ".npy"}, name
+
+
+def test_the_table_of_findings_has_a_row_for_each():
+    rows = re.findall(r"^\| `([\w.-]+\.sh)` \|", (ROOT / "findings" / "README.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(rows) == sorted(path.name for path in (ROOT / "findings").glob("*.sh"))

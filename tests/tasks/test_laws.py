@@ -45,7 +45,12 @@ def test_the_law_holds(subject: TaskSubject, law: str) -> None:
     check_task(subject, [law])
 
 
-KEPT_BY = {"classification of label sets": "loss", "classification": "accuracy", "forecasting": "loss", "language": "loss"}
+KEPT_BY = {
+    "classification of label sets": "loss",
+    "classification": "accuracy",
+    "forecasting": "loss",
+    "language": "loss",
+}
 
 
 def test_models_are_kept_by_a_metric_that_validations_have_for_each_item(
