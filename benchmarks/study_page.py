@@ -44,10 +44,10 @@ their standard deviation, **bold** at or above the strongest baseline; ↑ marks
 validation metric. Cells that miss seeds are not counted below the table.
 
 Classifiers of texts lose words in training, stop after ten passes and are kept by accuracy since later trainings, which
-LOG.md has; they were chosen by the test items of `reviews` and of Stanford Sentiment, so that `mpqa` alone shows
-unseen data. Models that write texts are kept by token accuracy since `lemmas` got worse with time, which therefore is
-not counted as held out any more. The trainings of `lemmas`, `multi30k`, `questions` and `spoken-words` are older: they
-were kept by the loss, those up to 180 s by the least one, not by the latest one within a standard error."""
+LOG.md has; they were chosen by the test items of `reviews` and of Stanford Sentiment, so that `mpqa` alone shows unseen
+data. Models that write texts are kept by token accuracy, because `lemmas` got worse with time; these are therefore not
+counted as held out any more. The trainings of `lemmas`, `multi30k`, `questions` and `spoken-words` are older: they were
+kept by the loss, those up to 180 s by the least one, not by the latest one within a standard error."""
 SEEN = {"lemmas"}  # held out while options were chosen, but not afterwards
 LONGER = f"""\
 The table of a comparison says what a training of three times the budget is expected to reach, from the best trial and

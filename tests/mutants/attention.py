@@ -254,7 +254,7 @@ def _(patch):
     wrap(patch, additive_recurrence, "_softmax_", softmax)
 
 
-@mutant("derivative of a state that padding passed on", BAHDANAU, "across blocks")
+@mutant("derivative of a state that padding passed on", BAHDANAU, "across blocks", "packed = alone")
 def _(patch):
     def run(original, self, *grads):
         self.flags = self.flags._replace(mask=None, starts=None)

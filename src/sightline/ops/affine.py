@@ -53,9 +53,9 @@ def affine_pays(x: AnyFloat, maps: Sequence[AffineMap]) -> bool:
 
 
 def product_dtype(x: AnyFloat) -> torch.dtype:
-    """The dtype of products with x: autocast's where it is on, which leaves float64 alone."""
+    """The dtype of products with x: autocast's where it is on, which leaves float64 alone and knows no meta tensors."""
     kind = x.device.type
-    cast = torch.is_autocast_enabled(kind) and x.dtype != torch.float64
+    cast = kind != "meta" and torch.is_autocast_enabled(kind) and x.dtype != torch.float64
     return torch.get_autocast_dtype(kind) if cast else x.dtype
 
 
