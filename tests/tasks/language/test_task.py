@@ -332,9 +332,7 @@ def test_a_column_of_running_text_is_refused(tmp_path):
             data=",".join(str(tmp_path / name) for name in names), column="review"
         )
 
-    problem = (
-        r"^column: there is no 'review' in running text, as which .*reviews\.csv is read; for a document a row save"
-    )
+    problem = r"^column: .*reviews\.csv is read as running text, without a column 'review': for a document a row save"
     with pytest.raises(InputError, match=problem):
         run("reviews.csv").load()
     corpus = run("more.jsonl", "reviews.csv").load()

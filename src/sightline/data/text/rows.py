@@ -36,13 +36,11 @@ def check_column(data: str, column: str) -> None:
     """Raise where none of the files that `data` names has columns.
 
     Raises:
-        InputError: "column: there is no 'review' in running text, as which reviews.csv is read; for a document …".
+        InputError: "column: reviews.csv is read as running text, without a column 'review': for a document a row …".
     """
     paths = text_files(data)
     if all(isinstance(reader_of(path, column), TextFile) for path in paths):
-        raise InputError(
-            f"there is no {column!r} in running text, as which {paths[0]} is read; {_SAVED}", where="column"
-        )
+        raise InputError(f"{paths[0]} is read as running text, without a column {column!r}: {_SAVED}", where="column")
 
 
 def notes_on_tables(readers: Sequence[Reader]) -> list[str]:
