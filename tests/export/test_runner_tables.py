@@ -1,4 +1,4 @@
-"""The runner of exported forecasters reads of a table what the model itself would; a stub stands for ONNX Runtime."""
+"""The runner of exported forecasters reads of a table what the model itself would; a stub replaces ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Heads and offsets are chosen on every second sentence and measured on the others, so that the best of many heads is not
 the luckiest. Intervals are percentiles of a bootstrap of sentences (Efron 1979), the same ones for a head and its
-baseline. The p-value of a difference is that of Fisher's randomization test (1935): where a head is no better than the
+baseline. The p-value of a difference is that of Fisher's randomization test (1935): where a head is only as good as the
 offset, the two could change places in any sentence. It is right for any number of sentences, unlike a bootstrap of few.
 P-values are corrected over the relations by Holm's procedure (1979).
 """

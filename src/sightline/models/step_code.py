@@ -67,7 +67,7 @@ class StepCode:
                 free += [] if grows is None else [sizes[grows]]
                 fixed |= {size for axis, size in enumerate(sizes) if axis != grows}
             endless = all(isinstance(name, str) and self._is_endless(name) for name in free)
-            # Branches store more than each of them sees: then no name may stand for several sizes.
+            # Branches store more than each of them sees: then each size needs a name of its own.
             alike = self._tracks == [None] * len(leaves) or len(set(free)) == len(free)
             self._lasts = endless and alike and not fixed & set(free)
         return self._lasts

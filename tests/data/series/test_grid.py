@@ -56,7 +56,7 @@ def test_one_month_end_is_the_last_day_of_other_months_too(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("rule", ["sum", "mean"])
 def test_steps_at_the_ends_that_are_not_complete_are_noted(tmp_path: Path, rule: Any) -> None:
-    """A sum of 9 of 24 hours is no fall of the series."""
+    """A sum of 9 of 24 hours only looks like a fall of the series."""
     path = tmp_path / "a.csv"
     hours = [("a", 3, 150), ("b", 0, 144), ("c", 0, 130)]  # series, first hour, number of hours
     rows = [f"2024-01-{1 + h // 24:02} {h % 24:02}:00,{name},1" for name, low, n in hours for h in range(low, low + n)]
